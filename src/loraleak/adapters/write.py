@@ -1,0 +1,184 @@
+"""Writing an adapter in a layout that plain diffusers or peft loads with the right scale for every module."""
+
+import json
+import math
+import os
+import shutil
+import struct
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from loraleak.adapters.container import printable
+from loraleak.adapters.detect import COMPONENTS, module_path
+from loraleak.adapters.diffusers import HEADER
+from loraleak.adapters.peft import CONFIG, WEIGHTS
+from loraleak.errors import AdapterError
+from loraleak.types import Adapter, Factors
+
+__all__ = ["save_adapter"]
+
+_REPLACED = {"format", HEADER, CONFIG}
+
+
+def save_adapter(adapter: Adapter, path: str | Path, layout: Literal["diffusers", "peft"] = "diffusers") -> None:
+    """Write an adapter, whole or not at all: one .safetensors file (`diffusers`), or a folder for one model (`peft`).
+
+    The factors come back bit by bit as float32. The diffusers layout keeps the header's other fields, and an unknown scale unknown.
+    Residue is not written.
+    Raises: AdapterError, if the adapter is empty or broken, or if the layout cannot hold it.
+    """
+    path = Path(path)
+    factors = _checked(adapter)
+    if layout == "peft":
+        _write_peft(factors, path)
+    else:
+        _write_diffusers(factors, adapter.metadata, path)
+
+
+def _checked(adapter: Adapter) -> Mapping[str, Factors]:
+    if not adapter.factors:
+        raise AdapterError("the adapter has no factors, so there is nothing to write: fine-tune or load one first")
+    strange = [name for name in adapter.factors if name.partition(".")[0] not in COMPONENTS]
+    if strange:
+        raise AdapterError(
+            f"{printable(strange[0])} belongs to no component: its name must start with one of {', '.join(COMPONENTS)}"
+        )
+    broken = [
+        name
+        for name, f in adapter.factors.items()
+        if not (f.down.isfinite().all() and f.up.isfinite().all() and math.isfinite(f.scale or 0))
+    ]
+    if broken:
+        raise AdapterError(f"{printable(broken[0])} holds NaN or infinity: fine-tune again with a lower learning rate")
+    unknown = [name for name, f in adapter.factors.items() if f.scale is None]
+    if 0 < len(unknown) < len(adapter.factors):
+        raise AdapterError(
+            f"the scale of {printable(unknown[0])} is unknown and that of others is known, which no layout can hold: "
+            "set the scale of every module, or of none"
+        )
+    return adapter.factors
+
+
+def _write_diffusers(factors: Mapping[str, Factors], metadata: Mapping[str, str], path: Path) -> None:
+    if path.is_dir():
+        raise AdapterError(
+            f"{path} is a folder, but the diffusers layout is one file: give a name that ends in .safetensors"
+        )
+    header = {"format": "pt", **{key: value for key, value in metadata.items() if key not in _REPLACED}}
+    config: dict[str, Any] = {}
+    for component, mine in _by_component(factors).items():
+        config |= {f"{component}.{key}": value for key, value in _lora_config(component, mine).items()}
+    if all(f.scale is not None for f in factors.values()):
+        header[HEADER] = json.dumps(config, indent=2, sort_keys=True)
+    _replace(path, _file(_tensors(factors, ""), header))
+
+
+def _write_peft(factors: Mapping[str, Factors], path: Path) -> None:
+    components = _by_component(factors)
+    if len(components) > 1:
+        raise AdapterError(
+            f"the PEFT layout holds one model, and this adapter changes {' and '.join(components)}: "
+            "write it in diffusers layout, which can hold all"
+        )
+    if any(f.scale is None for f in factors.values()):
+        raise AdapterError(
+            "the PEFT layout must tell the scale, and this adapter's is unknown: write it in diffusers layout"
+        )
+    if path.exists() and not path.is_dir():
+        raise AdapterError(f"{path} is a file, but the PEFT layout is a folder: give the name of a folder")
+    ((component, mine),) = components.items()
+    # transformers 5 has no `text_model.`, and peft loads only names that the model has.
+    flat = {name.removeprefix("text_model."): value for name, value in mine.items()}
+    lost = [name for name in flat if module_path(name) not in factors]
+    if lost:
+        raise AdapterError(
+            f"the PEFT layout does not tell that {printable(lost[0])} belongs to {component}: write it in diffusers layout"
+        )
+    config = {"peft_type": "LORA", "task_type": None, "inference_mode": True, **_lora_config(component, mine)}
+    files = {
+        WEIGHTS: _file(_tensors(flat, "base_model.model."), {"format": "pt"}),
+        CONFIG: (json.dumps(config, indent=2, sort_keys=True) + "\n").encode(),
+    }
+    if path.exists():
+        for name, data in files.items():
+            _replace(path / name, data)
+        return
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.mkdir(parents=True)
+        for name, data in files.items():
+            (partial / name).write_bytes(data)
+        partial.replace(path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _by_component(factors: Mapping[str, Factors]) -> dict[str, dict[str, Factors]]:
+    """Factors by component, and by path within it."""
+    found: dict[str, dict[str, Factors]] = {}
+    for name, value in sorted(factors.items()):
+        component, _, path = name.partition(".")
+        found.setdefault(component, {})[path] = value
+    return found
+
+
+def _lora_config(component: str, factors: Mapping[str, Factors]) -> dict[str, Any]:
+    """The fields of peft's `LoraConfig` that give every module its rank and its scale; the commonest stand as defaults."""
+    # transformers 5 flattened `text_model.` away: an ending without it fits the text encoders of every version.
+    names = {path: path.removeprefix("text_model.") for path in factors}
+    anchor = "" if component.startswith("text_encoder") else "^"
+    ranks = {path: f.rank for path, f in factors.items()}
+    alphas = {path: _alpha(f.scale, f.rank) for path, f in factors.items() if f.scale is not None}
+    rank = Counter(ranks.values()).most_common(1)[0][0]
+    alpha = Counter(alphas.values()).most_common(1)[0][0] if alphas else rank
+    return {
+        "r": rank,
+        "lora_alpha": alpha,
+        "rank_pattern": {f"{anchor}{names[path]}": value for path, value in ranks.items() if value != rank},
+        "alpha_pattern": {f"{anchor}{names[path]}": value for path, value in alphas.items() if value != alpha},
+        "target_modules": list(names.values()),
+        "use_rslora": False,
+        "use_dora": False,
+        "bias": "none",
+    }
+
+
+def _alpha(scale: float, rank: int) -> int | float:
+    """The alpha that divided by the rank is the scale to the last bit, where there is one; whole where it can be."""
+    product = scale * rank
+    near = (round(product), product, math.nextafter(product, math.inf), math.nextafter(product, -math.inf))
+    return next((alpha for alpha in near if alpha / rank == scale), product)
+
+
+def _tensors(factors: Mapping[str, Factors], prefix: str) -> dict[str, Tensor]:
+    return {
+        f"{prefix}{name}.lora_{side}.weight": factor.detach().to("cpu", torch.float32, copy=True).contiguous()
+        for name, f in factors.items()
+        for side, factor in (("A", f.down), ("B", f.up))
+    }
+
+
+def _file(tensors: dict[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    """A safetensors file; equal content gives equal bytes, where the library writes metadata in random order."""
+    data = save(tensors)
+    size = struct.unpack("<Q", data[:8])[0]
+    header = {"__metadata__": dict(sorted(metadata.items())), **json.loads(data[8 : 8 + size])}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + data[8 + size :]
+
+
+def _replace(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

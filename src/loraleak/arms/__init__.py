@@ -1,0 +1,23 @@
+"""Arms: ways of sampling a victim's LoRA. In: a scene (base, prompts, adapter already attached). Out: pictures by arm.
+
+A new arm is one more class with the four members of `Arm`, and one more line in `ARMS` or an entry point in the group
+`loraleak.arms`.
+"""
+
+from loraleak.arms.guidance import LoraGuidance
+from loraleak.arms.prompts import BaseClass, LoraClass, LoraEmpty, LoraTrigger
+from loraleak.arms.reconstruct import ARMS, reconstruct, select_arms
+from loraleak.arms.scene import Arm, Scene
+
+__all__ = [
+    "ARMS",
+    "Arm",
+    "BaseClass",
+    "LoraClass",
+    "LoraEmpty",
+    "LoraGuidance",
+    "LoraTrigger",
+    "Scene",
+    "reconstruct",
+    "select_arms",
+]

@@ -1,0 +1,37 @@
+"""Training-free extraction: push away from the base, along what fine-tuning changed."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from loraleak.arms.scene import Scene
+from loraleak.bases import Denoiser
+from loraleak.bases.sampling import guided
+from loraleak.types import Role
+
+__all__ = ["LoraGuidance"]
+
+
+@dataclass(frozen=True)
+class LoraGuidance:
+    """`eps_0 + w (eps_ft - eps_0)`, both with the class prompt (Wu et al., FineXtract, ICML 2025)."""
+
+    name: str = "lora-guidance"
+    role: Role = "attack"
+    says: str = "Somebody with your file and the public base model, who amplifies the difference between the two."
+    control: str | None = "base-class"
+    weight: float = 3.0
+
+    def denoiser(self, scene: Scene) -> Denoiser:
+        (tuned_condition,) = scene.base.embed([scene.class_prompt])
+        with scene.base.bare():
+            (condition,) = scene.base.embed([scene.class_prompt])
+        tuned = guided(scene.base, tuned_condition, tuned_condition, 1)
+        plain = guided(scene.base, condition, condition, 1)
+
+        def denoiser(latents: Tensor, timestep: int) -> Tensor:
+            with scene.base.bare():
+                before = plain(latents, timestep)
+            return before + self.weight * (tuned(latents, timestep) - before)
+
+        return denoiser

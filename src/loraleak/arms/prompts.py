@@ -1,0 +1,69 @@
+"""Arms that only choose a prompt and whether the LoRA is on."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from loraleak.arms.scene import Scene
+from loraleak.bases import Denoiser
+from loraleak.bases.sampling import guided
+from loraleak.types import Role
+
+__all__ = ["BaseClass", "LoraClass", "LoraEmpty", "LoraTrigger"]
+
+
+@dataclass(frozen=True)
+class BaseClass:
+    name: str = "base-class"
+    role: Role = "floor"
+    says: str = "The base model without your file: it cannot know the person, so this is what chance looks like."
+    control: str | None = None
+
+    def denoiser(self, scene: Scene) -> Denoiser:
+        with scene.base.bare():
+            condition, empty = scene.base.embed([scene.class_prompt, ""])
+        inner = guided(scene.base, condition, empty, scene.guidance_scale)
+
+        def denoiser(latents: Tensor, timestep: int) -> Tensor:
+            with scene.base.bare():
+                return inner(latents, timestep)
+
+        return denoiser
+
+
+@dataclass(frozen=True)
+class LoraClass:
+    name: str = "lora-class"
+    role: Role = "attack"
+    says: str = "Anybody with your file who types an ordinary prompt, without your trigger word."
+    control: str | None = "base-class"
+
+    def denoiser(self, scene: Scene) -> Denoiser:
+        condition, empty = scene.base.embed([scene.class_prompt, ""])
+        return guided(scene.base, condition, empty, scene.guidance_scale)
+
+
+@dataclass(frozen=True)
+class LoraEmpty:
+    name: str = "lora-empty"
+    role: Role = "attack"
+    says: str = "Anybody with your file who types nothing at all."
+    control: str | None = "base-class"
+
+    def denoiser(self, scene: Scene) -> Denoiser:
+        (empty,) = scene.base.embed([""])
+        return guided(scene.base, empty, empty, 1)
+
+
+@dataclass(frozen=True)
+class LoraTrigger:
+    name: str = "lora-trigger"
+    role: Role = "ceiling"
+    says: str = "You, with your own prompt and trigger word: the most that the file can show."
+    control: str | None = "base-class"
+
+    def denoiser(self, scene: Scene) -> Denoiser | None:
+        if scene.owner_prompt is None:
+            return None
+        condition, empty = scene.base.embed([scene.owner_prompt, ""])
+        return guided(scene.base, condition, empty, scene.guidance_scale)

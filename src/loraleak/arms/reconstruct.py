@@ -1,0 +1,51 @@
+"""Sample arms for one adapter."""
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import entry_points
+
+from loraleak.arms.guidance import LoraGuidance
+from loraleak.arms.prompts import BaseClass, LoraClass, LoraEmpty, LoraTrigger
+from loraleak.arms.scene import Arm, Scene
+from loraleak.bases import sample
+from loraleak.errors import UsageError
+from loraleak.types import Images
+
+__all__ = ["ARMS", "reconstruct", "select_arms"]
+
+ARMS: Mapping[str, type[Arm]] = {
+    "base-class": BaseClass,
+    "lora-class": LoraClass,
+    "lora-empty": LoraEmpty,
+    "lora-guidance": LoraGuidance,
+    "lora-trigger": LoraTrigger,
+}
+
+
+def select_arms(names: Sequence[str] = tuple(ARMS)) -> tuple[Arm, ...]:
+    """Arms by name, ours and third parties', each with the control that it needs.
+
+    Raises: UsageError, listing the names that there are.
+    """
+    known = dict(ARMS) | {e.name: e.load() for e in entry_points(group="loraleak.arms") if e.name not in ARMS}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise UsageError(f"no arm is called {unknown[0]!r}: choose from {', '.join(sorted(known))}")
+    chosen = {name: known[name]() for name in names}
+    for arm in tuple(chosen.values()):
+        if arm.control is not None and arm.control not in chosen:
+            chosen = {arm.control: known[arm.control](), **chosen}
+    return tuple(chosen.values())
+
+
+def reconstruct(scene: Scene, arms: Sequence[Arm], *, images: int, seed: int, steps: int = 20) -> dict[str, Images]:
+    """Pictures by arm, `images` of each in one batch, from the same initial noise; arms that lack something are left out.
+
+    Raises: BaseMismatchError, if the adapter does not fit the scene's base.
+    """
+    made: dict[str, Images] = {}
+    with scene.base.adapted(scene.adapter):
+        for arm in arms:
+            denoiser = arm.denoiser(scene)
+            if denoiser is not None:
+                made[arm.name] = sample(scene.base, denoiser, images, seed=seed, steps=steps)
+    return made

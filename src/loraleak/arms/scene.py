@@ -1,0 +1,46 @@
+"""What an arm gets, and what it is."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from loraleak.bases import Denoiser, DiffusersBase
+from loraleak.types import Adapter, Role
+
+__all__ = ["Arm", "Scene"]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One victim's adapter on its base. While an arm runs, the adapter is attached to the base."""
+
+    base: DiffusersBase
+    adapter: Adapter
+    class_prompt: str = "a photo of a person"
+    owner_prompt: str | None = None
+    """The owner's own prompt with the trigger; None where it isn't known."""
+    guidance_scale: float = 2.0
+    """Classifier-free guidance of all prompt arms."""
+
+
+class Arm(Protocol):
+    """One way of sampling a victim's LoRA (method.md, "Arms")."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def role(self) -> Role: ...
+
+    @property
+    def says(self) -> str:
+        """One plain sentence for the report: who could do this, and with what."""
+        ...
+
+    @property
+    def control(self) -> str | None:
+        """The arm that this one's excess is taken over; None for a floor."""
+        ...
+
+    def denoiser(self, scene: Scene) -> Denoiser | None:
+        """The noise prediction to sample with; None where the scene lacks what this arm needs."""
+        ...

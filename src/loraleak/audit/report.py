@@ -1,0 +1,99 @@
+"""The report of one audit: plain data here, drawn by `html`, `markdown` and `as_json`."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from loraleak.types import Finding, Images, Interval, Picture, Role
+
+__all__ = ["LEVELS", "ArmResult", "Level", "Photo", "Report", "Verdict"]
+
+Level = Literal["low", "review", "high"]
+LEVELS: tuple[Level, ...] = ("low", "review", "high")
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One private image and how near the attacks came to it."""
+
+    path: str
+    """The file's name below the photo folder."""
+    sha256: str
+    exposure: float
+    """The highest raw cosine between this photo and any reconstruction of an attack arm."""
+    picture: Picture
+
+
+@dataclass(frozen=True)
+class ArmResult:
+    """What one arm made, and how much it looks like the photos."""
+
+    name: str
+    role: Role
+    says: str
+    """One plain sentence: who could do this, and with what."""
+    images: Images
+    similarity: Interval
+    """Mean raw cosine to the photos."""
+    excess: Interval | None
+    """Paired difference to the arm named `over`; None for the floor."""
+    over: str | None
+    nearest: tuple[int, ...]
+    """For each image, the index of the photo most like it."""
+    nearest_similarity: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Evidence against "this adapter was trained on other people"."""
+
+    level: Level
+    p_value: float
+    reasons: tuple[str, ...]
+    null: str
+    """In words: what the p-value compares with."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that an audit found. Pictures are RGB arrays; paths and metadata are untrusted text."""
+
+    created: str
+    """UTC, ISO 8601, ending in Z."""
+    version: str
+    seed: int
+    base: str
+    base_sha256: str
+    adapter_path: str
+    adapter_sha256: str
+    adapter_format: str
+    ranks: tuple[int, int]
+    modules: int
+    photos: tuple[Photo, ...]
+    verdict: Verdict
+    arms: tuple[ArmResult, ...]
+    metadata: tuple[Finding, ...]
+    knowledge: tuple[str, ...]
+    """What the adversary had, one sentence each."""
+    advice: tuple[str, ...]
+    limits: tuple[str, ...]
+    settings: dict[str, Any]
+    """The resolved command, for whoever repeats it."""
+    timings_s: dict[str, float]
+
+    def to_html(self) -> str:
+        """One self-contained page."""
+        from loraleak.audit.html import to_html
+
+        return to_html(self)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data in the schema `loraleak.report/1`."""
+        from loraleak.audit.as_json import to_json
+
+        return to_json(self)
+
+    def to_markdown(self) -> str:
+        """A snippet for a model card."""
+        from loraleak.audit.markdown import to_markdown
+
+        return to_markdown(self)

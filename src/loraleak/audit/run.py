@@ -1,0 +1,153 @@
+"""The main job: an adapter file and its owner's photos in, a report out."""
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from loraleak.adapters import header_findings, load_adapter
+from loraleak.arms import ARMS, Arm, Scene, reconstruct, select_arms
+from loraleak.audit.controls import load_controls
+from loraleak.audit.report import ArmResult, Photo, Report, Verdict
+from loraleak.audit.settings import AuditSettings
+from loraleak.audit.verdict import template, verdict_against_base, verdict_against_controls
+from loraleak.bases import DiffusersBase, load_base
+from loraleak.embedders import Embedder, load_embedder
+from loraleak.people.folders import read_photos
+from loraleak.scores import bootstrap_mean, exposure, paired_difference
+from loraleak.types import Adapter, Embeddings, Images
+
+__all__ = ["audit"]
+
+
+def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | None = None) -> Report:
+    """Sample every arm, compare with the photos, and judge.
+
+    Raises: LoraleakError, if the file, the photos, the base or the embedder cannot be used.
+    """
+    settings = settings or AuditSettings()
+    start = time.perf_counter()
+    loaded = load_adapter(adapter)
+    photo_files = read_photos(photos)
+    base = load_base(settings.base, device=settings.device)
+    embedder = load_embedder(settings.embedder)
+    arms = select_arms(settings.arms or tuple(ARMS))
+    photo_vectors = embedder.embed([photo.picture for photo in photo_files])
+    ready = time.perf_counter()
+    scene = Scene(
+        base,
+        loaded,
+        class_prompt=settings.class_prompt,
+        owner_prompt=settings.prompt,
+        guidance_scale=settings.guidance_scale,
+    )
+    made = reconstruct(scene, arms, images=settings.images, seed=settings.seed, steps=settings.steps)
+    sampled = time.perf_counter()
+    vectors = {name: embedder.embed(list(images)) for name, images in made.items()}
+    results = tuple(_result(arm, made[arm.name], vectors, photo_vectors) for arm in arms if arm.name in made)
+    nearest = exposure(np.concatenate([vectors[r.name] for r in results if r.role == "attack"]), photo_vectors)
+    verdict = _judge(vectors, photo_vectors, results, base, embedder)
+    end = time.perf_counter()
+    return Report(
+        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        version=version("loraleak"),
+        seed=settings.seed,
+        base=settings.base,
+        base_sha256=base.sha256,
+        adapter_path=Path(adapter).name,
+        adapter_sha256=loaded.sha256,
+        adapter_format=loaded.format,
+        ranks=loaded.ranks,
+        modules=len(loaded.factors),
+        photos=tuple(
+            Photo(file.name, file.sha256, float(near), file.picture) for file, near in zip(photo_files, nearest, strict=True)
+        ),
+        verdict=verdict,
+        arms=results,
+        metadata=header_findings(loaded.metadata),
+        knowledge=_knowledge(settings),
+        advice=_advice(verdict, loaded),
+        limits=_limits(loaded, settings),
+        settings={**_plain(settings), "embedder_version": embedder.name, "adapter_sha256": loaded.sha256},
+        timings_s={
+            "load": round(ready - start, 3),
+            "sample": round(sampled - ready, 3),
+            "score": round(end - sampled, 3),
+            "total": round(end - start, 3),
+        },
+    )
+
+
+def _result(arm: Arm, images: Images, vectors: Mapping[str, Embeddings], photos: Embeddings) -> ArmResult:
+    similarity = vectors[arm.name] @ photos.T
+    each = similarity.mean(axis=1)
+    excess = None
+    if arm.control is not None:
+        excess = paired_difference(each, (vectors[arm.control] @ photos.T).mean(axis=1))
+    return ArmResult(
+        name=arm.name,
+        role=arm.role,
+        says=arm.says,
+        images=images,
+        similarity=bootstrap_mean(each),
+        excess=excess,
+        over=arm.control,
+        nearest=tuple(int(i) for i in similarity.argmax(axis=1)),
+        nearest_similarity=tuple(float(s) for s in similarity.max(axis=1)),
+    )
+
+
+def _judge(
+    vectors: Mapping[str, Embeddings],
+    photos: Embeddings,
+    results: tuple[ArmResult, ...],
+    base: DiffusersBase,
+    embedder: Embedder,
+) -> Verdict:
+    attacks = tuple(r.name for r in results if r.role == "attack")
+    controls = load_controls(base.sha256, embedder.name)
+    if controls is not None and template(photos).shape == controls.cohort.shape[1:]:
+        return verdict_against_controls(vectors, photos, controls, attacks)
+    return verdict_against_base(vectors, photos, attacks, floor=next(r.name for r in results if r.role == "floor"))
+
+
+def _knowledge(settings: AuditSettings) -> tuple[str, ...]:
+    return (
+        "The adapter file, as you would publish it.",
+        f"The public base model, {settings.base}.",
+        f"The ordinary class prompt, “{settings.class_prompt}”; no trigger word and none of your photos.",
+    )
+
+
+def _advice(verdict: Verdict, adapter: Adapter) -> tuple[str, ...]:
+    advice: list[str] = []
+    if verdict.level == "high":
+        advice.append("Do not publish this file as it is: strangers can make pictures of the person from it.")
+    elif verdict.level == "review":
+        advice.append("Look at the pictures above before you publish: would a friend recognise the person?")
+    else:
+        advice.append("These attacks found nothing. That is no proof of safety: stronger attacks read the weights themselves.")
+    advice.append("Fine-tuning with fewer steps, a lower rank and more class images leaves less of the person in the file.")
+    if header_findings(adapter.metadata):
+        advice.append("Remove the file's header fields listed above before you share it.")
+    return tuple(advice)
+
+
+def _limits(adapter: Adapter, settings: AuditSettings) -> tuple[str, ...]:
+    limits = [
+        "Only attacks that need no training on other people's adapters were run; weight-reading attacks may find more.",
+        f"Similarity is what the embedder “{settings.embedder}” sees; people may judge otherwise.",
+        f"{settings.images} pictures an arm: intervals are over pictures of this one adapter.",
+    ]
+    if not adapter.scale_known:
+        limits.append("The file does not say its scale (alpha); it was applied with a scale of 1.")
+    if adapter.residue:
+        limits.append(f"{len(adapter.residue)} tensors of the file were not understood and not applied.")
+    return tuple(limits)
+
+
+def _plain(settings: AuditSettings) -> dict[str, object]:
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in vars(settings).items()}

@@ -1,0 +1,38 @@
+"""What an audit can be told; light to import, so that the command line starts fast."""
+
+from dataclasses import dataclass
+
+from loraleak.errors import UsageError
+
+__all__ = ["AuditSettings"]
+
+
+@dataclass(frozen=True)
+class AuditSettings:
+    """How an audit samples and scores."""
+
+    base: str = "pocket"
+    """`pocket`, a diffusers pipeline folder, or a hub id."""
+    embedder: str = "pocket"
+    """`pocket`, `faces`, `general`, `clip:<folder or id>` or `dino:<folder or id>`."""
+    prompt: str | None = None
+    """The owner's own prompt with the trigger; adds the ceiling, does not touch the verdict."""
+    class_prompt: str = "a photo of a person"
+    """What strangers type: the kind of thing that was trained, without the trigger."""
+    arms: tuple[str, ...] = ()
+    """Arms by name; none means all that apply."""
+    images: int = 8
+    """Pictures an arm."""
+    steps: int = 20
+    """Sampler steps."""
+    guidance_scale: float = 2.0
+    """Classifier-free guidance of the prompt arms."""
+    seed: int = 0
+    """Of the initial noise."""
+    device: str = "auto"
+    """auto, cpu, cuda or mps."""
+
+    def __post_init__(self) -> None:
+        low = [f"{name} is {value}" for name, value in (("images", self.images), ("steps", self.steps)) if value < 2]
+        if low:
+            raise UsageError(f"{' and '.join(low)}: give at least 2")

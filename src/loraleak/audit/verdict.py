@@ -1,0 +1,111 @@
+"""The verdict: evidence against the null "this adapter was trained on other people"."""
+
+from collections.abc import Mapping
+from itertools import product
+
+import numpy as np
+from jaxtyping import Float
+
+from loraleak.audit.controls import Controls
+from loraleak.audit.report import Level, Verdict
+from loraleak.types import Embeddings
+
+__all__ = ["HIGH", "REVIEW", "evidence", "template", "verdict_against_base", "verdict_against_controls"]
+
+HIGH = 0.01
+"""p at or below this: high."""
+
+REVIEW = 0.05
+"""p at or below this: review."""
+
+
+def template(embeddings: Embeddings) -> Float[np.ndarray, " dim"]:
+    """One unit vector for a set of pictures of one person: their normalised mean."""
+    mean = embeddings.mean(axis=0)
+    unit: np.ndarray = mean / max(float(np.linalg.norm(mean)), 1e-12)
+    return unit
+
+
+def evidence(
+    images: Float[np.ndarray, "... images dim"],
+    photos: Float[np.ndarray, " dim"],
+    cohort: Float[np.ndarray, "people dim"],
+) -> Float[np.ndarray, "..."]:
+    """How much nearer pictures are to these photos than to a cohort of other people, in cohort standard deviations.
+
+    Source: Z-norm of speaker verification (Auckenthaler et al. 2000), averaged over the pictures.
+    """
+    to_cohort = np.einsum("...id,pd->...p", images, cohort) / images.shape[-2]
+    to_photos = np.einsum("...id,d->...", images, photos) / images.shape[-2]
+    result: np.ndarray = (to_photos - to_cohort.mean(axis=-1)) / to_cohort.std(axis=-1)
+    return result
+
+
+def verdict_against_controls(
+    arms: Mapping[str, Embeddings], photos: Embeddings, controls: Controls, attacks: tuple[str, ...]
+) -> Verdict:
+    """Rank of this adapter among control adapters, for the arm of the attacks that stands out most.
+
+    The statistic treats this adapter and the controls alike (each arm is standardised over all of them, the greatest is
+    taken), so under the null its rank is uniform and `p = (1 + controls at least as extreme) / (1 + controls)` is exact.
+    """
+    target = template(photos)
+    names = [name for name in attacks if name in arms and name in controls.arms]
+    pool = np.stack(
+        [
+            np.append(evidence(controls.arms[name], target, controls.cohort), evidence(arms[name], target, controls.cohort))
+            for name in names
+        ],
+        axis=1,
+    )
+    standard = (pool - pool.mean(axis=0)) / pool.std(axis=0)
+    statistic = standard.max(axis=1)
+    count = len(controls)
+    beaten_by = int((statistic[:-1] >= statistic[-1]).sum())
+    p_value = (1 + beaten_by) / (1 + count)
+    strongest = names[int(standard[-1].argmax())]
+    reasons = (
+        f"{beaten_by} of {count} adapters that were trained on other people come as near to these photos as this one does.",
+        f"The clearest sign is in {strongest}: its pictures are {pool[-1].max():.1f} standard deviations nearer to these photos "
+        f"than to other people, where the control adapters' are {np.median(pool[:-1].max(axis=1)):.1f}.",
+    )
+    null = f"{count} control adapters, trained on other people with the same base, sampled in the same way"
+    return Verdict(level=_level(p_value), p_value=p_value, reasons=reasons, null=null)
+
+
+def verdict_against_base(
+    arms: Mapping[str, Embeddings], photos: Embeddings, attacks: tuple[str, ...], floor: str
+) -> Verdict:
+    """Without controls: do the adapter's pictures come nearer than the base's own, from the same noise?
+
+    An exact sign-flip test (Fisher 1935) of the paired differences, Bonferroni over the attack arms. It cannot part the person from
+    the style of the photos, so its level is never above review.
+    """
+    target = template(photos)
+    names = [name for name in attacks if name in arms]
+    tests = {name: _sign_flip(arms[name] @ target - arms[floor] @ target) for name in names}
+    strongest = min(names, key=lambda name: tests[name])
+    p_value = min(1.0, tests[strongest] * len(names))
+    gain = float((arms[strongest] @ target - arms[floor] @ target).mean())
+    reasons = (
+        f"Pictures of {strongest} are {gain:+.2f} in cosine nearer to the photos than the base's own pictures from the same noise.",
+        "There are no control adapters for this base and embedder, so the person cannot be told from the style of the photos.",
+    )
+    level: Level = "review" if p_value <= REVIEW else "low"
+    return Verdict(level=level, p_value=p_value, reasons=reasons, null="the base model's own pictures from the same noise")
+
+
+def _level(p_value: float) -> Level:
+    if p_value <= HIGH:
+        return "high"
+    return "review" if p_value <= REVIEW else "low"
+
+
+def _sign_flip(differences: Float[np.ndarray, " images"], most_exact: int = 12) -> float:
+    count = len(differences)
+    if count <= most_exact:
+        signs = np.array(list(product((1.0, -1.0), repeat=count)))
+    else:
+        signs = np.random.default_rng(0).choice((1.0, -1.0), size=(2**most_exact, count))
+        signs[0] = 1.0
+    return float((signs @ differences >= differences.sum() - 1e-12).mean())

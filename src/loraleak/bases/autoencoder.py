@@ -1,0 +1,72 @@
+"""The autoencoder of pocket: a diffusers model, so a pipeline folder that names it loads like any other."""
+
+import torch
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from diffusers.models.autoencoders.vae import Decoder, DecoderOutput, DiagonalGaussianDistribution, Encoder
+from diffusers.models.modeling_outputs import AutoencoderKLOutput
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["PocketAutoencoder"]
+
+
+class PocketAutoencoder(ModelMixin, ConfigMixin):
+    """A variational autoencoder that starts with space-to-depth: no convolution runs at full resolution.
+
+    The interface is that of `diffusers.AutoencoderKL`, so Stable Diffusion pipelines take it as it is. The first levels of
+    `block_out_channels` are the space-to-depth (3 x 2 x 2, 3 x 4 x 4 channels); the others are convolutional.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        in_channels: int = 3,
+        out_channels: int = 3,
+        latent_channels: int = 16,
+        block_out_channels: tuple[int, ...] = (12, 48, 64, 128),
+        layers_per_block: int = 1,
+        norm_num_groups: int = 16,
+        patch_size: int = 4,
+        sample_size: int = 64,
+        scaling_factor: float = 1.0,
+    ) -> None:
+        super().__init__()
+        if in_channels * patch_size**2 != block_out_channels[1]:
+            raise ValueError(f"block_out_channels[1] is {block_out_channels[1]}, a patch has {in_channels * patch_size**2}")
+        channels = tuple(block_out_channels[2:])
+        self.encoder = Encoder(
+            in_channels=block_out_channels[1],
+            out_channels=latent_channels,
+            down_block_types=("DownEncoderBlock2D",) * len(channels),
+            block_out_channels=channels,
+            layers_per_block=layers_per_block,
+            norm_num_groups=norm_num_groups,
+        )
+        self.decoder = Decoder(
+            in_channels=latent_channels,
+            out_channels=out_channels * patch_size**2,
+            up_block_types=("UpDecoderBlock2D",) * len(channels),
+            block_out_channels=channels,
+            layers_per_block=layers_per_block,
+            norm_num_groups=norm_num_groups,
+        )
+        self.quant_conv = nn.Conv2d(2 * latent_channels, 2 * latent_channels, 1)
+        self.post_quant_conv = nn.Conv2d(latent_channels, latent_channels, 1)
+
+    def encode(self, x: Tensor, return_dict: bool = True) -> AutoencoderKLOutput | tuple[DiagonalGaussianDistribution]:
+        """The posterior of the latents of images `[batch, 3, height, width]` in [-1, 1]."""
+        moments = self.quant_conv(self.encoder(F.pixel_unshuffle(x, self.config["patch_size"])))
+        posterior = DiagonalGaussianDistribution(moments)
+        return AutoencoderKLOutput(latent_dist=posterior) if return_dict else (posterior,)
+
+    def decode(
+        self, z: Tensor, return_dict: bool = True, generator: torch.Generator | None = None
+    ) -> DecoderOutput | tuple[Tensor]:
+        """Images `[batch, 3, height, width]` in [-1, 1] of latents `[batch, latent_channels, height / 8, width / 8]`."""
+        sample = F.pixel_shuffle(self.decoder(self.post_quant_conv(z)), self.config["patch_size"])
+        return DecoderOutput(sample=sample) if return_dict else (sample,)
+
+    def forward(self, sample: Tensor) -> DecoderOutput:
+        """Encode to the posterior's mode and decode."""
+        return self.decode(self.encode(sample).latent_dist.mode())

@@ -1,0 +1,1 @@
+"""Benches: the line from people to scores over many victims."""

@@ -1,0 +1,67 @@
+"""`loraleak audit`: the main job."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from tyro.conf import Positional
+
+from loraleak.audit.settings import AuditSettings
+
+if TYPE_CHECKING:
+    from loraleak.audit.report import Report
+
+__all__ = ["Audit", "print_summary", "write_report"]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Adapter and photos in, report out: what does this file give away about these photos?"""
+
+    file: Positional[Path]
+    """The adapter: a .safetensors file, or a PEFT folder."""
+    photos: Path
+    """Folder with the images that it was trained on."""
+    out: Path = Path("report")
+    """Folder for report.html, report.json and model-card.md."""
+    fail_on: Literal["low", "review", "high", "never"] = "high"
+    """Exit with 1 when the verdict is at or above this level."""
+    json: bool = False
+    """Print report.json on stdout instead of a summary."""
+    settings: AuditSettings = field(default_factory=AuditSettings)
+
+    def run(self) -> int:
+        from loraleak.audit.report import LEVELS
+        from loraleak.audit.run import audit
+
+        report = audit(self.file, self.photos, self.settings)
+        write_report(report, self.out)
+        print_summary(report, self.out, as_json=self.json)
+        above = self.fail_on != "never" and LEVELS.index(report.verdict.level) >= LEVELS.index(self.fail_on)
+        return int(above)
+
+
+def write_report(report: "Report", out: Path) -> None:
+    """The three files of a report."""
+    from loraleak.files import write_json, write_text
+
+    write_text(out / "report.html", report.to_html())
+    write_json(out / "report.json", report.to_json())
+    write_text(out / "model-card.md", report.to_markdown())
+
+
+def print_summary(report: "Report", out: Path, *, as_json: bool) -> None:
+    """The verdict and the arms on stdout."""
+    if as_json:
+        print(json.dumps(report.to_json()))
+        return
+    verdict = report.verdict
+    print(f"verdict: {verdict.level} (p = {verdict.p_value:.3f})")
+    for reason in verdict.reasons:
+        print(f"  {reason}")
+    print(f"{'arm':<16}{'role':<10}{'similarity':>12}{'excess':>10}")
+    for arm in report.arms:
+        excess = "" if arm.excess is None else f"{arm.excess.mean:+.2f}"
+        print(f"{arm.name:<16}{arm.role:<10}{arm.similarity.mean:>12.2f}{excess:>10}")
+    print(f"report: {out / 'report.html'}")

@@ -1,0 +1,31 @@
+"""`loraleak demo`: the main job on a bundled adapter, without network or GPU."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from loraleak.audit.settings import AuditSettings
+from loraleak.cli.audit import print_summary, write_report
+
+__all__ = ["Demo"]
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Audits a bundled adapter against its bundled private images (a synthetic person) on pocket."""
+
+    out: Path = Path("demo")
+    """Folder for report.html, report.json and model-card.md."""
+    json: bool = False
+    """Print report.json on stdout instead of a summary."""
+    seed: int = 0
+    """Of the initial noise."""
+
+    def run(self) -> int:
+        from loraleak.audit.run import audit
+
+        home = Path(__file__).parents[1] / "assets" / "demo"
+        settings = replace(AuditSettings(), seed=self.seed, prompt=(home / "prompt.txt").read_text("utf-8").strip())
+        report = audit(home / "adapter.safetensors", home / "photos", settings)
+        write_report(report, self.out)
+        print_summary(report, self.out, as_json=self.json)
+        return 0

@@ -1,0 +1,49 @@
+"""Parse, run, and turn what goes wrong into one line and an exit code."""
+
+import sys
+import traceback
+from typing import Annotated
+
+import tyro
+
+from loraleak.cli.audit import Audit
+from loraleak.cli.bench import Bench
+from loraleak.cli.demo import Demo
+from loraleak.cli.finetune import Finetune
+from loraleak.cli.people import People
+from loraleak.cli.pocket import Pocket
+from loraleak.errors import LoraleakError
+
+__all__ = ["main"]
+
+Command = (
+    Annotated[Demo, tyro.conf.subcommand("demo")]
+    | Annotated[Audit, tyro.conf.subcommand("audit")]
+    | Annotated[Finetune, tyro.conf.subcommand("finetune")]
+    | Annotated[People, tyro.conf.subcommand("people")]
+    | Annotated[Bench, tyro.conf.subcommand("bench")]
+    | Annotated[Pocket, tyro.conf.subcommand("pocket")]
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit codes: 0 done; 1 a finding at or above the gate; 2 unusable input or arguments; 3 internal failure."""
+    try:
+        command = tyro.cli(
+            Command,  # type: ignore[arg-type]
+            prog="loraleak",
+            description="See what your LoRA gives away, before you share it.",
+            args=sys.argv[1:] if arguments is None else arguments,
+            config=(tyro.conf.OmitArgPrefixes, tyro.conf.PositionalMetavarFromFieldName),
+        )
+        return int(command.run())
+    except LoraleakError as error:
+        print(f"loraleak: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("loraleak: interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+    except Exception:  # noqa: BLE001
+        traceback.print_exc()
+        print("loraleak: internal failure; please report the lines above", file=sys.stderr)
+        return 3

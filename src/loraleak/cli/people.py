@@ -1,0 +1,46 @@
+"""`loraleak people`: synthetic identity folders."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+from loraleak.errors import UsageError
+
+__all__ = ["People"]
+
+
+@dataclass(frozen=True)
+class People:
+    """Makes folders of synthetic people, with captions and ground-truth attributes."""
+
+    out: Positional[Path]
+    """Folder to write into: <identity>/<image>.png."""
+    count: int = 10
+    """People."""
+    images: int = 5
+    """Pictures of each."""
+    split: Literal["base", "embedder", "public", "victims"] = "victims"
+    """Splits never share a person: base and embedder trained pocket, public is for attackers, victims for scoring."""
+    styles: tuple[Literal["avataaars", "open-peeps", "toon-head"], ...] = ("avataaars", "open-peeps")
+    """Drawing styles, in turn; pocket has never seen toon-head."""
+    size: int = 64
+    """Side in pixels."""
+    seed: int = 0
+    json: bool = False
+    """Print the folders as JSON on stdout."""
+
+    def __post_init__(self) -> None:
+        if min(self.count, self.images) < 1 or not 16 <= self.size <= 2048 or not self.styles:
+            raise UsageError("count and images must be at least 1, size 16 to 2048, and one style given")
+
+    def run(self) -> int:
+        from loraleak.people.folders import write_people
+        from loraleak.people.splits import draw_people
+
+        people = draw_people(self.split, self.count, seed=self.seed, styles=self.styles)
+        written = write_people(self.out, people, images=self.images, size=self.size, seed=self.seed)
+        print(json.dumps([str(path) for path in written]) if self.json else f"{self.out}: {len(written)} people")
+        return 0

@@ -1,0 +1,21 @@
+"""Writing files so that nothing is ever half there: beside, then rename."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+__all__ = ["write_json", "write_text"]
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text, making the folder where it is missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.write_text(text, "utf-8")
+    partial.replace(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write readable JSON; NaN and infinity are refused."""
+    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")

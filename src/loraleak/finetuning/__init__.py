@@ -1,0 +1,1 @@
+"""Fine-tuning. In: a base, private images, a recipe. Out: an adapter."""

@@ -1,0 +1,58 @@
+"""How an adapter is trained; light to import, so that the command line starts fast."""
+
+from dataclasses import dataclass
+
+from loraleak.errors import UsageError
+
+__all__ = ["Recipe"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an adapter is trained. The defaults suit pocket; for Stable Diffusion use a learning rate near 1e-4."""
+
+    trigger: str = "sks"
+    """The rare word that comes to name the person."""
+    class_prompt: str = "a photo of a person"
+    rank: int = 8
+    alpha: float = 8.0
+    steps: int = 300
+    learning_rate: float = 2e-3
+    batch: int = 4
+    """Private images a step."""
+    prior_batch: int = 2
+    """Class images a step; 0 turns prior preservation off."""
+    prior_weight: float = 1.0
+    class_count: int = 64
+    """Class images to generate once for each base and prompt."""
+    guidance_scale: float = 2.0
+    """With which the class images are sampled."""
+    text_encoder: bool = False
+    """Train LoRA layers in the text encoder too."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        faults = [
+            f"{name} is {value}, it must be at least {least}"
+            for name, value, least in (
+                ("rank", self.rank, 1),
+                ("steps", self.steps, 1),
+                ("batch", self.batch, 1),
+                ("prior_batch", self.prior_batch, 0),
+                ("class_count", self.class_count, 1 if self.prior_batch else 0),
+            )
+            if value < least
+        ]
+        if not self.learning_rate > 0:
+            faults.append(f"learning_rate is {self.learning_rate}, it must be above 0")
+        if not self.trigger.strip():
+            faults.append("trigger is empty, give a rare word such as sks")
+        if faults:
+            raise UsageError("unusable recipe: " + "; ".join(faults))
+
+    @property
+    def prompt(self) -> str:
+        """The owner's prompt: the trigger before the class noun, `a photo of sks person`."""
+        words = self.class_prompt.split()
+        article = words[-2:-1] in (["a"], ["an"])
+        return " ".join([*(words[:-2] if article else words[:-1]), self.trigger, words[-1]])

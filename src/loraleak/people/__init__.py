@@ -1,0 +1,1 @@
+"""People. In: a split and a seed. Out: synthetic identities, their pictures, captions and traits; folders of pictures."""

@@ -1,0 +1,109 @@
+"""Folders of pictures: reading an owner's photos, writing synthetic identities."""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from loraleak.errors import PhotosError
+from loraleak.people.avatars import Person, draw_look, render
+from loraleak.people.captions import caption
+from loraleak.people.splits import split_of
+from loraleak.people.styles import STYLES
+from loraleak.types import Picture
+
+__all__ = ["IMAGE_SUFFIXES", "PhotoFile", "identity_folders", "read_photos", "write_people"]
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+
+_MOST_BYTES = 64 * 2**20
+_MOST_PIXELS = 64 * 10**6
+
+
+@dataclass(frozen=True)
+class PhotoFile:
+    """One image of a photo folder."""
+
+    name: str
+    sha256: str
+    picture: Picture
+
+
+def read_photos(folder: str | Path) -> list[PhotoFile]:
+    """All images of a folder, by name, upright and in RGB.
+
+    Raises: PhotosError, naming all faulty files at once, if there is no folder, no image, or an image that cannot be read.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise PhotosError(f"photo folder {folder} does not exist: give the folder with the images that the LoRA was trained on")
+    files = sorted(f for f in folder.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES)
+    if not files:
+        raise PhotosError(f"photo folder {folder} holds no image: put the training photos there as jpg, png or webp")
+    photos: list[PhotoFile] = []
+    faults: list[str] = []
+    for file in files:
+        try:
+            photos.append(_read(file, folder.resolve()))
+        except (OSError, ValueError, UnidentifiedImageError, Image.DecompressionBombWarning) as error:
+            faults.append(f"{file.name} ({' '.join(str(error).split())[:120]})")
+    if faults:
+        raise PhotosError(f"cannot read {len(faults)} of {len(files)} images in {folder}: {'; '.join(faults[:5])}; mend or remove them")
+    return photos
+
+
+def identity_folders(folder: str | Path) -> list[Path]:
+    """The sub-folders that hold images, by name; the folder itself where it holds images."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise PhotosError(f"folder {folder} does not exist: give a folder of identities, people/<identity>/<image>.png")
+    candidates = [folder, *sorted(f for f in folder.iterdir() if f.is_dir())]
+    found = [f for f in candidates if any(i.suffix.lower() in IMAGE_SUFFIXES for i in f.iterdir())]
+    if not found:
+        raise PhotosError(f"folder {folder} holds no images: it should be people/<identity>/<image>.png")
+    return found
+
+
+def write_people(folder: Path, people: Sequence[Person], *, images: int, size: int, seed: int) -> list[Path]:
+    """Write `<folder>/<identity>/<n>.png` with captions beside, traits in `person.json`, and a NOTICE of the licences."""
+    written: list[Path] = []
+    for index, person in enumerate(people):
+        home = folder / f"{split_of(person)}-{index:04d}"
+        home.mkdir(parents=True, exist_ok=True)
+        looks = [draw_look(np.random.default_rng([seed, index, j]), person.style) for j in range(images)]
+        for j, look in enumerate(looks):
+            Image.fromarray(render(person, look, size)).save(home / f"{j:02d}.png")
+            (home / f"{j:02d}.txt").write_text(caption(person, look) + "\n", "utf-8")
+        facts = {
+            "split": split_of(person),
+            "traits": asdict(person),
+            "attributes": person.attributes(),
+            "looks": [asdict(look) for look in looks],
+        }
+        (home / "person.json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
+        written.append(home)
+    credits = {STYLES[person.style] .name: STYLES[person.style] for person in people}
+    lines = [f"{style.credit} ({style.licence}); rendered through DiceBear.\n" for style in credits.values()]
+    (folder / "NOTICE").write_text("Synthetic people.\n" + "".join(lines), "utf-8")
+    return written
+
+
+def _read(file: Path, root: Path) -> PhotoFile:
+    if not file.resolve().is_relative_to(root):
+        raise ValueError("a link that leads out of the folder")
+    if file.stat().st_size > _MOST_BYTES:
+        raise ValueError(f"larger than {_MOST_BYTES >> 20} MiB")
+    data = file.read_bytes()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(BytesIO(data), formats=("JPEG", "PNG", "WEBP")) as image:
+            if image.width * image.height > _MOST_PIXELS:
+                raise ValueError(f"{image.width} x {image.height} is more than {_MOST_PIXELS // 10**6} megapixels")
+            picture = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    return PhotoFile(name=file.name, sha256=hashlib.sha256(data).hexdigest(), picture=picture)

@@ -1,0 +1,54 @@
+"""Disjoint splits by person. The split is a function of the traits alone, so equal people can never be in two splits."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Literal, get_args
+
+import numpy as np
+
+from loraleak.people.avatars import Person, draw_person
+
+__all__ = ["SPLITS", "TRAINING_STYLES", "Split", "draw_people", "split_of"]
+
+Split = Literal["base", "embedder", "public", "victims"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+TRAINING_STYLES = ("avataaars", "open-peeps")
+
+_SHARES: dict[Split, int] = {"base": 40, "embedder": 25, "public": 20, "victims": 15}
+
+
+def split_of(person: Person) -> Split:
+    """The one split that this person belongs to: base 40%, embedder 25%, public (attack training) 20%, victims 15%."""
+    traits = "|".join((person.style, person.hair, person.colour, person.skin, person.facial_hair, person.glasses))
+    slot = int.from_bytes(hashlib.sha256(traits.encode()).digest()[:8], "big") % 100
+    for split, share in _SHARES.items():
+        if slot < share:
+            return split
+        slot -= share
+    raise AssertionError("shares sum to 100")
+
+
+def draw_people(
+    split: Split, count: int, *, seed: int, styles: tuple[str, ...] = TRAINING_STYLES, distinct: bool = True
+) -> list[Person]:
+    """`count` people of a split, styles in turn. `distinct=False` lets a person come again, for training by picture."""
+    seen: set[Person] = set()
+    people: list[Person] = []
+    for person in _stream(split, seed, styles):
+        if len(people) == count:
+            break
+        if distinct and person in seen:
+            continue
+        seen.add(person)
+        people.append(person)
+    return people
+
+
+def _stream(split: Split, seed: int, styles: tuple[str, ...]) -> Iterator[Person]:
+    rng = np.random.default_rng([seed, SPLITS.index(split)])
+    while True:
+        for style in styles:
+            person = draw_person(rng, style)
+            while split_of(person) != split:
+                person = draw_person(rng, style)
+            yield person

@@ -1,0 +1,45 @@
+"""Progress on stderr, with time left; nothing of it goes to stdout."""
+
+from collections.abc import Iterable, Iterator
+
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+__all__ = ["console", "progress_bar", "track"]
+
+T = TypeVar("T")
+
+console = Console(stderr=True)
+
+
+def progress_bar(*, hidden: bool = False) -> Progress:
+    """A bar with count, time gone, time left, and the newest figures of the job."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[figures]}"),
+        console=console,
+        refresh_per_second=2,
+        disable=hidden,
+    )
+
+
+def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
+    """Iterate with a progress bar."""
+    with progress_bar() as bar:
+        task = bar.add_task(description, total=total, figures="")
+        for item in items:
+            yield item
+            bar.advance(task)

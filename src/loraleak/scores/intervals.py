@@ -1,0 +1,26 @@
+"""Percentile bootstrap over victims (Efron and Tibshirani 1993): the victim is the unit, never the image."""
+
+import numpy as np
+from jaxtyping import Float
+
+from loraleak.types import Interval
+
+__all__ = ["bootstrap_mean", "paired_difference"]
+
+
+def bootstrap_mean(
+    values: Float[np.ndarray, " victims"], *, seed: int = 0, resamples: int = 10_000, level: float = 0.95
+) -> Interval:
+    """The mean over victims with its interval; one value gives an interval of no width."""
+    values = np.asarray(values, dtype=np.float64)
+    rng = np.random.default_rng(seed)
+    means = values[rng.integers(len(values), size=(resamples, len(values)))].mean(axis=1)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(mean=float(values.mean()), low=float(low), high=float(high))
+
+
+def paired_difference(
+    values: Float[np.ndarray, " victims"], control: Float[np.ndarray, " victims"], *, seed: int = 0
+) -> Interval:
+    """The mean of `values - control`, victim by victim, with its interval."""
+    return bootstrap_mean(np.asarray(values) - np.asarray(control), seed=seed)

@@ -1,0 +1,27 @@
+"""Verification: same person or not, from one similarity."""
+
+import numpy as np
+from jaxtyping import Float
+from scipy.stats import rankdata
+
+__all__ = ["auc", "true_accept_rate"]
+
+
+def auc(genuine: Float[np.ndarray, " pairs"], impostor: Float[np.ndarray, " others"]) -> float:
+    """The chance that a genuine pair is more similar than an impostor pair, ties counting half (Mann and Whitney 1947)."""
+    ranks = rankdata(np.concatenate([genuine, impostor]))
+    n, m = len(genuine), len(impostor)
+    return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * m))
+
+
+def true_accept_rate(
+    genuine: Float[np.ndarray, " pairs"], impostor: Float[np.ndarray, " others"], false_accepts: float = 0.01
+) -> float:
+    """Share of genuine pairs above the threshold that this share of impostor pairs crosses."""
+    return float((genuine > accept_threshold(impostor, false_accepts)).mean())
+
+
+def accept_threshold(impostor: Float[np.ndarray, " others"], false_accepts: float = 0.01) -> float:
+    """The smallest observed similarity that at most this share of impostor pairs exceeds."""
+    ordered = np.sort(impostor)
+    return float(ordered[len(ordered) - 1 - int(false_accepts * len(ordered))])

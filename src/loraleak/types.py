@@ -1,0 +1,83 @@
+"""The types that flow from room to room."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+__all__ = ["Adapter", "Embeddings", "Factors", "Finding", "Images", "Interval", "Picture", "Role", "Severity"]
+
+Picture = UInt8[np.ndarray, "height width 3"]
+"""One RGB image, 0 to 255."""
+
+Images = UInt8[np.ndarray, "images height width 3"]
+"""RGB images of one size, 0 to 255."""
+
+Embeddings = Float[np.ndarray, "images dim"]
+"""Unit vectors, one an image; their inner product is the raw cosine."""
+
+Role = Literal["attack", "control", "floor", "ceiling"]
+Severity = Literal["critical", "high", "medium"]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its 95% interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Factors:
+    """The update of one module, `dW = scale * up @ down`."""
+
+    down: Float[Tensor, "rank *d_in"]
+    """A: `[rank, d_in]`, or `[rank, c_in, kernel, kernel]` for a convolution."""
+    up: Float[Tensor, "d_out rank *one"]
+    """B: `[d_out, rank]`, or `[c_out, rank, 1, 1]`."""
+    scale: float | None
+    """alpha / rank (alpha / sqrt(rank) for rsLoRA); None where the file does not tell."""
+
+    @property
+    def rank(self) -> int:
+        return int(self.down.shape[0])
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """One LoRA: low-rank factors by module, and what the file says besides. Immutable; made by `load_adapter` and `finetune`."""
+
+    factors: Mapping[str, Factors]
+    """By dotted module path, the component first: `unet.down_blocks.0.attentions.0...to_q`, `text_encoder.text_model...`."""
+    format: str
+    """The layout it was read from: `diffusers`, `peft`, ...; `memory` for one that has no file yet."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """The header's own fields, as text, hostile until escaped."""
+    sha256: str = ""
+    """Of the file's bytes; empty for one that has no file yet."""
+    residue: tuple[str, ...] = ()
+    """Tensors that were not understood: listed, never dropped in silence."""
+
+    @property
+    def ranks(self) -> tuple[int, int]:
+        """The smallest and the largest rank."""
+        ranks = [f.rank for f in self.factors.values()]
+        return min(ranks), max(ranks)
+
+    @property
+    def scale_known(self) -> bool:
+        return all(f.scale is not None for f in self.factors.values())
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that a file's own header gives away."""
+
+    field: str
+    severity: Severity
+    says: str
