@@ -15,7 +15,8 @@ class PocketAutoencoder(ModelMixin, ConfigMixin):
     """A variational autoencoder that starts with space-to-depth: no convolution runs at full resolution.
 
     The interface is that of `diffusers.AutoencoderKL`, so Stable Diffusion pipelines take it as it is. The first levels of
-    `block_out_channels` are the space-to-depth (3 x 2 x 2, 3 x 4 x 4 channels); the others are convolutional.
+    `block_out_channels` are the space-to-depth (3 x 2 x 2, 3 x 4 x 4 channels); the others are convolutional. A linear map of
+    whole patches runs beside the encoder and beside the decoder, so that the networks learn only what is not linear.
     """
 
     @register_to_config
@@ -23,7 +24,7 @@ class PocketAutoencoder(ModelMixin, ConfigMixin):
         self,
         in_channels: int = 3,
         out_channels: int = 3,
-        latent_channels: int = 16,
+        latent_channels: int = 24,
         block_out_channels: tuple[int, ...] = (12, 48, 64, 128),
         layers_per_block: int = 1,
         norm_num_groups: int = 16,
@@ -51,20 +52,21 @@ class PocketAutoencoder(ModelMixin, ConfigMixin):
             layers_per_block=layers_per_block,
             norm_num_groups=norm_num_groups,
         )
-        self.quant_conv = nn.Conv2d(2 * latent_channels, 2 * latent_channels, 1)
-        self.post_quant_conv = nn.Conv2d(latent_channels, latent_channels, 1)
+        patch = patch_size * 2 ** (len(channels) - 1)
+        self.linear_encoder = nn.Conv2d(in_channels, latent_channels, patch, stride=patch)
+        self.linear_decoder = nn.ConvTranspose2d(latent_channels, out_channels, patch, stride=patch)
 
     def encode(self, x: Tensor, return_dict: bool = True) -> AutoencoderKLOutput | tuple[DiagonalGaussianDistribution]:
         """The posterior of the latents of images `[batch, 3, height, width]` in [-1, 1]."""
-        moments = self.quant_conv(self.encoder(F.pixel_unshuffle(x, self.config["patch_size"])))
-        posterior = DiagonalGaussianDistribution(moments)
+        mean, log_variance = self.encoder(F.pixel_unshuffle(x, self.config["patch_size"])).chunk(2, dim=1)
+        posterior = DiagonalGaussianDistribution(torch.cat([mean + self.linear_encoder(x), log_variance], dim=1))
         return AutoencoderKLOutput(latent_dist=posterior) if return_dict else (posterior,)
 
     def decode(
         self, z: Tensor, return_dict: bool = True, generator: torch.Generator | None = None
     ) -> DecoderOutput | tuple[Tensor]:
         """Images `[batch, 3, height, width]` in [-1, 1] of latents `[batch, latent_channels, height / 8, width / 8]`."""
-        sample = F.pixel_shuffle(self.decoder(self.post_quant_conv(z)), self.config["patch_size"])
+        sample = F.pixel_shuffle(self.decoder(z), self.config["patch_size"]) + self.linear_decoder(z)
         return DecoderOutput(sample=sample) if return_dict else (sample,)
 
     def forward(self, sample: Tensor) -> DecoderOutput:

@@ -1,5 +1,6 @@
 """Training of pocket's autoencoder."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,9 +19,11 @@ __all__ = ["AutoencoderRecipe", "psnr", "train_autoencoder"]
 
 @dataclass(frozen=True)
 class AutoencoderRecipe:
-    """About 17 ms an image on two cores, 25 minutes in all."""
+    """About 13 ms an image on two cores. Small batches: at equal pictures, 8 a step ends 2.7 dB above 32 a step."""
 
-    schedule: Schedule = field(default_factory=lambda: Schedule(steps=2800, batch=32, learning_rate=2e-3))
+    schedule: Schedule = field(
+        default_factory=lambda: Schedule(steps=8000, batch=8, learning_rate=2e-3, warmup=50, checkpoint_every=500)
+    )
     kl_weight: float = 1e-4
     l1_weight: float = 0.1
 
@@ -29,6 +32,7 @@ def train_autoencoder(renders: Renders, recipe: AutoencoderRecipe, folder: Path)
     """Squared error, a little absolute error and a KL term; then scaled so that latents have unit variance."""
     torch.manual_seed(recipe.schedule.seed)
     model = PocketAutoencoder()
+    start_at_principal_components(model, pixels(renders.images[np.linspace(0, len(renders) - 1, 1000).astype(int)]))
 
     def loss(step: Step) -> dict[str, Tensor]:
         chosen = np.sort(step.rng.integers(len(renders), size=step.batch))
@@ -49,6 +53,28 @@ def train_autoencoder(renders: Renders, recipe: AutoencoderRecipe, folder: Path)
         spread = model.encode(pixels(renders.images[chosen])).latent_dist.mean.std()
     model.register_to_config(scaling_factor=round(1 / float(spread), 5))
     return model
+
+
+@torch.no_grad()
+def start_at_principal_components(model: PocketAutoencoder, sample: Tensor) -> None:
+    """Make the model PCA of whole patches, whitened, with the networks at zero and a posterior spread of 0.05.
+
+    From `sample` `[images, 3, height, width]`. It is worth 5 dB in equal time over a start from random weights.
+    """
+    linear = model.linear_encoder
+    side, channels = linear.kernel_size[0], linear.out_channels
+    centre = sample.mean(dim=(0, 2, 3))
+    patches = F.unfold(sample - centre.view(1, 3, 1, 1), side, stride=side).transpose(1, 2).flatten(0, 1)
+    values, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
+    basis, spread = vectors[:, -channels:].T, values[-channels:].sqrt()
+    linear.weight.copy_((basis / spread[:, None]).view_as(linear.weight))
+    linear.bias.copy_(-linear.weight.sum(dim=(2, 3)) @ centre)
+    model.linear_decoder.weight.copy_((basis * spread[:, None]).view_as(model.linear_decoder.weight))
+    model.linear_decoder.bias.copy_(centre)
+    for last in (model.encoder.conv_out, model.decoder.conv_out):
+        last.weight.zero_()
+        last.bias.zero_()
+    model.encoder.conv_out.bias[channels:] = 2 * math.log(0.05)
 
 
 @torch.no_grad()
