@@ -35,9 +35,12 @@ def sample(base: DiffusersBase, denoiser: Denoiser, count: int, *, seed: int, st
 
 
 def guided(
-    base: DiffusersBase, condition: Float[Tensor, "tokens dim"], empty: Float[Tensor, "tokens dim"], scale: float
+    base: DiffusersBase, condition: Float[Tensor, "*batch tokens dim"], empty: Float[Tensor, "tokens dim"], scale: float
 ) -> Denoiser:
-    """Classifier-free guidance (Ho and Salimans 2022): `eps(empty) + scale (eps(condition) - eps(empty))`, in one batch."""
+    """Classifier-free guidance (Ho and Salimans 2022): `eps(empty) + scale (eps(condition) - eps(empty))`, in one batch.
+
+    One condition for all pictures, or one for each.
+    """
 
     def denoiser(latents: Tensor, timestep: int) -> Tensor:
         count = len(latents)

@@ -1,0 +1,133 @@
+"""Every arm over many victims: identification, verification, similarity, and what the verdict says."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from loraleak.arms import ARMS, select_arms
+from loraleak.audit.controls import load_controls
+from loraleak.audit.verdict import template, verdict_against_controls
+from loraleak.bases import load_base
+from loraleak.bench.cases import CaseSettings, draw_cases, pictures, run_cases
+from loraleak.embedders import load_embedder
+from loraleak.errors import UsageError
+from loraleak.scores import bootstrap_mean, gallery_ranks, paired_difference
+from loraleak.scores.roc import accept_threshold
+from loraleak.types import Interval
+
+__all__ = ["ArmsBench", "bench_arms"]
+
+_VICTIM_SEED = 2
+_GALLERY_LOOKS = 5
+
+
+@dataclass(frozen=True)
+class ArmsBench:
+    """How many victims, out of how many people."""
+
+    victims: int = 60
+    gallery: int = 200
+    """People among whom each victim is looked for; the victims are some of them."""
+    base: str = "pocket"
+    embedder: str = "pocket"
+    device: str = "auto"
+    cases: CaseSettings = field(default_factory=CaseSettings)
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.victims <= self.gallery:
+            raise UsageError(f"{self.victims} victims in a gallery of {self.gallery}: give at least 2, and a gallery no smaller")
+
+
+def bench_arms(settings: ArmsBench, folder: Path) -> dict[str, Any]:
+    """Fine-tune on each victim, sample every arm, and score. Resumes from `folder`.
+
+    Gallery templates come from looks that no adapter was trained on. The unit of every interval is the victim.
+    """
+    base = load_base(settings.base, device=settings.device)
+    embedder = load_embedder(settings.embedder)
+    cases = draw_cases("victims", settings.gallery, seed=_VICTIM_SEED)
+    looks = [pictures(case.person, _GALLERY_LOOKS, seed=(settings.cases.seed, case.index, 1)) for case in cases]
+    gallery = np.stack([template(embedder.embed(list(images))) for images in looks])
+    chosen = cases[: settings.victims]
+    results = list(run_cases(base, embedder, chosen, select_arms(tuple(ARMS)), settings.cases, folder))
+    photos = [embedder.embed(list(images)) for images, _ in results]
+    made = [vectors for _, vectors in results]
+    scored = {name: _victim_scores([m[name] for m in made], photos, gallery) for name in made[0]}
+    controls = {arm.name: arm.control for arm in select_arms(tuple(ARMS))}
+    attacks = tuple(arm.name for arm in select_arms(tuple(ARMS)) if arm.role == "attack")
+    return {
+        "schema": "loraleak.bench-arms/1",
+        "victims": settings.victims,
+        "gallery": settings.gallery,
+        "base": {"name": settings.base, "sha256": base.sha256},
+        "embedder": embedder.name,
+        "settings": asdict(settings),
+        "arms": {
+            name: {metric: _plain(bootstrap_mean(values)) for metric, values in metrics.items()}
+            | _excess(metrics, scored, controls[name])
+            for name, metrics in scored.items()
+        },
+        "verdict": _verdicts(made, photos, attacks, base.sha256, embedder.name),
+    }
+
+
+def _victim_scores(
+    made: Sequence[Float[np.ndarray, "images dim"]],
+    photos: Sequence[Float[np.ndarray, "photos dim"]],
+    gallery: Float[np.ndarray, "people dim"],
+) -> dict[str, Float[np.ndarray, " victims"]]:
+    ranks = [gallery_ranks(vectors, gallery, victim) for victim, vectors in enumerate(made)]
+    to_gallery = np.stack([vectors @ gallery.T for vectors in made])
+    genuine = np.stack([to_gallery[victim, :, victim] for victim in range(len(made))])
+    impostor = np.concatenate([np.delete(to_gallery[victim], victim, axis=1).ravel() for victim in range(len(made))])
+    return {
+        "rank1": np.array([np.mean(r == 0) for r in ranks]),
+        "rank5": np.array([np.mean(r < 5) for r in ranks]),
+        "tar_at_1_far": (genuine > accept_threshold(impostor)).mean(axis=1),
+        "cosine": np.array([float((m @ p.T).mean()) for m, p in zip(made, photos, strict=True)]),
+    }
+
+
+def _excess(
+    metrics: Mapping[str, Float[np.ndarray, " victims"]],
+    scored: Mapping[str, Mapping[str, Float[np.ndarray, " victims"]]],
+    control: str | None,
+) -> dict[str, Any]:
+    if control is None:
+        return {}
+    differences = {name: paired_difference(values, scored[control][name]) for name, values in metrics.items()}
+    return {"excess": {"over": control, **{name: _plain(value) for name, value in differences.items()}}}
+
+
+def _verdicts(
+    made: Sequence[Mapping[str, Float[np.ndarray, "images dim"]]],
+    photos: Sequence[Float[np.ndarray, "photos dim"]],
+    attacks: tuple[str, ...],
+    base_sha256: str,
+    embedder: str,
+) -> dict[str, Any]:
+    controls = load_controls(base_sha256, embedder)
+    if controls is None:
+        return {"null": "no control adapters for this base and embedder"}
+    count = len(made)
+    pairs = {"own_photos": 0, "other_persons_photos": 1}
+    table: dict[str, Any] = {"controls": len(controls)}
+    for name, shift in pairs.items():
+        verdicts = [
+            verdict_against_controls(made[i], photos[(i + shift) % count], controls, attacks) for i in range(count)
+        ]
+        p_values = np.array([verdict.p_value for verdict in verdicts])
+        table[name] = {
+            "high": _plain(bootstrap_mean(np.array([float(v.level == "high") for v in verdicts]))),
+            "flagged": _plain(bootstrap_mean(np.array([float(v.level != "low") for v in verdicts]))),
+            "median_p": float(np.median(p_values)),
+        }
+    return table
+
+
+def _plain(interval: Interval) -> dict[str, float]:
+    return {"mean": interval.mean, "low": interval.low, "high": interval.high}

@@ -1,0 +1,36 @@
+"""`loraleak pocket`: the embedded base."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+__all__ = ["Pocket"]
+
+_ASSETS = Path(__file__).parents[1] / "assets"
+
+
+@dataclass(frozen=True)
+class Pocket:
+    """Rebuilds the embedded base, its embedder, controls and demo from nothing (about two hours), or shows their quality."""
+
+    job: Positional[Literal["build", "show"]]
+    """`build` goes on where it was stopped; `show` prints the quality of what ships."""
+    out: Path = Path("pocket-build/assets")
+    """Folder for the finished parts."""
+    work: Path = Path("pocket-build/work")
+    """Folder for renders, checkpoints and logs."""
+    json: bool = False
+    """Print the metrics as JSON on stdout."""
+
+    def run(self) -> int:
+        if self.job == "show":
+            metrics = json.loads((_ASSETS / "build.json").read_text("utf-8"))["metrics"]
+        else:
+            from loraleak.pocket.build import BuildRecipe, build_pocket
+
+            metrics = build_pocket(BuildRecipe(), self.work, self.out)
+        print(json.dumps(metrics, indent=None if self.json else 1))
+        return 0

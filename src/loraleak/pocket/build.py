@@ -1,0 +1,120 @@
+"""`loraleak pocket build`: every stage from nothing, in order; a finished stage is skipped, a killed one goes on."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from loraleak.adapters import save_adapter
+from loraleak.audit.controls import save_controls
+from loraleak.bases import load_base
+from loraleak.bases.autoencoder import PocketAutoencoder
+from loraleak.bench.cases import draw_cases, pictures
+from loraleak.embedders.pocket import PocketEmbedder
+from loraleak.files import write_json, write_text
+from loraleak.finetuning.dreambooth import finetune
+from loraleak.finetuning.recipe import Recipe
+from loraleak.pocket.autoencoder import AutoencoderRecipe, train_autoencoder
+from loraleak.pocket.controls import build_controls
+from loraleak.pocket.denoiser import DenoiserRecipe, encode_renders, train_denoiser
+from loraleak.pocket.embedder import EmbedderRecipe, train_embedder
+from loraleak.pocket.pipeline import save_pipeline
+from loraleak.pocket.quality import autoencoder_quality, base_quality, contact_sheet, embedder_quality
+from loraleak.pocket.renders import Renders, render_split
+from loraleak.pocket.vocabulary import build_tokenizer
+
+__all__ = ["BuildRecipe", "build_pocket"]
+
+_DEMO_SEED = 7
+_DEMO_TRIGGER = "zqkv"
+
+
+@dataclass(frozen=True)
+class BuildRecipe:
+    """All that decides what is built."""
+
+    base_pictures: int = 60_000
+    embedder_people: int = 6_000
+    embedder_looks: int = 4
+    test_people: int = 500
+    controls: int = 99
+    autoencoder: AutoencoderRecipe = field(default_factory=AutoencoderRecipe)
+    denoiser: DenoiserRecipe = field(default_factory=DenoiserRecipe)
+    embedder: EmbedderRecipe = field(default_factory=EmbedderRecipe)
+
+
+def build_pocket(recipe: BuildRecipe, work: Path, out: Path) -> dict[str, Any]:
+    """Train, assemble in half precision, measure as shipped, make controls and demo. Returns the metrics, also in `out/build.json`.
+
+    `work` keeps renders, checkpoints and logs; `out` gets `pocket/`, `embedder/`, `controls.npz`, `demo/` and the contact sheet.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    _stage(out / "pocket", lambda folder: _train_base(recipe, work, folder))
+    _stage(out / "embedder", lambda folder: _train_embedder(recipe, work, folder))
+    metrics = _measured(recipe, work, out)
+    if not (out / "controls.npz").exists():
+        base, embedder = load_base(str(out / "pocket")), PocketEmbedder.load(out / "embedder")
+        save_controls(build_controls(base, embedder, work / "controls", count=recipe.controls), out / "controls.npz")
+    _stage(out / "demo", lambda folder: _make_demo(out / "pocket", folder))
+    write_json(out / "build.json", {"recipe": asdict(recipe), "metrics": metrics})
+    return metrics
+
+
+def _stage(folder: Path, make: Callable[[Path], None]) -> None:
+    if folder.exists():
+        return
+    partial = folder.with_name(f".{folder.name}.stage")
+    shutil.rmtree(partial, ignore_errors=True)
+    make(partial)
+    partial.replace(folder)
+
+
+def _train_base(recipe: BuildRecipe, work: Path, folder: Path) -> None:
+    renders = render_split(
+        work / "renders-base", "base", people=recipe.base_pictures, looks=1, seed=0, distinct=False
+    )
+    trained = work / "autoencoder" / "model"
+    if not trained.exists():
+        train_autoencoder(renders, recipe.autoencoder, work / "autoencoder").save_pretrained(trained)
+    autoencoder = PocketAutoencoder.from_pretrained(trained)
+    tokenizer = build_tokenizer()
+    latents = encode_renders(autoencoder, renders, work / "latents.npy")
+    denoiser = train_denoiser(latents, renders, tokenizer, recipe.denoiser, work / "denoiser")
+    save_pipeline(autoencoder, denoiser, tokenizer, folder)
+
+
+def _train_embedder(recipe: BuildRecipe, work: Path, folder: Path) -> None:
+    renders = render_split(
+        work / "renders-embedder", "embedder", people=recipe.embedder_people, looks=recipe.embedder_looks, seed=0
+    )
+    train_embedder(renders, recipe.embedder, work / "embedder").save(folder)
+
+
+def _measured(recipe: BuildRecipe, work: Path, out: Path) -> dict[str, Any]:
+    base, embedder = load_base(str(out / "pocket")), PocketEmbedder.load(out / "embedder")
+    singles = _victims(recipe, work, people=recipe.test_people, looks=1)
+    contact_sheet(base, singles, out / "contact-sheet.png")
+    return {
+        "autoencoder": autoencoder_quality(base, singles),
+        "embedder": embedder_quality(embedder, _victims(recipe, work, people=200, looks=5)),
+        "base": base_quality(base, embedder, singles),
+    }
+
+
+def _victims(recipe: BuildRecipe, work: Path, *, people: int, looks: int) -> Renders:
+    return render_split(work / f"renders-victims-{looks}", "victims", people=people, looks=looks, seed=0)
+
+
+def _make_demo(pocket: Path, folder: Path) -> None:
+    (case,) = draw_cases("victims", 1, seed=_DEMO_SEED)
+    photos = pictures(case.person, 5, seed=(_DEMO_SEED,))
+    recipe = replace(Recipe(), trigger=_DEMO_TRIGGER)
+    save_adapter(finetune(load_base(str(pocket)), photos, recipe), folder / "adapter.safetensors")
+    (folder / "photos").mkdir()
+    for i, photo in enumerate(np.asarray(photos)):
+        Image.fromarray(photo).save(folder / "photos" / f"photo-{i + 1}.png")
+    write_text(folder / "prompt.txt", recipe.prompt + "\n")

@@ -1,0 +1,35 @@
+"""Pocket's parts as one pipeline folder, as Stable Diffusion's are."""
+
+import shutil
+from pathlib import Path
+
+import torch
+from diffusers import StableDiffusionPipeline
+from transformers import CLIPTokenizer
+
+from loraleak.bases.autoencoder import PocketAutoencoder
+from loraleak.pocket.denoiser import TextToLatents, build_scheduler
+
+__all__ = ["save_pipeline"]
+
+
+def save_pipeline(
+    autoencoder: PocketAutoencoder, denoiser: TextToLatents, tokenizer: CLIPTokenizer, folder: Path
+) -> None:
+    """Write all parts in half precision, whole or not at all; the models given are converted too."""
+    pipeline = StableDiffusionPipeline(
+        vae=autoencoder,
+        text_encoder=denoiser.text_encoder,
+        tokenizer=tokenizer,
+        unet=denoiser.unet,
+        scheduler=build_scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.to(torch.float16)
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    pipeline.save_pretrained(partial)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.replace(folder)
