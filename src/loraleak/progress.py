@@ -1,7 +1,6 @@
 """Progress on stderr, with time left; nothing of it goes to stdout."""
 
 from collections.abc import Iterable, Iterator
-
 from typing import TypeVar
 
 from rich.console import Console

@@ -55,6 +55,4 @@ def adapter(unet_adapter: Adapter, normal: Callable[..., Tensor]) -> Adapter:
         f"{_TEXT}.self_attn.out_proj": Factors(normal(3, 32), normal(32, 3), 5.0),
         f"{_TEXT}.mlp.fc1": Factors(normal(2, 32), normal(64, 2), 0.3),
     }
-    return Adapter(
-        factors={**unet_adapter.factors, **text}, format="memory", metadata={"ss_seed": "42", "format": "pt"}
-    )
+    return Adapter(factors={**unet_adapter.factors, **text}, format="memory", metadata={"ss_seed": "42", "format": "pt"})

@@ -78,8 +78,11 @@ def test_unusable_files_are_refused_in_one_line_with_the_remedy(case: str, tmp_p
     with pytest.raises(AdapterError) as caught:
         read_container(file)
     message = str(caught.value)
-    assert fault in message and remedy in message and "lora.safetensors" in message
-    assert message.isprintable() and len(message) < len(str(file)) + 500
+    assert fault in message
+    assert remedy in message
+    assert "lora.safetensors" in message
+    assert message.isprintable()
+    assert len(message) < len(str(file)) + 500
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
@@ -109,7 +112,8 @@ def test_many_faults_are_reported_at_once_and_hostile_names_are_made_harmless(tm
         read_container(file)
     message = str(caught.value)
     assert message.isprintable()
-    assert r"\x1b[31m\u202ename0\n has" in message and "and 5 more faults" in message
+    assert r"\x1b[31m\u202ename0\n has" in message
+    assert "and 5 more faults" in message
 
 
 def test_a_sound_file_comes_as_stored(tmp_path: Path) -> None:
@@ -140,4 +144,7 @@ def test_a_header_size_that_begins_like_a_pickle_is_no_pickle(tmp_path: Path) ->
 
 def test_printable_cuts_long_text_and_keeps_its_ends() -> None:
     shown = printable("start" + "x" * 1000 + "end", 60)
-    assert shown.startswith("start") and shown.endswith("end") and "…" in shown and len(shown) <= 60
+    assert shown.startswith("start")
+    assert shown.endswith("end")
+    assert "…" in shown
+    assert len(shown) <= 60

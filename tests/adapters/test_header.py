@@ -54,9 +54,7 @@ def _only(field: str, value: str) -> Finding:
         ("my_note", "hello", "medium", "do not know: “hello”"),
     ],
 )
-def test_each_field_has_its_severity_and_quotes_what_matters(
-    field: str, value: str, severity: Severity, quoted: str
-) -> None:
+def test_each_field_has_its_severity_and_quotes_what_matters(field: str, value: str, severity: Severity, quoted: str) -> None:
     finding = _only(field, value)
     assert (finding.field, finding.severity) == (field, severity)
     assert quoted in finding.says
@@ -68,14 +66,16 @@ def test_each_field_has_its_severity_and_quotes_what_matters(
 )
 def test_malformed_json_is_shown_as_text(field: str, value: str) -> None:
     says = _only(field, value).says
-    assert "10_anna" in says and len(says) < 1000
+    assert "10_anna" in says
+    assert len(says) < 1000
 
 
 def test_a_thumbnail_is_named_and_not_printed() -> None:
     picture = base64.b64encode(b"\xff\xd8\xff" + bytes(5000)).decode()
     finding = _only("modelspec.thumbnail", f"data:image/jpeg;base64,{picture}")
     assert finding.severity == "critical"
-    assert "JPEG picture of 5,003 bytes" in finding.says and picture[:40] not in finding.says
+    assert "JPEG picture of 5,003 bytes" in finding.says
+    assert picture[:40] not in finding.says
     assert "no base64" in _only("modelspec.thumbnail", "data:image/png;base64,@@@").says
 
 
@@ -98,7 +98,8 @@ def test_the_layouts_own_fields_give_away_only_local_paths() -> None:
     ):
         for field in ("lora_adapter_metadata", "adapter_config.json"):
             finding = _only(field, json.dumps({"base_model_name_or_path": path, "r": 4}))
-            assert finding.severity == "medium" and f"“{path}”" in finding.says
+            assert finding.severity == "medium"
+            assert f"“{path}”" in finding.says
 
 
 def test_hostile_text_is_cut_and_its_control_characters_are_made_visible() -> None:
@@ -114,14 +115,17 @@ def test_hostile_text_is_cut_and_its_control_characters_are_made_visible() -> No
     findings = header_findings(metadata)
     assert len(findings) == len(metadata)
     for finding in findings:
-        assert finding.says.isprintable() and len(finding.says) < 1500
-        assert finding.field.isprintable() and len(finding.field) < 200
+        assert finding.says.isprintable()
+        assert len(finding.says) < 1500
+        assert finding.field.isprintable()
+        assert len(finding.field) < 200
     assert r"\x1b[2J\u202eanna\r\n" in next(f.says for f in findings if f.field == "ss_training_comment")
 
 
 def test_a_flood_of_fields_is_counted_and_not_listed() -> None:
     findings = header_findings({f"x{i}": "1" for i in range(5000)} | {"ss_output_name": "anna"})
-    assert len(findings) == 201 and findings[0].field == "ss_output_name"
+    assert len(findings) == 201
+    assert findings[0].field == "ss_output_name"
     assert "4801 more fields" in findings[-1].says
 
 

@@ -88,12 +88,11 @@ def _pair(down: str, up: str, rank: int = 2) -> dict[str, Tensor]:
         ),
     ],
 )
-def test_each_layout_gives_the_same_dotted_path(
-    tmp_path: Path, down: str, up: str, module: str, scale: float | None
-) -> None:
+def test_each_layout_gives_the_same_dotted_path(tmp_path: Path, down: str, up: str, module: str, scale: float | None) -> None:
     adapter = _read(tmp_path, _pair(down, up))
     assert {name: f.scale for name, f in adapter.factors.items()} == {module: scale}
-    assert adapter.ranks == (2, 2) and adapter.residue == ()
+    assert adapter.ranks == (2, 2)
+    assert adapter.residue == ()
     assert adapter.format == ("peft" if down.startswith("base_model") else "diffusers")
 
 
@@ -122,7 +121,8 @@ def test_peft_extras_go_to_residue(tmp_path: Path) -> None:
 def test_alpha_tensors_tell_the_scale(tmp_path: Path, name: str) -> None:
     tensors = _pair("unet.a.to_q.lora.down.weight", "unet.a.to_q.lora.up.weight", rank=4)
     adapter = _read(tmp_path, tensors | {name: torch.tensor(2.0)})
-    assert adapter.factors["unet.a.to_q"].scale == 0.5 and adapter.residue == ()
+    assert adapter.factors["unet.a.to_q"].scale == 0.5
+    assert adapter.residue == ()
 
 
 @pytest.mark.parametrize(
@@ -238,9 +238,7 @@ def test_layouts_that_we_cannot_read_yet_are_named(tmp_path: Path, names: list[s
 
 
 def test_a_model_that_is_no_lora_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        AdapterError, match=r"none of its 1 tensors belongs to a LoRA that we know \(the first: conv_in"
-    ):
+    with pytest.raises(AdapterError, match=r"none of its 1 tensors belongs to a LoRA that we know \(the first: conv_in"):
         _read(tmp_path, {"conv_in.weight": torch.ones(2, 2)})
 
 
@@ -276,7 +274,8 @@ def test_a_real_file_keeps_its_numbers(loras: Path) -> None:
 def test_a_peft_file_parted_from_its_configuration_has_no_known_scale(loras: Path, tmp_path: Path) -> None:
     (tmp_path / "x.safetensors").write_bytes((loras / "peft" / "adapter_model.safetensors").read_bytes())
     adapter = load_adapter(tmp_path / "x.safetensors")
-    assert len(adapter.factors) == 128 and not adapter.scale_known
+    assert len(adapter.factors) == 128
+    assert not adapter.scale_known
 
 
 @pytest.mark.parametrize(

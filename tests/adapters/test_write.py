@@ -31,7 +31,9 @@ def test_diffusers_round_trip(adapter: Adapter, tmp_path: Path) -> None:
     save_adapter(adapter, tmp_path / "new" / "lora.safetensors")
     read = load_adapter(tmp_path / "new" / "lora.safetensors")
     _same(adapter, read)
-    assert read.format == "diffusers" and read.residue == () and read.metadata["ss_seed"] == "42"
+    assert read.format == "diffusers"
+    assert read.residue == ()
+    assert read.metadata["ss_seed"] == "42"
     assert [f.name for f in (tmp_path / "new").iterdir()] == ["lora.safetensors"]
     save_adapter(read, tmp_path / "again.safetensors")
     assert load_adapter(tmp_path / "again.safetensors").sha256 == read.sha256
@@ -41,7 +43,8 @@ def test_peft_round_trip(unet_adapter: Adapter, tmp_path: Path) -> None:
     save_adapter(unet_adapter, tmp_path / "new" / "lora", "peft")
     read = load_adapter(tmp_path / "new" / "lora")
     _same(unet_adapter, read)
-    assert read.format == "peft" and read.residue == ()
+    assert read.format == "peft"
+    assert read.residue == ()
     assert [f.name for f in (tmp_path / "new").iterdir()] == ["lora"]
     _same(unet_adapter, load_adapter(tmp_path / "new" / "lora" / "adapter_model.safetensors"))
 
@@ -79,9 +82,7 @@ def test_an_unknown_scale_stays_unknown_or_is_refused(unet_adapter: Adapter, tmp
     unknown = replace(unet_adapter, factors={n: replace(f, scale=None) for n, f in unet_adapter.factors.items()})
     save_adapter(unknown, tmp_path / "a.safetensors")
     _same(unknown, load_adapter(tmp_path / "a.safetensors"))
-    with pytest.raises(
-        AdapterError, match="must tell the scale, and this adapter's is unknown: write it in diffusers layout"
-    ):
+    with pytest.raises(AdapterError, match="must tell the scale, and this adapter's is unknown: write it in diffusers layout"):
         save_adapter(unknown, tmp_path / "a", "peft")
     first, *_ = unet_adapter.factors
     mixed = replace(unet_adapter, factors={**unet_adapter.factors, first: unknown.factors[first]})
@@ -90,18 +91,12 @@ def test_an_unknown_scale_stays_unknown_or_is_refused(unet_adapter: Adapter, tmp
     assert [f.name for f in tmp_path.iterdir()] == ["a.safetensors"]
 
 
-def test_an_adapter_that_a_layout_cannot_hold_is_refused(
-    adapter: Adapter, unet_adapter: Adapter, tmp_path: Path
-) -> None:
-    with pytest.raises(
-        AdapterError, match=r"one model, and this adapter changes text_encoder and unet: .*diffusers layout"
-    ):
+def test_an_adapter_that_a_layout_cannot_hold_is_refused(adapter: Adapter, unet_adapter: Adapter, tmp_path: Path) -> None:
+    with pytest.raises(AdapterError, match=r"one model, and this adapter changes text_encoder and unet: .*diffusers layout"):
         save_adapter(adapter, tmp_path / "a", "peft")
     factors = Factors(torch.ones(1, 2), torch.ones(2, 1), 1.0)
     for name in ("transformer.transformer_blocks.0.attn.to_q", "text_encoder_2.text_model.encoder.layers.0.mlp.fc1"):
-        with pytest.raises(
-            AdapterError, match=r"does not tell that .* belongs to (transformer|text_encoder_2): .*diffusers"
-        ):
+        with pytest.raises(AdapterError, match=r"does not tell that .* belongs to (transformer|text_encoder_2): .*diffusers"):
             save_adapter(Adapter(factors={name: factors}, format="memory"), tmp_path / "a", "peft")
     with pytest.raises(AdapterError, match="is a folder, but the diffusers layout is one file"):
         save_adapter(adapter, tmp_path)
@@ -118,9 +113,7 @@ def test_an_adapter_that_a_layout_cannot_hold_is_refused(
         save_adapter(Adapter(factors={"vae.a": factors}, format="memory"), tmp_path / "a.st")
 
 
-def test_a_failed_write_leaves_nothing_behind(
-    unet_adapter: Adapter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_write_leaves_nothing_behind(unet_adapter: Adapter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: Path, target: Path) -> Path:
         raise OSError(28, "No space left on device")
 
@@ -207,9 +200,7 @@ def _by_hand(factors: Mapping[str, Factors], scale: float | None = None) -> Tens
 
 def _small(adapter: Adapter) -> Adapter:
     """Updates small enough to keep float32 exact to 1e-5, large enough to be seen."""
-    return replace(
-        adapter, factors={n: replace(f, down=f.down * 0.1, up=f.up * 0.1) for n, f in adapter.factors.items()}
-    )
+    return replace(adapter, factors={n: replace(f, down=f.down * 0.1, up=f.up * 0.1) for n, f in adapter.factors.items()})
 
 
 def test_plain_diffusers_applies_the_right_scale_to_every_module(adapter: Adapter, tmp_path: Path) -> None:
@@ -244,9 +235,7 @@ def test_peft_applies_the_right_scale_to_every_module_of_the_unet(unet_adapter: 
     torch.testing.assert_close(loaded, _by_hand(adapter.factors), atol=1e-5, rtol=0)
 
 
-@pytest.mark.filterwarnings(
-    "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"
-)  # peft with transformers 5
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # peft with transformers 5
 def test_peft_applies_the_right_scale_to_every_module_of_the_text_encoder(adapter: Adapter, tmp_path: Path) -> None:
     adapter = _small(adapter)
     text = replace(adapter, factors={n: f for n, f in adapter.factors.items() if n.startswith("text_encoder.")})
@@ -265,9 +254,7 @@ def test_what_diffusers_itself_writes_reads_with_its_scale(adapter: Adapter, tmp
 
     pipeline = _pipeline()
     pipeline.unet.add_adapter(
-        LoraConfig(
-            r=4, lora_alpha=6, target_modules=["to_q", "conv1"], rank_pattern={"to_q": 2}, alpha_pattern={"conv1": 1}
-        )
+        LoraConfig(r=4, lora_alpha=6, target_modules=["to_q", "conv1"], rank_pattern={"to_q": 2}, alpha_pattern={"conv1": 1})
     )
     pipeline.text_encoder.add_adapter(LoraConfig(r=9, lora_alpha=6, target_modules=["q_proj"], use_rslora=True))
     StableDiffusionPipeline.save_lora_weights(
@@ -277,7 +264,8 @@ def test_what_diffusers_itself_writes_reads_with_its_scale(adapter: Adapter, tmp
         **_collate_lora_metadata({"unet": pipeline.unet, "text_encoder": pipeline.text_encoder}),
     )
     read = load_adapter(tmp_path)
-    assert read.residue == () and read.scale_known
+    assert read.residue == ()
+    assert read.scale_known
     for name, factors in read.factors.items():
         expected = {"to_q": (2, 3.0), "conv1": (4, 0.25), "q_proj": (9, 2.0)}[name.rpartition(".")[2]]
         assert (factors.rank, factors.scale) == expected, name

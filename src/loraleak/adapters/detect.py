@@ -41,9 +41,7 @@ class Dialect:
 _UNREAD = (
     (
         "LyCORIS",
-        re.compile(
-            r"lora_\w+\.(hada_\w+|lokr_\w+|lora_mid\.weight|dora_scale|oft_\w+|diff|diff_b|[wb]_norm)|lycoris_.+"
-        ),
+        re.compile(r"lora_\w+\.(hada_\w+|lokr_\w+|lora_mid\.weight|dora_scale|oft_\w+|diff|diff_b|[wb]_norm)|lycoris_.+"),
     ),
     ("kohya sd-scripts", re.compile(r"lora_(unet|te|te1|te2|te3|transformer)_.+")),
     ("cloneofsimo", re.compile(r"(unet|text_encoder):\d+:(up|down|alpha)|<[^>]+>")),

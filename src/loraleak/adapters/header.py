@@ -104,9 +104,7 @@ def _tags(tags: Mapping[str, Any]) -> str:
         return len(text.strip()) > _SENTENCE, count if isinstance(count, int | float) else 0
 
     ordered = sorted(tags.items(), key=weight, reverse=True)
-    return _listed(
-        [f"{_quote(text.strip(), 100)} ({printable(str(count), 12)})" for text, count in ordered], _MOST_TAGS
-    )
+    return _listed([f"{_quote(text.strip(), 100)} ({printable(str(count), 12)})" for text, count in ordered], _MOST_TAGS)
 
 
 def _datasets(value: str) -> str:
@@ -171,9 +169,7 @@ def _local_paths(field: str, value: str) -> Finding | None:
     paths = [text for text in _texts(_parsed(value)) if _LOCAL_PATH.match(text)]
     if not paths:
         return None
-    return Finding(
-        field, "medium", _sentence(f"Names local paths: {_listed([_quote(p, 120) for p in paths], _MOST_FOLDERS)}")
-    )
+    return Finding(field, "medium", _sentence(f"Names local paths: {_listed([_quote(p, 120) for p in paths], _MOST_FOLDERS)}"))
 
 
 def _texts(value: Any) -> list[str]:

@@ -67,9 +67,7 @@ def _checked(adapter: Adapter) -> Mapping[str, Factors]:
 
 def _write_diffusers(factors: Mapping[str, Factors], metadata: Mapping[str, str], path: Path) -> None:
     if path.is_dir():
-        raise AdapterError(
-            f"{path} is a folder, but the diffusers layout is one file: give a name that ends in .safetensors"
-        )
+        raise AdapterError(f"{path} is a folder, but the diffusers layout is one file: give a name that ends in .safetensors")
     header = {"format": "pt", **{key: value for key, value in metadata.items() if key not in _REPLACED}}
     config: dict[str, Any] = {}
     for component, mine in _by_component(factors).items():
@@ -87,9 +85,7 @@ def _write_peft(factors: Mapping[str, Factors], path: Path) -> None:
             "write it in diffusers layout, which can hold all"
         )
     if any(f.scale is None for f in factors.values()):
-        raise AdapterError(
-            "the PEFT layout must tell the scale, and this adapter's is unknown: write it in diffusers layout"
-        )
+        raise AdapterError("the PEFT layout must tell the scale, and this adapter's is unknown: write it in diffusers layout")
     if path.exists() and not path.is_dir():
         raise AdapterError(f"{path} is a file, but the PEFT layout is a folder: give the name of a folder")
     ((component, mine),) = components.items()

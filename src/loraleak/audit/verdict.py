@@ -73,9 +73,7 @@ def verdict_against_controls(
     return Verdict(level=_level(p_value), p_value=p_value, reasons=reasons, null=null)
 
 
-def verdict_against_base(
-    arms: Mapping[str, Embeddings], photos: Embeddings, attacks: tuple[str, ...], floor: str
-) -> Verdict:
+def verdict_against_base(arms: Mapping[str, Embeddings], photos: Embeddings, attacks: tuple[str, ...], floor: str) -> Verdict:
     """Without controls: do the adapter's pictures come nearer than the base's own, from the same noise?
 
     An exact sign-flip test (Fisher 1935) of the paired differences, Bonferroni over the attack arms. It cannot part the person from

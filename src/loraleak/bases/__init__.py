@@ -1,8 +1,6 @@
-"""Base models. In: a name, a pipeline folder or a hub id. Out: a `Base` that encodes, decodes, embeds prompts, predicts noise
-with or without an adapter, and names the modules that an adapter may change.
-"""
+"""Bases: encode, decode, predict noise, sample with any condition; with an adapter or without."""
 
 from loraleak.bases.diffusers_base import DiffusersBase, load_base
-from loraleak.bases.sampling import Denoiser, sample
+from loraleak.bases.sampling import Denoiser, guided, sample
 
-__all__ = ["Denoiser", "DiffusersBase", "load_base", "sample"]
+__all__ = ["Denoiser", "DiffusersBase", "guided", "load_base", "sample"]

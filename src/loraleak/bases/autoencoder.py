@@ -58,9 +58,13 @@ class PocketAutoencoder(ModelMixin, ConfigMixin):
 
     def encode(self, x: Tensor, return_dict: bool = True) -> AutoencoderKLOutput | tuple[DiagonalGaussianDistribution]:
         """The posterior of the latents of images `[batch, 3, height, width]` in [-1, 1]."""
-        mean, log_variance = self.encoder(F.pixel_unshuffle(x, self.config["patch_size"])).chunk(2, dim=1)
-        posterior = DiagonalGaussianDistribution(torch.cat([mean + self.linear_encoder(x), log_variance], dim=1))
+        posterior = self.posterior(x)
         return AutoencoderKLOutput(latent_dist=posterior) if return_dict else (posterior,)
+
+    def posterior(self, x: Tensor) -> DiagonalGaussianDistribution:
+        """As `encode`, bare."""
+        mean, log_variance = self.encoder(F.pixel_unshuffle(x, self.config["patch_size"])).chunk(2, dim=1)
+        return DiagonalGaussianDistribution(torch.cat([mean + self.linear_encoder(x), log_variance], dim=1))
 
     def decode(
         self, z: Tensor, return_dict: bool = True, generator: torch.Generator | None = None
@@ -71,4 +75,4 @@ class PocketAutoencoder(ModelMixin, ConfigMixin):
 
     def forward(self, sample: Tensor) -> DecoderOutput:
         """Encode to the posterior's mode and decode."""
-        return self.decode(self.encode(sample).latent_dist.mode())
+        return self.decode(self.posterior(sample).mode())

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,11 +67,11 @@ class DiffusersBase:
         self,
         name: str,
         *,
-        unet: nn.Module,
-        vae: nn.Module,
-        text_encoder: nn.Module,
-        tokenizer: object,
-        scheduler: object,
+        unet: Any,
+        vae: Any,
+        text_encoder: Any,
+        tokenizer: Any,
+        scheduler: Any,
         device: torch.device,
     ) -> None:
         self.name = name
@@ -110,7 +111,7 @@ class DiffusersBase:
     @property
     def condition_shape(self) -> tuple[int, int]:
         """`[tokens, cross_attention_dim]` of one condition."""
-        return int(self.tokenizer.model_max_length), int(self.unet.config["cross_attention_dim"])  # type: ignore[attr-defined]
+        return int(self.tokenizer.model_max_length), int(self.unet.config["cross_attention_dim"])
 
     @property
     def resolution(self) -> int:
@@ -129,9 +130,7 @@ class DiffusersBase:
     @torch.no_grad()
     def decode(self, latents: Float[Tensor, "images channels height width"]) -> Images:
         """RGB pictures of scaled latents."""
-        parts = [
-            self.vae.decode(batch / self.vae.config["scaling_factor"]).sample.clamp(-1, 1) for batch in latents.split(32)
-        ]
+        parts = [self.vae.decode(batch / self.vae.config["scaling_factor"]).sample.clamp(-1, 1) for batch in latents.split(32)]
         pixels = ((torch.cat(parts) + 1) * 127.5).round().byte()
         return pixels.permute(0, 2, 3, 1).cpu().numpy()
 
@@ -142,7 +141,7 @@ class DiffusersBase:
 
     def embed_with_gradient(self, prompts: Sequence[str]) -> Float[Tensor, "prompts tokens dim"]:
         """As `embed`, for training the text encoder."""
-        tokens = self.tokenizer(  # type: ignore[operator]
+        tokens = self.tokenizer(
             list(prompts),
             padding="max_length",
             truncation=True,
@@ -168,19 +167,19 @@ class DiffusersBase:
                 "give states of this base's text encoder, or an attack trained for this base"
             )
         output: Tensor = self.unet(latents, timesteps, condition).sample
-        if self.scheduler.config["prediction_type"] == "v_prediction":  # type: ignore[attr-defined]
-            alpha = self.scheduler.alphas_cumprod.to(latents)[timesteps].view(-1, 1, 1, 1)  # type: ignore[attr-defined]
+        if self.scheduler.config["prediction_type"] == "v_prediction":
+            alpha = self.scheduler.alphas_cumprod.to(latents)[timesteps].view(-1, 1, 1, 1)
             return alpha.sqrt() * output + (1 - alpha).sqrt() * latents
         return output
 
     def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Int[Tensor, "batch"]) -> Tensor:
         """`x_t` of the base's noise schedule."""
-        noisy: Tensor = self.scheduler.add_noise(latents, noise, timesteps)  # type: ignore[attr-defined]
+        noisy: Tensor = self.scheduler.add_noise(latents, noise, timesteps)
         return noisy
 
     @property
     def noise_levels(self) -> int:
-        return int(self.scheduler.config["num_train_timesteps"])  # type: ignore[attr-defined]
+        return int(self.scheduler.config["num_train_timesteps"])
 
     @contextmanager
     def adapted(self, adapter: Adapter) -> Iterator[None]:

@@ -38,9 +38,7 @@ def attach(model: nn.Module, component: str, factors: Mapping[str, Factors]) -> 
     """Put in the layers of this component with the factors' values."""
     paths = {canonical(component, path): path for path, _ in model.named_modules()}
     mine = {
-        paths[name.removeprefix(f"{component}.")]: value
-        for name, value in factors.items()
-        if name.startswith(f"{component}.")
+        paths[name.removeprefix(f"{component}.")]: value for name, value in factors.items() if name.startswith(f"{component}.")
     }
     if not mine:
         return

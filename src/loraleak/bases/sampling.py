@@ -20,7 +20,7 @@ Denoiser = Callable[[Float[Tensor, "batch channels height width"], int], Float[T
 def sample(base: DiffusersBase, denoiser: Denoiser, count: int, *, seed: int, steps: int = 20) -> Images:
     """`count` pictures by DPM-Solver++(2M) (Lu et al. 2022); equal seeds start from equal noise, whatever the denoiser."""
     scheduler = DPMSolverMultistepScheduler.from_config(
-        base.scheduler.config,  # type: ignore[attr-defined]
+        base.scheduler.config,
         prediction_type="epsilon",
         algorithm_type="dpmsolver++",
         solver_order=2,

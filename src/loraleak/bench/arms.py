@@ -39,7 +39,9 @@ class ArmsBench:
 
     def __post_init__(self) -> None:
         if not 2 <= self.victims <= self.gallery:
-            raise UsageError(f"{self.victims} victims in a gallery of {self.gallery}: give at least 2, and a gallery no smaller")
+            raise UsageError(
+                f"{self.victims} victims in a gallery of {self.gallery}: give at least 2, and a gallery no smaller"
+            )
 
 
 def bench_arms(settings: ArmsBench, folder: Path) -> dict[str, Any]:
@@ -117,9 +119,7 @@ def _verdicts(
     pairs = {"own_photos": 0, "other_persons_photos": 1}
     table: dict[str, Any] = {"controls": len(controls)}
     for name, shift in pairs.items():
-        verdicts = [
-            verdict_against_controls(made[i], photos[(i + shift) % count], controls, attacks) for i in range(count)
-        ]
+        verdicts = [verdict_against_controls(made[i], photos[(i + shift) % count], controls, attacks) for i in range(count)]
         p_values = np.array([verdict.p_value for verdict in verdicts])
         table[name] = {
             "high": _plain(bootstrap_mean(np.array([float(v.level == "high") for v in verdicts]))),

@@ -5,7 +5,7 @@ import json
 import os
 import string
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,7 @@ __all__ = ["Case", "CaseSettings", "draw_cases", "pictures", "run_cases"]
 class CaseSettings:
     """How cases are fine-tuned and sampled; equal for victims and controls."""
 
-    recipe: Recipe = Recipe()
+    recipe: Recipe = field(default_factory=Recipe)
     photos: int = 5
     """Private images a person."""
     images: int = 8
@@ -87,9 +87,7 @@ def run_cases(
             yield photos, {arm: data[arm] for arm in data.files}
 
 
-def _made(
-    base: DiffusersBase, case: Case, photos: Images, arms: Sequence[Arm], settings: CaseSettings
-) -> dict[str, Images]:
+def _made(base: DiffusersBase, case: Case, photos: Images, arms: Sequence[Arm], settings: CaseSettings) -> dict[str, Images]:
     recipe = replace(settings.recipe, trigger=case.trigger, seed=settings.seed + case.index)
     scene = Scene(
         base,

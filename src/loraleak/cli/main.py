@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done; 1 a finding at or above the gate; 2 unusable input or arguments; 3 internal failure."""
     try:
         command = tyro.cli(
-            Command,  # type: ignore[arg-type]
+            Command,
             prog="loraleak",
             description="See what your LoRA gives away, before you share it.",
             args=sys.argv[1:] if arguments is None else arguments,

@@ -1,5 +1,6 @@
 """The embedder of pocket people: a small CNN that knows identities and can name attributes."""
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,7 +31,7 @@ class PeopleNet(nn.Module):
         super().__init__()
         self.attributes = {name: tuple(values) for name, values in attributes.items()}
         self.stem = nn.Conv2d(3 * 4, _WIDTHS[0], 3, padding=1)
-        self.stages = nn.Sequential(*(_Stage(a, b) for a, b in zip(_WIDTHS, _WIDTHS[1:], strict=False)))
+        self.stages = nn.Sequential(*(_Stage(a, b) for a, b in itertools.pairwise(_WIDTHS)))
         flat = _WIDTHS[-1] * 16
         self.identity = nn.Linear(flat, dim)
         self.heads = nn.ModuleDict({name: nn.Linear(dim, len(values)) for name, values in self.attributes.items()})
@@ -70,7 +71,9 @@ class PocketEmbedder:
     def load(cls, folder: Path = POCKET_EMBEDDER) -> "PocketEmbedder":
         """The network in this folder; the one inside the package by default."""
         net = PeopleNet(json.loads((folder / "attributes.json").read_text("utf-8")))
-        net.load_state_dict({key: value.float() for key, value in load_file(folder / "model.safetensors").items()}, strict=False)
+        net.load_state_dict(
+            {key: value.float() for key, value in load_file(folder / "model.safetensors").items()}, strict=False
+        )
         return cls(net)
 
     def save(self, folder: Path) -> None:

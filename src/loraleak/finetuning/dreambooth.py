@@ -124,4 +124,3 @@ def _factors(base: DiffusersBase, recipe: Recipe) -> dict[str, Factors]:
         for component, model in (("unet", base.unet), ("text_encoder", base.text_encoder))
         for path, (down, up) in lora_layers.values(model).items()
     }
-

@@ -54,7 +54,9 @@ def read_photos(folder: str | Path) -> list[PhotoFile]:
         except (OSError, ValueError, UnidentifiedImageError, Image.DecompressionBombWarning) as error:
             faults.append(f"{file.name} ({' '.join(str(error).split())[:120]})")
     if faults:
-        raise PhotosError(f"cannot read {len(faults)} of {len(files)} images in {folder}: {'; '.join(faults[:5])}; mend or remove them")
+        raise PhotosError(
+            f"cannot read {len(faults)} of {len(files)} images in {folder}: {'; '.join(faults[:5])}; mend or remove them"
+        )
     return photos
 
 
@@ -88,7 +90,7 @@ def write_people(folder: Path, people: Sequence[Person], *, images: int, size: i
         }
         (home / "person.json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
         written.append(home)
-    credits = {STYLES[person.style] .name: STYLES[person.style] for person in people}
+    credits = {STYLES[person.style].name: STYLES[person.style] for person in people}
     lines = [f"{style.credit} ({style.licence}); rendered through DiceBear.\n" for style in credits.values()]
     (folder / "NOTICE").write_text("Synthetic people.\n" + "".join(lines), "utf-8")
     return written

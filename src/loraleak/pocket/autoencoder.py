@@ -37,7 +37,7 @@ def train_autoencoder(renders: Renders, recipe: AutoencoderRecipe, folder: Path)
     def loss(step: Step) -> dict[str, Tensor]:
         chosen = np.sort(step.rng.integers(len(renders), size=step.batch))
         x = pixels(renders.images[chosen])
-        posterior = model.encode(x).latent_dist
+        posterior = model.posterior(x)
         y = model.decode(posterior.sample(generator=step.generator)).sample
         mse = F.mse_loss(y, x)
         kl = 0.5 * (posterior.mean**2 + posterior.var - 1 - posterior.logvar).mean()
@@ -50,7 +50,7 @@ def train_autoencoder(renders: Renders, recipe: AutoencoderRecipe, folder: Path)
     fit("autoencoder", model, recipe.schedule, loss, folder)
     with torch.no_grad():
         chosen = np.linspace(0, len(renders) - 1, 512).astype(int)
-        spread = model.encode(pixels(renders.images[chosen])).latent_dist.mean.std()
+        spread = model.posterior(pixels(renders.images[chosen])).mean.std()
     model.register_to_config(scaling_factor=round(1 / float(spread), 5))
     return model
 
@@ -67,14 +67,21 @@ def start_at_principal_components(model: PocketAutoencoder, sample: Tensor) -> N
     patches = F.unfold(sample - centre.view(1, 3, 1, 1), side, stride=side).transpose(1, 2).flatten(0, 1)
     values, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
     basis, spread = vectors[:, -channels:].T, values[-channels:].sqrt()
-    linear.weight.copy_((basis / spread[:, None]).view_as(linear.weight))
-    linear.bias.copy_(-linear.weight.sum(dim=(2, 3)) @ centre)
-    model.linear_decoder.weight.copy_((basis * spread[:, None]).view_as(model.linear_decoder.weight))
-    model.linear_decoder.bias.copy_(centre)
-    for last in (model.encoder.conv_out, model.decoder.conv_out):
-        last.weight.zero_()
-        last.bias.zero_()
-    model.encoder.conv_out.bias[channels:] = 2 * math.log(0.05)
+    into, out = (basis / spread[:, None]).view_as(linear.weight), (basis * spread[:, None]).view_as(linear.weight)
+    last_encoder, last_decoder = model.encoder.conv_out, model.decoder.conv_out
+    log_variances = torch.zeros_like(last_encoder.bias)
+    log_variances[channels:] = 2 * math.log(0.05)
+    start = {
+        "linear_encoder.weight": into,
+        "linear_encoder.bias": -into.sum(dim=(2, 3)) @ centre,
+        "linear_decoder.weight": out,
+        "linear_decoder.bias": centre,
+        "encoder.conv_out.weight": torch.zeros_like(last_encoder.weight),
+        "encoder.conv_out.bias": log_variances,
+        "decoder.conv_out.weight": torch.zeros_like(last_decoder.weight),
+        "decoder.conv_out.bias": torch.zeros_like(last_decoder.bias),
+    }
+    model.load_state_dict(start, strict=False)
 
 
 @torch.no_grad()

@@ -74,9 +74,7 @@ def _stage(folder: Path, make: Callable[[Path], None]) -> None:
 
 
 def _train_base(recipe: BuildRecipe, work: Path, folder: Path) -> None:
-    renders = render_split(
-        work / "renders-base", "base", people=recipe.base_pictures, looks=1, seed=0, distinct=False
-    )
+    renders = render_split(work / "renders-base", "base", people=recipe.base_pictures, looks=1, seed=0, distinct=False)
     trained = work / "autoencoder" / "model"
     if not trained.exists():
         train_autoencoder(renders, recipe.autoencoder, work / "autoencoder").save_pretrained(trained)

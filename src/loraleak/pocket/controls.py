@@ -16,9 +16,7 @@ __all__ = ["build_controls"]
 _SEED = 5
 
 
-def build_controls(
-    base: DiffusersBase, embedder: Embedder, folder: Path, *, count: int = 99, cohort: int = 200
-) -> Controls:
+def build_controls(base: DiffusersBase, embedder: Embedder, folder: Path, *, count: int = 99, cohort: int = 200) -> Controls:
     """`count` adapters, then a cohort of other public people. With 99 the smallest p-value is 0.01. Resumes from `folder`."""
     cases = draw_cases("public", count + cohort, seed=_SEED)
     arms = [arm for arm in select_arms(tuple(ARMS)) if arm.role == "attack"]

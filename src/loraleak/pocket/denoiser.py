@@ -25,10 +25,10 @@ _WIDTH = 128
 
 @dataclass(frozen=True)
 class DenoiserRecipe:
-    """0.9 GFLOP a training sample; about an hour on two cores."""
+    """0.9 GFLOP a training sample, about 10 ms; 35 minutes on two cores."""
 
     schedule: Schedule = field(
-        default_factory=lambda: Schedule(steps=4400, batch=64, learning_rate=1.2e-3, warmup=200, checkpoint_every=100)
+        default_factory=lambda: Schedule(steps=6000, batch=32, learning_rate=1e-3, warmup=200, checkpoint_every=200)
     )
 
 
@@ -83,7 +83,7 @@ def encode_renders(model: PocketAutoencoder, renders: Renders, file: Path) -> np
     if not file.exists():
         scale = model.config["scaling_factor"]
         parts = [
-            (model.encode(pixels(renders.images[i : i + 256])).latent_dist.mean * scale).half().numpy()
+            (model.posterior(pixels(renders.images[i : i + 256])).mean * scale).half().numpy()
             for i in range(0, len(renders), 256)
         ]
         partial = file.with_suffix(".partial.npy")

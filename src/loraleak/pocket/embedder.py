@@ -21,9 +21,7 @@ __all__ = ["EmbedderRecipe", "train_embedder"]
 class EmbedderRecipe:
     """A step takes two looks of each of `schedule.batch` people."""
 
-    schedule: Schedule = field(
-        default_factory=lambda: Schedule(steps=1400, batch=64, learning_rate=2e-3, weight_decay=0.02)
-    )
+    schedule: Schedule = field(default_factory=lambda: Schedule(steps=1400, batch=64, learning_rate=2e-3, weight_decay=0.02))
     temperature: float = 0.1
     attribute_weight: float = 0.5
 
@@ -37,9 +35,7 @@ def train_embedder(renders: Renders, recipe: EmbedderRecipe, folder: Path) -> Po
         for name, value in row.items():
             seen[name].add(value)
     attributes = {name: tuple(sorted(values)) for name, values in seen.items()}
-    labels = {
-        name: torch.tensor([values.index(row[name]) for row in truth]) for name, values in attributes.items()
-    }
+    labels = {name: torch.tensor([values.index(row[name]) for row in truth]) for name, values in attributes.items()}
     net = PeopleNet(attributes)
 
     def loss(step: Step) -> dict[str, Tensor]:

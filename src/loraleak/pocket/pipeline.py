@@ -13,9 +13,7 @@ from loraleak.pocket.denoiser import TextToLatents, build_scheduler
 __all__ = ["save_pipeline"]
 
 
-def save_pipeline(
-    autoencoder: PocketAutoencoder, denoiser: TextToLatents, tokenizer: CLIPTokenizer, folder: Path
-) -> None:
+def save_pipeline(autoencoder: PocketAutoencoder, denoiser: TextToLatents, tokenizer: CLIPTokenizer, folder: Path) -> None:
     """Write all parts in half precision, whole or not at all; the models given are converted too."""
     pipeline = StableDiffusionPipeline(
         vae=autoencoder,

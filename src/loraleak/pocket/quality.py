@@ -86,7 +86,12 @@ def contact_sheet(base: DiffusersBase, renders: Renders, file: Path, *, rows: in
     count = rows * columns
     prompts = [caption(renders.person_of(i), renders.looks[i]) for i in range(count)]
     real = np.asarray(renders.images[:count])
-    blocks = [real, base.decode(base.encode(real)), pictures_of(base, prompts, seed=0), pictures_of(base, [CLASS_PROMPT] * count, seed=1)]
+    blocks = [
+        real,
+        base.decode(base.encode(real)),
+        pictures_of(base, prompts, seed=0),
+        pictures_of(base, [CLASS_PROMPT] * count, seed=1),
+    ]
     gap = 6
     sheets = [_grid(block, columns) for block in blocks]
     height, width = sheets[0].shape[:2]
@@ -108,4 +113,3 @@ def _grid(images: Images, columns: int) -> Images:
 
 def _share_right(named: Sequence[dict[str, str]], truth: Sequence[dict[str, str]]) -> dict[str, float]:
     return {name: float(np.mean([a[name] == b[name] for a, b in zip(named, truth, strict=True)])) for name in truth[0]}
-

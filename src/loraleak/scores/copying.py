@@ -8,9 +8,7 @@ from loraleak.types import Embeddings
 __all__ = ["exposure"]
 
 
-def exposure(
-    reconstructions: Embeddings, photos: Float[np.ndarray, "photos dim"]
-) -> Float[np.ndarray, " photos"]:
+def exposure(reconstructions: Embeddings, photos: Float[np.ndarray, "photos dim"]) -> Float[np.ndarray, " photos"]:
     """For each photo, the highest raw cosine to any reconstruction (average similarity's first step, AS in the extraction
     literature)."""
     best: np.ndarray = (reconstructions @ photos.T).max(axis=0)

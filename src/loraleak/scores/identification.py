@@ -8,9 +8,7 @@ from loraleak.types import Embeddings
 __all__ = ["gallery_ranks"]
 
 
-def gallery_ranks(
-    probes: Embeddings, gallery: Float[np.ndarray, "people dim"], identity: int
-) -> Int[np.ndarray, " images"]:
+def gallery_ranks(probes: Embeddings, gallery: Float[np.ndarray, "people dim"], identity: int) -> Int[np.ndarray, " images"]:
     """For each probe, how many people of the gallery are at least as similar as the right one (0: rank-1 hit).
 
     A tie counts against the probe, so that an embedder that returns a constant scores nothing.
