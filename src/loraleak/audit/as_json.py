@@ -1,0 +1,63 @@
+"""The report as plain data, schema `loraleak.report/1`. Names are only ever added."""
+
+from dataclasses import asdict
+from typing import Any
+
+from loraleak.audit.report import ArmResult, Report
+from loraleak.types import Interval
+
+__all__ = ["SCHEMA", "to_json"]
+
+SCHEMA = "loraleak.report/1"
+
+
+def to_json(report: Report) -> dict[str, Any]:
+    """Everything but the pictures."""
+    low, high = report.ranks
+    return {
+        "schema": SCHEMA,
+        "loraleak": report.version,
+        "created": report.created,
+        "seed": report.seed,
+        "base": {"name": report.base, "sha256": report.base_sha256},
+        "adapter": {
+            "path": report.adapter_path,
+            "sha256": report.adapter_sha256,
+            "format": report.adapter_format,
+            "rank": {"min": low, "max": high},
+            "modules": report.modules,
+        },
+        "photos": [{"path": photo.path, "sha256": photo.sha256, "exposure": photo.exposure} for photo in report.photos],
+        "verdict": {
+            "level": report.verdict.level,
+            "p_value": report.verdict.p_value,
+            "reasons": list(report.verdict.reasons),
+            "null": report.verdict.null,
+        },
+        "arms": {arm.name: _arm(arm) for arm in report.arms},
+        "metadata": [asdict(finding) for finding in report.metadata],
+        "knowledge": list(report.knowledge),
+        "advice": list(report.advice),
+        "limits": list(report.limits),
+        "settings": report.settings,
+        "timings_s": report.timings_s,
+    }
+
+
+def _arm(arm: ArmResult) -> dict[str, Any]:
+    plain: dict[str, Any] = {
+        "role": arm.role,
+        "says": arm.says,
+        "images": len(arm.images),
+        "similarity": _interval(arm.similarity),
+        "nearest": [
+            {"photo": photo, "cosine": cosine} for photo, cosine in zip(arm.nearest, arm.nearest_similarity, strict=True)
+        ],
+    }
+    if arm.excess is not None:
+        plain["excess"] = {**_interval(arm.excess), "over": arm.over}
+    return plain
+
+
+def _interval(interval: Interval) -> dict[str, float]:
+    return {"mean": interval.mean, "low": interval.low, "high": interval.high}

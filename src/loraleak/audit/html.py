@@ -1,0 +1,78 @@
+"""The report as one self-contained page: no script, nothing fetched, everything from files escaped."""
+
+import base64
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
+
+from loraleak.audit.plot import axis_of, rows_of
+from loraleak.audit.report import ArmResult, Report
+from loraleak.audit.words import HEADLINES, LEADS, ROLES, excess_in_words, in_brackets, shown
+from loraleak.types import Picture
+
+__all__ = ["to_html"]
+
+_PAIRS = 4
+_LONGEST_SIDE = 256
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A reconstruction beside the photo that it is most like."""
+
+    arm: str
+    made: str
+    photo: str
+    photo_path: str
+    cosine: float
+
+
+def to_html(report: Report) -> str:
+    """The page as text; pictures are PNG data URIs."""
+    environment = Environment(
+        loader=PackageLoader("loraleak.audit"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"shown": shown, "in_brackets": in_brackets, "excess": excess_in_words}
+    photos = [_data_uri(photo.picture) for photo in report.photos]
+    return environment.get_template("report.html.j2").render(
+        report=report,
+        headline=HEADLINES[report.verdict.level],
+        lead=LEADS[report.verdict.level],
+        roles=ROLES,
+        pairs=_pairs(report, photos),
+        photos=sorted(zip(report.photos, photos, strict=True), key=lambda both: -both[0].exposure),
+        arms=[(arm, _strip(arm, photos)) for arm in report.arms],
+        axis=axis_of(report.arms),
+        rows=rows_of(report.arms),
+    )
+
+
+def _pairs(report: Report, photos: list[str]) -> list[Pair]:
+    """The attack's best pictures, each arm once before any comes twice."""
+    ranked: list[tuple[int, float, Pair]] = []
+    for arm in (arm for arm in report.arms if arm.role == "attack"):
+        order = sorted(range(len(arm.images)), key=lambda i: -arm.nearest_similarity[i])
+        for turn, i in enumerate(order[:_PAIRS]):
+            photo, cosine = arm.nearest[i], arm.nearest_similarity[i]
+            pair = Pair(arm.name, _data_uri(arm.images[i]), photos[photo], report.photos[photo].path, cosine)
+            ranked.append((turn, -cosine, pair))
+    chosen = sorted(ranked, key=lambda item: item[:2])[:_PAIRS]
+    return sorted((pair for *_, pair in chosen), key=lambda pair: -pair.cosine)
+
+
+def _strip(arm: ArmResult, photos: list[str]) -> list[dict[str, Any]]:
+    return [
+        {"made": _data_uri(image), "photo": photos[photo], "cosine": cosine}
+        for image, photo, cosine in zip(arm.images, arm.nearest, arm.nearest_similarity, strict=True)
+    ]
+
+
+def _data_uri(picture: Picture) -> str:
+    image = Image.fromarray(picture)
+    image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.LANCZOS)
+    buffer = BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,0 +1,41 @@
+"""The report as a snippet for a model card."""
+
+import re
+
+from loraleak.audit.report import Report
+from loraleak.audit.words import HEADLINES, excess_in_words, in_brackets, shown
+
+__all__ = ["to_markdown"]
+
+
+def to_markdown(report: Report) -> str:
+    """A heading, the verdict and a table of arms; nothing from a file can become markup."""
+    verdict = report.verdict
+    reasons = [f"- {_plain(reason)}" for reason in verdict.reasons]
+    rows = [
+        f"| `{_plain(arm.name)}` | {arm.role} | {in_brackets(arm.similarity)} | {_plain(excess_in_words(arm)) or '–'} |"
+        for arm in report.arms
+    ]
+    lines = [
+        "## Privacy audit",
+        "",
+        f"**{HEADLINES[verdict.level]}** (level: {verdict.level}, p = {verdict.p_value:.3f} against {_plain(verdict.null)}).",
+        "",
+        *reasons,
+        "",
+        "| arm | role | cosine to the training photos | excess |",
+        "|---|---|---|---|",
+        *rows,
+        "",
+        f"Audited with loraleak {_plain(report.version)} on {report.created[:10]}, base {_plain(report.base)}, "
+        f"{len(report.photos)} photos, seed {report.seed}; adapter SHA-256 `{report.adapter_sha256}`.",
+        "Intervals are 95% over pictures. A low level is no proof of safety.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown and HTML both leave alone."""
+    one_line = " ".join(shown(text).split())
+    safe = one_line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_{}\[\]()#+!|~])", lambda match: f"&#{ord(match[1])};", safe)
