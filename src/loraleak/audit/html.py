@@ -3,7 +3,6 @@
 import base64
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
@@ -17,6 +16,7 @@ __all__ = ["to_html"]
 
 _PAIRS = 4
 _LONGEST_SIDE = 256
+_SMALL_SIDE = 80
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,16 @@ class Pair:
     cosine: float
 
 
+@dataclass(frozen=True)
+class Shot:
+    """One picture of an arm, and in small the photo that it is most like."""
+
+    made: str
+    photo: str
+    photo_path: str
+    cosine: float
+
+
 def to_html(report: Report) -> str:
     """The page as text; pictures are PNG data URIs."""
     environment = Environment(
@@ -37,6 +47,7 @@ def to_html(report: Report) -> str:
     )
     environment.filters |= {"shown": shown, "in_brackets": in_brackets, "excess": excess_in_words}
     photos = [_data_uri(photo.picture) for photo in report.photos]
+    small = [_data_uri(photo.picture, _SMALL_SIDE) for photo in report.photos]
     return environment.get_template("report.html.j2").render(
         report=report,
         headline=HEADLINES[report.verdict.level],
@@ -44,7 +55,7 @@ def to_html(report: Report) -> str:
         roles=ROLES,
         pairs=_pairs(report, photos),
         photos=sorted(zip(report.photos, photos, strict=True), key=lambda both: -both[0].exposure),
-        arms=[(arm, _strip(arm, photos)) for arm in report.arms],
+        arms=[(arm, _strip(arm, report, small)) for arm in report.arms],
         axis=axis_of(report.arms),
         rows=rows_of(report.arms),
     )
@@ -63,16 +74,16 @@ def _pairs(report: Report, photos: list[str]) -> list[Pair]:
     return sorted((pair for *_, pair in chosen), key=lambda pair: -pair.cosine)
 
 
-def _strip(arm: ArmResult, photos: list[str]) -> list[dict[str, Any]]:
+def _strip(arm: ArmResult, report: Report, small: list[str]) -> list[Shot]:
     return [
-        {"made": _data_uri(image), "photo": photos[photo], "cosine": cosine}
+        Shot(_data_uri(image), small[photo], report.photos[photo].path, cosine)
         for image, photo, cosine in zip(arm.images, arm.nearest, arm.nearest_similarity, strict=True)
     ]
 
 
-def _data_uri(picture: Picture) -> str:
+def _data_uri(picture: Picture, longest: int = _LONGEST_SIDE) -> str:
     image = Image.fromarray(picture)
-    image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.LANCZOS)
+    image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     buffer = BytesIO()
     image.save(buffer, "PNG", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

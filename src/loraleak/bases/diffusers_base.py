@@ -172,10 +172,18 @@ class DiffusersBase:
             return alpha.sqrt() * output + (1 - alpha).sqrt() * latents
         return output
 
-    def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Int[Tensor, "batch"]) -> Tensor:
-        """`x_t` of the base's noise schedule."""
-        noisy: Tensor = self.scheduler.add_noise(latents, noise, timesteps)
-        return noisy
+    def add_noise(
+        self,
+        latents: Float[Tensor, "batch channels height width"],
+        noise: Float[Tensor, "batch channels height width"],
+        timesteps: Int[Tensor, " batch"],
+    ) -> Float[Tensor, "batch channels height width"]:
+        """`x_t` of the base's noise schedule: `sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise` (Ho et al. 2020, eq. 4).
+
+        Not the scheduler's own method: that of DPM-Solver counts timesteps backwards until a sampling run has set them.
+        """
+        signal = self.scheduler.alphas_cumprod.to(latents)[timesteps].view(-1, 1, 1, 1)
+        return signal.sqrt() * latents + (1 - signal).sqrt() * noise
 
     @property
     def noise_levels(self) -> int:

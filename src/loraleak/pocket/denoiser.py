@@ -100,6 +100,7 @@ def train_denoiser(
     model = TextToLatents(len(tokenizer), latents.shape[1])
     scheduler = build_scheduler()
     levels = scheduler.config["num_train_timesteps"]
+    signal, spread = scheduler.alphas_cumprod.sqrt(), (1 - scheduler.alphas_cumprod).sqrt()
 
     def loss(step: Step) -> dict[str, Tensor]:
         chosen = step.rng.integers(len(renders), size=step.batch)
@@ -108,7 +109,7 @@ def train_denoiser(
         offsets = torch.rand(step.batch, generator=step.generator)
         timesteps = ((torch.arange(step.batch) + offsets) * levels / step.batch).long()
         captions = [varied_caption(step.rng, renders.person_of(i), renders.looks[i]) for i in chosen]
-        noisy = scheduler.add_noise(clean, noise, timesteps)
+        noisy = signal[timesteps].view(-1, 1, 1, 1) * clean + spread[timesteps].view(-1, 1, 1, 1) * noise
         return {"loss": F.mse_loss(model(noisy, timesteps, tokenize(tokenizer, captions)), noise)}
 
     fit("denoiser", model, recipe.schedule, loss, folder)
