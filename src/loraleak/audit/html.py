@@ -21,19 +21,9 @@ _SMALL_SIDE = 80
 
 @dataclass(frozen=True)
 class Pair:
-    """A reconstruction beside the photo that it is most like."""
+    """A reconstruction beside the photo that it is most like; both as data URIs."""
 
     arm: str
-    made: str
-    photo: str
-    photo_path: str
-    cosine: float
-
-
-@dataclass(frozen=True)
-class Shot:
-    """One picture of an arm, and in small the photo that it is most like."""
-
     made: str
     photo: str
     photo_path: str
@@ -63,20 +53,17 @@ def to_html(report: Report) -> str:
 
 def _pairs(report: Report, photos: list[str]) -> list[Pair]:
     """The attack's best pictures, each arm once before any comes twice."""
-    ranked: list[tuple[int, float, Pair]] = []
+    ranked: list[tuple[int, Pair]] = []
     for arm in (arm for arm in report.arms if arm.role == "attack"):
-        order = sorted(range(len(arm.images)), key=lambda i: -arm.nearest_similarity[i])
-        for turn, i in enumerate(order[:_PAIRS]):
-            photo, cosine = arm.nearest[i], arm.nearest_similarity[i]
-            pair = Pair(arm.name, _data_uri(arm.images[i]), photos[photo], report.photos[photo].path, cosine)
-            ranked.append((turn, -cosine, pair))
-    chosen = sorted(ranked, key=lambda item: item[:2])[:_PAIRS]
-    return sorted((pair for *_, pair in chosen), key=lambda pair: -pair.cosine)
+        best_first = sorted(_strip(arm, report, photos), key=lambda pair: -pair.cosine)
+        ranked += enumerate(best_first[:_PAIRS])
+    chosen = sorted(ranked, key=lambda item: (item[0], -item[1].cosine))[:_PAIRS]
+    return sorted((pair for _, pair in chosen), key=lambda pair: -pair.cosine)
 
 
-def _strip(arm: ArmResult, report: Report, small: list[str]) -> list[Shot]:
+def _strip(arm: ArmResult, report: Report, photos: list[str]) -> list[Pair]:
     return [
-        Shot(_data_uri(image), small[photo], report.photos[photo].path, cosine)
+        Pair(arm.name, _data_uri(image), photos[photo], report.photos[photo].path, cosine)
         for image, photo, cosine in zip(arm.images, arm.nearest, arm.nearest_similarity, strict=True)
     ]
 

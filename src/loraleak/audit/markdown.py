@@ -13,13 +13,13 @@ def to_markdown(report: Report) -> str:
     verdict = report.verdict
     reasons = [f"- {_plain(reason)}" for reason in verdict.reasons]
     rows = [
-        f"| `{_plain(arm.name)}` | {arm.role} | {in_brackets(arm.similarity)} | {_plain(excess_in_words(arm)) or '–'} |"
+        f"| {_plain(arm.name)} | {arm.role} | {in_brackets(arm.similarity)} | {_plain(excess_in_words(arm)) or '–'} |"
         for arm in report.arms
     ]
     lines = [
         "## Privacy audit",
         "",
-        f"**{HEADLINES[verdict.level]}** (level: {verdict.level}, p = {verdict.p_value:.3f} against {_plain(verdict.null)}).",
+        f"**{HEADLINES[verdict.level]}** (level: {verdict.level}, p = {verdict.p_value:.2g} against {_plain(verdict.null)}).",
         "",
         *reasons,
         "",
@@ -35,7 +35,6 @@ def to_markdown(report: Report) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown and HTML both leave alone."""
+    """Text that Markdown and HTML both leave alone, in one line: character references work in every dialect, backslashes do not."""
     one_line = " ".join(shown(text).split())
-    safe = one_line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_{}\[\]()#+!|~])", lambda match: f"&#{ord(match[1])};", safe)
+    return re.sub(r"[&<>\\`*_\[\]#!|~$@]|:(?=//)|(?<=www)\.", lambda match: f"&#{ord(match[0])};", one_line)

@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from loraleak.audit.controls import Controls
 from loraleak.audit.report import Level, Verdict
+from loraleak.errors import UsageError
 from loraleak.types import Embeddings
 
 __all__ = ["HIGH", "REVIEW", "evidence", "template", "verdict_against_base", "verdict_against_controls"]
@@ -18,11 +19,13 @@ HIGH = 0.01
 REVIEW = 0.05
 """p at or below this: review."""
 
+_TINY = 1e-12
+
 
 def template(embeddings: Embeddings) -> Float[np.ndarray, " dim"]:
     """One unit vector for a set of pictures of one person: their normalised mean."""
     mean = embeddings.mean(axis=0)
-    unit: np.ndarray = mean / max(float(np.linalg.norm(mean)), 1e-12)
+    unit: np.ndarray = mean / max(float(np.linalg.norm(mean)), _TINY)
     return unit
 
 
@@ -37,8 +40,7 @@ def evidence(
     """
     to_cohort = np.einsum("...id,pd->...p", images, cohort) / images.shape[-2]
     to_photos = np.einsum("...id,d->...", images, photos) / images.shape[-2]
-    result: np.ndarray = (to_photos - to_cohort.mean(axis=-1)) / to_cohort.std(axis=-1)
-    return result
+    return np.asarray((to_photos - to_cohort.mean(axis=-1)) / np.maximum(to_cohort.std(axis=-1), _TINY))
 
 
 def verdict_against_controls(
@@ -47,27 +49,27 @@ def verdict_against_controls(
     """Rank of this adapter among control adapters, for the arm of the attacks that stands out most.
 
     The statistic treats this adapter and the controls alike (each arm is standardised over all of them, the greatest is
-    taken), so under the null its rank is uniform and `p = (1 + controls at least as extreme) / (1 + controls)` is exact.
+    taken, over as many pictures of each), so under the null its rank is uniform and
+    `p = (1 + controls at least as extreme) / (1 + controls)` is exact.
+
+    Raises: UsageError, if no attack arm was sampled for both.
     """
     target = template(photos)
-    names = [name for name in attacks if name in arms and name in controls.arms]
+    names = _judged(attacks, arms, controls.arms)
     pool = np.stack(
-        [
-            np.append(evidence(controls.arms[name], target, controls.cohort), evidence(arms[name], target, controls.cohort))
-            for name in names
-        ],
+        [evidence(_beside(controls.arms[name], arms[name]), target, controls.cohort) for name in names],
         axis=1,
     )
-    standard = (pool - pool.mean(axis=0)) / pool.std(axis=0)
+    standard = (pool - pool.mean(axis=0)) / np.maximum(pool.std(axis=0), _TINY)
     statistic = standard.max(axis=1)
     count = len(controls)
     beaten_by = int((statistic[:-1] >= statistic[-1]).sum())
     p_value = (1 + beaten_by) / (1 + count)
-    strongest = names[int(standard[-1].argmax())]
+    strongest = int(standard[-1].argmax())
     reasons = (
         f"{beaten_by} of {count} adapters that were trained on other people come as near to these photos as this one does.",
-        f"The clearest sign is in {strongest}: its pictures are {pool[-1].max():.1f} standard deviations nearer to these photos "
-        f"than to other people, where the control adapters' are {np.median(pool[:-1].max(axis=1)):.1f}.",
+        f"The clearest sign is in {names[strongest]}: its pictures are {pool[-1, strongest]:.1f} standard deviations nearer to "
+        f"these photos than to other people, where the control adapters' are {np.median(pool[:-1, strongest]):.1f}.",
     )
     null = f"{count} control adapters, trained on other people with the same base, sampled in the same way"
     return Verdict(level=_level(p_value), p_value=p_value, reasons=reasons, null=null)
@@ -76,21 +78,38 @@ def verdict_against_controls(
 def verdict_against_base(arms: Mapping[str, Embeddings], photos: Embeddings, attacks: tuple[str, ...], floor: str) -> Verdict:
     """Without controls: do the adapter's pictures come nearer than the base's own, from the same noise?
 
-    An exact sign-flip test (Fisher 1935) of the paired differences, Bonferroni over the attack arms. It cannot part the person from
-    the style of the photos, so its level is never above review.
+    An exact sign-flip test (Fisher 1935) of the paired differences, Bonferroni over the attack arms. It cannot part the person
+    from the style of the photos, so its level is never above review.
+
+    Raises: UsageError, if no attack arm was sampled.
     """
     target = template(photos)
-    names = [name for name in attacks if name in arms]
+    names = _judged(attacks, arms)
     tests = {name: _sign_flip(arms[name] @ target - arms[floor] @ target) for name in names}
     strongest = min(names, key=lambda name: tests[name])
     p_value = min(1.0, tests[strongest] * len(names))
     gain = float((arms[strongest] @ target - arms[floor] @ target).mean())
     reasons = (
-        f"Pictures of {strongest} are {gain:+.2f} in cosine nearer to the photos than the base's own pictures from the same noise.",
+        f"Pictures of {strongest} are {gain:+.2f} in cosine nearer to the photos than the base's own pictures from the same "
+        "noise.",
         "There are no control adapters for this base and embedder, so the person cannot be told from the style of the photos.",
     )
     level: Level = "review" if p_value <= REVIEW else "low"
     return Verdict(level=level, p_value=p_value, reasons=reasons, null="the base model's own pictures from the same noise")
+
+
+def _judged(attacks: tuple[str, ...], *sampled: Mapping[str, np.ndarray]) -> list[str]:
+    names = [name for name in attacks if all(name in arms for arms in sampled)]
+    if not names:
+        raise UsageError("no attack arm was sampled, so there is nothing to judge by: add lora-class to the arms")
+    return names
+
+
+def _beside(
+    controls: Float[np.ndarray, "controls images dim"], own: Float[np.ndarray, "own_images dim"]
+) -> Float[np.ndarray, "adapters fewest dim"]:
+    fewest = min(controls.shape[1], len(own))  # a mean over more pictures varies less, and would not rank fairly
+    return np.concatenate([controls[:, :fewest], own[None, :fewest]])
 
 
 def _level(p_value: float) -> Level:
@@ -100,6 +119,7 @@ def _level(p_value: float) -> Level:
 
 
 def _sign_flip(differences: Float[np.ndarray, " images"], most_exact: int = 12) -> float:
+    differences = differences.astype(np.float64)  # in float32 the unflipped sum can miss itself, and p would be 0
     count = len(differences)
     if count <= most_exact:
         signs = np.array(list(product((1.0, -1.0), repeat=count)))

@@ -43,10 +43,15 @@ class Recipe:
             )
             if value < least
         ]
-        if not self.learning_rate > 0:
-            faults.append(f"learning_rate is {self.learning_rate}, it must be above 0")
+        faults += [
+            f"{name} is {value}, it must be above 0"
+            for name, value in (("learning_rate", self.learning_rate), ("alpha", self.alpha))
+            if not value > 0
+        ]
         if not self.trigger.strip():
             faults.append("trigger is empty, give a rare word such as sks")
+        if not self.class_prompt.strip():
+            faults.append("class_prompt is empty, give what kind of thing the images show, such as a photo of a person")
         if faults:
             raise UsageError("unusable recipe: " + "; ".join(faults))
 

@@ -1,7 +1,6 @@
 """Folders of pictures: reading an owner's photos, writing synthetic identities."""
 
 import hashlib
-import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -12,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from loraleak.errors import PhotosError
+from loraleak.files import write_bytes, write_json, write_text
 from loraleak.people.avatars import Person, draw_look, render
 from loraleak.people.captions import caption
 from loraleak.people.splits import split_of
@@ -36,9 +36,9 @@ class PhotoFile:
 
 
 def read_photos(folder: str | Path) -> list[PhotoFile]:
-    """All images of a folder, by name, upright and in RGB.
+    """All images of a folder, by name, upright and in RGB; what is transparent becomes white.
 
-    Raises: PhotosError, naming all faulty files at once, if there is no folder, no image, or an image that cannot be read.
+    Raises: PhotosError, naming the faulty files together, if there is no folder, no image, or an image that cannot be read.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -51,11 +51,12 @@ def read_photos(folder: str | Path) -> list[PhotoFile]:
     for file in files:
         try:
             photos.append(_read(file, folder.resolve()))
-        except (OSError, ValueError, UnidentifiedImageError, Image.DecompressionBombWarning) as error:
-            faults.append(f"{file.name} ({' '.join(str(error).split())[:120]})")
+        except Exception as error:  # noqa: BLE001 - decoders fail in any way on damaged files: SyntaxError, struct.error, ...
+            faults.append(" ".join(f"{file.name} ({str(error)[:120]})".split()))
     if faults:
+        more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
         raise PhotosError(
-            f"cannot read {len(faults)} of {len(files)} images in {folder}: {'; '.join(faults[:5])}; mend or remove them"
+            f"cannot read {len(faults)} of {len(files)} images in {folder}: {'; '.join(faults[:5])}{more}; mend or remove them"
         )
     return photos
 
@@ -77,35 +78,56 @@ def write_people(folder: Path, people: Sequence[Person], *, images: int, size: i
     written: list[Path] = []
     for index, person in enumerate(people):
         home = folder / f"{split_of(person)}-{index:04d}"
-        home.mkdir(parents=True, exist_ok=True)
         looks = [draw_look(np.random.default_rng([seed, index, j]), person.style) for j in range(images)]
         for j, look in enumerate(looks):
-            Image.fromarray(render(person, look, size)).save(home / f"{j:02d}.png")
-            (home / f"{j:02d}.txt").write_text(caption(person, look) + "\n", "utf-8")
+            write_bytes(home / f"{j:02d}.png", _png(render(person, look, size)))
+            write_text(home / f"{j:02d}.txt", caption(person, look) + "\n")
         facts = {
             "split": split_of(person),
             "traits": asdict(person),
             "attributes": person.attributes(),
             "looks": [asdict(look) for look in looks],
         }
-        (home / "person.json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
+        write_json(home / "person.json", facts)
         written.append(home)
     credits = {STYLES[person.style].name: STYLES[person.style] for person in people}
     lines = [f"{style.credit} ({style.licence}); rendered through DiceBear.\n" for style in credits.values()]
-    (folder / "NOTICE").write_text("Synthetic people.\n" + "".join(lines), "utf-8")
+    write_text(folder / "NOTICE", "Synthetic people.\n" + "".join(lines))
     return written
 
 
+def _png(picture: Picture) -> bytes:
+    buffer = BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def _read(file: Path, root: Path) -> PhotoFile:
+    if not file.is_file():
+        raise ValueError("not a file")
     if not file.resolve().is_relative_to(root):
         raise ValueError("a link that leads out of the folder")
     if file.stat().st_size > _MOST_BYTES:
         raise ValueError(f"larger than {_MOST_BYTES >> 20} MiB")
     data = file.read_bytes()
     with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # oddities in EXIF fields, say nothing about the picture
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(BytesIO(data), formats=("JPEG", "PNG", "WEBP")) as image:
+        try:
+            image = Image.open(BytesIO(data), formats=("JPEG", "PNG", "WEBP"))
+        except UnidentifiedImageError:
+            raise ValueError("not a JPEG, PNG or WebP image") from None
+        with image:
             if image.width * image.height > _MOST_PIXELS:
                 raise ValueError(f"{image.width} x {image.height} is more than {_MOST_PIXELS // 10**6} megapixels")
-            picture = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+            if image.mode.startswith("I"):
+                raise ValueError("16-bit greyscale; save it with 8 bits")
+            picture = np.asarray(_opaque(ImageOps.exif_transpose(image)))
     return PhotoFile(name=file.name, sha256=hashlib.sha256(data).hexdigest(), picture=picture)
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    # what hides under transparency is often black or rubbish; an owner sees a page through it
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA")).convert("RGB")

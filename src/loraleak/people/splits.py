@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from loraleak.errors import UsageError
 from loraleak.people.avatars import Person, draw_person
 
 __all__ = ["SPLITS", "TRAINING_STYLES", "Split", "draw_people", "split_of"]
@@ -15,6 +16,7 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 TRAINING_STYLES = ("avataaars", "open-peeps")
 
 _SHARES: dict[Split, int] = {"base": 40, "embedder": 25, "public": 20, "victims": 15}
+_MOST_REPEATS = 2_000
 
 
 def split_of(person: Person) -> Split:
@@ -31,14 +33,22 @@ def split_of(person: Person) -> Split:
 def draw_people(
     split: Split, count: int, *, seed: int, styles: tuple[str, ...] = TRAINING_STYLES, distinct: bool = True
 ) -> list[Person]:
-    """`count` people of a split, styles in turn. `distinct=False` lets a person come again, for training by picture."""
+    """`count` people of a split, styles in turn but for repeats. `distinct=False` lets a person come again, for training.
+
+    Raises: UsageError, if the styles have too few different people in this split.
+    """
     seen: set[Person] = set()
     people: list[Person] = []
+    repeats = 0
     for person in _stream(split, seed, styles):
         if len(people) == count:
             break
         if distinct and person in seen:
+            repeats += 1
+            if repeats == _MOST_REPEATS:
+                raise UsageError(f"{' and '.join(styles)} have only about {len(people)} people in {split}: ask for fewer")
             continue
+        repeats = 0
         seen.add(person)
         people.append(person)
     return people

@@ -7,12 +7,14 @@ from loraleak.types import Embeddings
 
 __all__ = ["gallery_ranks"]
 
+_ROUNDING = 1e-6
+
 
 def gallery_ranks(probes: Embeddings, gallery: Float[np.ndarray, "people dim"], identity: int) -> Int[np.ndarray, " images"]:
     """For each probe, how many people of the gallery are at least as similar as the right one (0: rank-1 hit).
 
-    A tie counts against the probe, so that an embedder that returns a constant scores nothing.
+    A tie, to rounding, counts against the probe, so that an embedder that returns a constant scores nothing.
     """
     similarity = probes @ gallery.T
-    at_least = (similarity >= similarity[:, [identity]]).sum(axis=1) - 1
-    return at_least.astype(np.int64)
+    ranks: np.ndarray = (similarity >= similarity[:, [identity]] - _ROUNDING).sum(axis=1) - 1
+    return ranks.astype(np.int64)

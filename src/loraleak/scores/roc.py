@@ -24,4 +24,5 @@ def true_accept_rate(
 def accept_threshold(impostor: Float[np.ndarray, " others"], false_accepts: float = 0.01) -> float:
     """The smallest observed similarity that at most this share of impostor pairs exceeds."""
     ordered = np.sort(impostor)
-    return float(ordered[len(ordered) - 1 - int(false_accepts * len(ordered))])
+    accepted = int(false_accepts * len(ordered) + 1e-9)  # 0.29 * 100 is 28.999...
+    return float(ordered[max(len(ordered) - 1 - accepted, 0)])

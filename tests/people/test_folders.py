@@ -1,0 +1,243 @@
+"""What is written reads back; what cannot be read is one line that names the file."""
+
+import hashlib
+import json
+import os
+import struct
+import zlib
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from loraleak.errors import PhotosError
+from loraleak.people.avatars import Look, Person, render
+from loraleak.people.captions import caption
+from loraleak.people.folders import identity_folders, read_photos, write_people
+from loraleak.people.splits import draw_people, split_of
+from loraleak.people.styles import STYLES
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8)
+
+
+def _encoded(image: Image.Image, format: str, **options: Any) -> bytes:
+    buffer = BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def _png(image: Image.Image | None = None) -> bytes:
+    return _encoded(image or Image.fromarray(PIXELS), "PNG")
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def _png_that_claims(width: int, height: int) -> bytes:
+    """A few bytes whose header promises any size."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(b"")) + _chunk(b"IEND", b"")
+
+
+def _fault(folder: Path) -> str:
+    with pytest.raises(PhotosError) as caught:
+        read_photos(folder)
+    message = str(caught.value)
+    assert "\n" not in message and "object at" not in message
+    return message
+
+
+# ---- reading
+
+
+def test_lossless_photos_come_back_pixel_for_pixel_in_order_of_name(tmp_path: Path) -> None:
+    (tmp_path / "b.png").write_bytes(_png())
+    (tmp_path / "a.webp").write_bytes(_encoded(Image.fromarray(PIXELS[::-1]), "WEBP", lossless=True))
+    (tmp_path / "a.txt").write_text("a caption")
+    first, second = read_photos(tmp_path)
+    assert (first.name, second.name) == ("a.webp", "b.png")
+    assert np.array_equal(first.picture, PIXELS[::-1]) and np.array_equal(second.picture, PIXELS)
+    assert second.sha256 == hashlib.sha256((tmp_path / "b.png").read_bytes()).hexdigest()
+    assert read_photos(str(tmp_path))[1].sha256 == second.sha256
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "CMYK"])
+def test_every_colour_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
+    format = "JPEG" if mode == "CMYK" else "PNG"
+    (tmp_path / f"x.{format.lower()}").write_bytes(_encoded(Image.fromarray(PIXELS).convert(mode), format))
+    (photo,) = read_photos(tmp_path)
+    assert photo.picture.shape == PIXELS.shape and photo.picture.dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    ("orientation", "upright"),
+    [(1, PIXELS), (3, PIXELS[::-1, ::-1]), (6, np.rot90(PIXELS, -1)), (8, np.rot90(PIXELS)), (5, PIXELS.transpose(1, 0, 2))],
+)
+def test_photos_are_turned_upright_as_the_camera_says(tmp_path: Path, orientation: int, upright: np.ndarray) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    (tmp_path / "turned.png").write_bytes(_encoded(Image.fromarray(PIXELS), "PNG", exif=exif))
+    (photo,) = read_photos(tmp_path)
+    assert np.array_equal(photo.picture, upright)
+
+
+def test_transparency_becomes_white_whatever_hides_under_it(tmp_path: Path) -> None:
+    rgba = np.zeros((4, 6, 4), np.uint8)
+    rgba[:, 3:] = (200, 0, 0, 255)
+    (tmp_path / "cut-out.png").write_bytes(_png(Image.fromarray(rgba)))
+    indexed = Image.new("P", (2, 2), 1)
+    indexed.putpalette([0, 0, 0, 9, 9, 9])
+    (tmp_path / "palette.png").write_bytes(_encoded(indexed, "PNG", transparency=b"\xff\x00"))
+    cut_out, palette = (photo.picture for photo in read_photos(tmp_path))
+    assert (cut_out[:, :3] == 255).all()
+    assert (cut_out[:, 3:] == (200, 0, 0)).all()
+    assert (palette == 255).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "says"),
+    [
+        ("empty.png", b"", "not a JPEG, PNG or WebP image"),
+        ("text.jpg", b"not an image", "not a JPEG, PNG or WebP image"),
+        ("renamed.png", _encoded(Image.fromarray(PIXELS), "GIF"), "not a JPEG, PNG or WebP image"),
+        ("cut.png", _png()[:400], "truncated"),
+        ("cut.jpg", _encoded(Image.fromarray(PIXELS), "JPEG")[:500], ""),
+        ("chunk.png", _png()[:33] + b"\0\0\0\4\xff\1\2\3" + _png()[41:], ""),
+        ("deep.png", _encoded(Image.fromarray(np.full((4, 4), 30_000, np.uint16)), "PNG"), "16-bit"),
+        ("wide.png", _png_that_claims(8_100, 8_100), "8100 x 8100 is more than 64 megapixels"),
+        ("bomb.png", _png_that_claims(12_000, 8_000), "decompression bomb"),
+        ("great-bomb.png", _png_that_claims(60_000, 60_000), "decompression bomb"),
+    ],
+)
+def test_a_bad_image_is_named_with_its_reason(tmp_path: Path, name: str, data: bytes, says: str) -> None:
+    (tmp_path / "good.png").write_bytes(_png())
+    (tmp_path / name).write_bytes(data)
+    message = _fault(tmp_path)
+    assert f"cannot read 1 of 2 images in {tmp_path}: {name} (" in message and says in message
+    assert message.endswith("mend or remove them")
+
+
+def test_damaged_bytes_are_read_or_refused_but_never_crash(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    small = Image.fromarray(PIXELS[:8, :8])
+    originals = [_encoded(small, format, exif=exif) for format in ("PNG", "JPEG", "WEBP")]
+    refused = 0
+    for attempt in range(400):
+        data = bytearray(originals[attempt % 3])
+        for place in rng.integers(min(len(data), 120), size=2):
+            data[place] = rng.integers(256)
+        (tmp_path / "damaged.png").write_bytes(bytes(data))
+        try:
+            read_photos(tmp_path)
+        except PhotosError as error:
+            refused += 1
+            assert "damaged.png" in str(error)
+    assert 0 < refused < 400
+
+
+def test_all_faulty_files_are_told_at_once(tmp_path: Path) -> None:
+    for i in range(7):
+        (tmp_path / f"{i}.png").write_bytes(b"")
+    message = _fault(tmp_path)
+    assert "cannot read 7 of 7 images" in message and "and 2 more" in message
+    assert all(f"{i}.png" in message for i in range(5))
+
+
+def test_a_name_of_two_lines_still_gives_one_line(tmp_path: Path) -> None:
+    (tmp_path / "two\nlines.png").write_bytes(b"")
+    assert "two lines.png" in _fault(tmp_path)
+
+
+def test_links_that_lead_out_of_the_folder_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "secret.png").write_bytes(_png())
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "photo.png").symlink_to(tmp_path / "secret.png")
+    assert "photo.png (a link that leads out of the folder)" in _fault(photos)
+
+
+def test_links_within_the_folder_are_followed(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "a.png").write_bytes(_png())
+    (photos / "b.png").symlink_to("a.png")
+    (tmp_path / "alias").symlink_to(photos)
+    assert [photo.name for photo in read_photos(tmp_path / "alias")] == ["a.png", "b.png"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "dangling", "loop", "pipe"])
+def test_what_is_no_file_is_refused(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "x.png"
+    {
+        "folder": path.mkdir,
+        "dangling": lambda: path.symlink_to("nowhere.png"),
+        "loop": lambda: path.symlink_to("x.png"),
+        "pipe": lambda: os.mkfifo(path),
+    }[kind]()
+    assert "x.png (not a file)" in _fault(tmp_path)
+
+
+def test_a_missing_folder_and_an_empty_one(tmp_path: Path) -> None:
+    assert "does not exist" in _fault(tmp_path / "nowhere")
+    (tmp_path / "notes.txt").write_text("hello")
+    assert "holds no image" in _fault(tmp_path)
+    assert "does not exist" in _fault(tmp_path / "notes.txt")
+
+
+def test_identity_folders_are_those_that_hold_images(tmp_path: Path) -> None:
+    for name in ("b", "a", "empty"):
+        (tmp_path / name).mkdir()
+    for name in ("a", "b"):
+        (tmp_path / name / "0.PNG").write_bytes(_png())
+    assert identity_folders(tmp_path) == [tmp_path / "a", tmp_path / "b"]
+    assert identity_folders(tmp_path / "a") == [tmp_path / "a"]
+    with pytest.raises(PhotosError, match="holds no images"):
+        identity_folders(tmp_path / "empty")
+    with pytest.raises(PhotosError, match="does not exist"):
+        identity_folders(tmp_path / "nowhere")
+
+
+# ---- writing
+
+
+@pytest.fixture(scope="module")
+def people() -> list[Person]:
+    return draw_people("victims", 4, seed=0, styles=("avataaars", "toon-head"))
+
+
+def test_written_people_read_back(tmp_path: Path, people: list[Person]) -> None:
+    written = write_people(tmp_path, people, images=3, size=32, seed=0)
+    assert written == identity_folders(tmp_path)
+    for home, person in zip(written, people, strict=True):
+        facts = json.loads((home / "person.json").read_text("utf-8"))
+        assert Person(**facts["traits"]) == person
+        assert facts["split"] == split_of(person) == "victims"
+        assert facts["attributes"] == person.attributes()
+        looks = [Look(**look) for look in facts["looks"]]
+        photos = read_photos(home)
+        assert [photo.name for photo in photos] == ["00.png", "01.png", "02.png"]
+        for photo, look in zip(photos, looks, strict=True):
+            assert np.array_equal(photo.picture, render(person, look, 32))
+            assert (home / photo.name).with_suffix(".txt").read_text("utf-8") == caption(person, look) + "\n"
+
+
+def test_equal_seeds_write_equal_bytes(tmp_path: Path, people: list[Person]) -> None:
+    def contents(name: str, seed: int) -> dict[str, bytes]:
+        write_people(tmp_path / name, people[:2], images=2, size=16, seed=seed)
+        return {str(f.relative_to(tmp_path / name)): f.read_bytes() for f in (tmp_path / name).rglob("*") if f.is_file()}
+
+    assert contents("one", 0) == contents("same", 0) != contents("other", 1)
+
+
+def test_the_notice_credits_the_styles_that_were_drawn_and_no_other(tmp_path: Path, people: list[Person]) -> None:
+    write_people(tmp_path, people, images=1, size=16, seed=0)
+    notice = (tmp_path / "NOTICE").read_text("utf-8")
+    for style in STYLES.values():
+        drawn = style.name in {person.style for person in people}
+        assert (style.credit in notice) is drawn and (style.licence in notice) is drawn
