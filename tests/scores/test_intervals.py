@@ -10,9 +10,7 @@ from loraleak.scores import bootstrap_mean, paired_difference
 def test_the_interval_is_that_of_scipy() -> None:
     values = np.random.default_rng(0).exponential(size=40)
     ours = bootstrap_mean(values)
-    theirs = stats.bootstrap(
-        (values,), np.mean, n_resamples=10_000, method="percentile", random_state=1
-    ).confidence_interval
+    theirs = stats.bootstrap((values,), np.mean, n_resamples=10_000, method="percentile", random_state=1).confidence_interval
     assert ours.mean == pytest.approx(values.mean(), abs=1e-12)
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.02)
 

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float
 
 from loraleak.arms import ARMS, select_arms
-from loraleak.audit.controls import load_controls
-from loraleak.audit.verdict import template, verdict_against_controls
+from loraleak.auditing.controls import load_controls
+from loraleak.auditing.verdict import template, verdict_against_controls
 from loraleak.bases import load_base
 from loraleak.bench.cases import CaseSettings, draw_cases, pictures, run_cases
 from loraleak.embedders import load_embedder

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
-from loraleak.audit.settings import AuditSettings
+from loraleak.auditing.settings import AuditSettings
 
 if TYPE_CHECKING:
-    from loraleak.audit.report import Report
+    from loraleak.auditing.report import Report
 
 __all__ = ["Audit", "print_summary", "write_report"]
 
@@ -32,8 +32,8 @@ class Audit:
     settings: AuditSettings = field(default_factory=AuditSettings)
 
     def run(self) -> int:
-        from loraleak.audit.report import LEVELS
-        from loraleak.audit.run import audit
+        from loraleak.auditing.report import LEVELS
+        from loraleak.auditing.run import audit
 
         report = audit(self.file, self.photos, self.settings)
         write_report(report, self.out)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from loraleak.audit.settings import AuditSettings
+from loraleak.auditing.settings import AuditSettings
 from loraleak.cli.audit import print_summary, write_report
 
 __all__ = ["Demo"]
@@ -21,7 +21,7 @@ class Demo:
     """Of the initial noise."""
 
     def run(self) -> int:
-        from loraleak.audit.run import audit
+        from loraleak.auditing.run import audit
 
         home = Path(__file__).parents[1] / "assets" / "demo"
         settings = replace(AuditSettings(), seed=self.seed, prompt=(home / "prompt.txt").read_text("utf-8").strip())

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from loraleak.arms import ARMS, select_arms
-from loraleak.audit.controls import Controls
-from loraleak.audit.verdict import template
+from loraleak.auditing.controls import Controls
+from loraleak.auditing.verdict import template
 from loraleak.bases import DiffusersBase
 from loraleak.bench.cases import CaseSettings, draw_cases, pictures, run_cases
 from loraleak.embedders import Embedder

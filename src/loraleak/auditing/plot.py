@@ -7,8 +7,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loraleak.audit.report import ArmResult
-from loraleak.audit.words import in_brackets
+from loraleak.auditing.report import ArmResult
+from loraleak.auditing.words import in_brackets
 from loraleak.types import Role
 
 __all__ = ["Axis", "Row", "axis_of", "rows_of"]

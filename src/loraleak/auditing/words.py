@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Mapping
 
-from loraleak.audit.report import ArmResult, Level
+from loraleak.auditing.report import ArmResult, Level
 from loraleak.types import Interval, Role
 
 __all__ = ["HEADLINES", "LEADS", "ROLES", "excess_in_words", "in_brackets", "shown"]

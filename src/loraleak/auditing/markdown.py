@@ -2,8 +2,8 @@
 
 import re
 
-from loraleak.audit.report import Report
-from loraleak.audit.words import HEADLINES, excess_in_words, in_brackets, shown
+from loraleak.auditing.report import Report
+from loraleak.auditing.words import HEADLINES, excess_in_words, in_brackets, shown
 
 __all__ = ["to_markdown"]
 

@@ -82,18 +82,18 @@ class Report:
 
     def to_html(self) -> str:
         """One self-contained page."""
-        from loraleak.audit.html import to_html
+        from loraleak.auditing.html import to_html
 
         return to_html(self)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data in the schema `loraleak.report/1`."""
-        from loraleak.audit.as_json import to_json
+        from loraleak.auditing.as_json import to_json
 
         return to_json(self)
 
     def to_markdown(self) -> str:
         """A snippet for a model card."""
-        from loraleak.audit.markdown import to_markdown
+        from loraleak.auditing.markdown import to_markdown
 
         return to_markdown(self)

@@ -7,9 +7,9 @@ from io import BytesIO
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from loraleak.audit.plot import axis_of, rows_of
-from loraleak.audit.report import ArmResult, Report
-from loraleak.audit.words import HEADLINES, LEADS, ROLES, excess_in_words, in_brackets, shown
+from loraleak.auditing.plot import axis_of, rows_of
+from loraleak.auditing.report import ArmResult, Report
+from loraleak.auditing.words import HEADLINES, LEADS, ROLES, excess_in_words, in_brackets, shown
 from loraleak.types import Picture
 
 __all__ = ["to_html"]
@@ -33,7 +33,11 @@ class Pair:
 def to_html(report: Report) -> str:
     """The page as text; pictures are PNG data URIs."""
     environment = Environment(
-        loader=PackageLoader("loraleak.audit"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("loraleak.auditing"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {"shown": shown, "in_brackets": in_brackets, "excess": excess_in_words}
     photos = [_data_uri(photo.picture) for photo in report.photos]

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from loraleak.audit.report import ArmResult, Report
+from loraleak.auditing.report import ArmResult, Report
 from loraleak.types import Interval
 
 __all__ = ["SCHEMA", "to_json"]

@@ -10,10 +10,10 @@ import numpy as np
 
 from loraleak.adapters import header_findings, load_adapter
 from loraleak.arms import ARMS, Arm, Scene, reconstruct, select_arms
-from loraleak.audit.controls import load_controls
-from loraleak.audit.report import ArmResult, Photo, Report, Verdict
-from loraleak.audit.settings import AuditSettings
-from loraleak.audit.verdict import template, verdict_against_base, verdict_against_controls
+from loraleak.auditing.controls import load_controls
+from loraleak.auditing.report import ArmResult, Photo, Report, Verdict
+from loraleak.auditing.settings import AuditSettings
+from loraleak.auditing.verdict import template, verdict_against_base, verdict_against_controls
 from loraleak.bases import DiffusersBase, load_base
 from loraleak.embedders import Embedder, load_embedder
 from loraleak.people.folders import read_photos

@@ -6,8 +6,8 @@ from itertools import product
 import numpy as np
 from jaxtyping import Float
 
-from loraleak.audit.controls import Controls
-from loraleak.audit.report import Level, Verdict
+from loraleak.auditing.controls import Controls
+from loraleak.auditing.report import Level, Verdict
 from loraleak.errors import UsageError
 from loraleak.types import Embeddings
 
