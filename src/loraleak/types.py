@@ -10,10 +10,10 @@ from torch import Tensor
 
 __all__ = ["Adapter", "Embeddings", "Factors", "Finding", "Images", "Interval", "Picture", "Role", "Severity"]
 
-Picture = UInt8[np.ndarray, "height width 3"]
+Picture = UInt8[np.ndarray, "_height _width 3"]
 """One RGB image, 0 to 255."""
 
-Images = UInt8[np.ndarray, "images height width 3"]
+Images = UInt8[np.ndarray, "images _height _width 3"]
 """RGB images of one size, 0 to 255."""
 
 Embeddings = Float[np.ndarray, "images dim"]

@@ -9,6 +9,8 @@ from loraleak.auditing.plot import axis_of, rows_of
 from loraleak.auditing.report import ArmResult, Report
 from loraleak.types import Interval
 
+_EXTREMES = [Interval(0.0, 0.0, 0.0), Interval(1.0, 1.0, 1.0), Interval(-1.0, -1.0, -1.0), Interval(0.0, -0.2, 1.0)]
+
 
 def _ticks(arms: tuple[ArmResult, ...]) -> tuple[list[float], list[float]]:
     places, labels = zip(*axis_of(arms).ticks, strict=True)
@@ -32,11 +34,11 @@ def test_places_agree_with_the_ticks(report: Report) -> None:
 def test_ticks_are_every_fifth_and_reach_from_below_the_lowest_to_one(report: Report) -> None:
     assert _ticks(report.arms)[1] == [-0.2, 0, 0.2, 0.4, 0.6, 0.8, 1]
     assert _ticks(_with(report, Interval(0.3, 0.1, 0.5)))[1] == [0, 0.2, 0.4, 0.6, 0.8, 1]
-    assert _ticks(_with(report, Interval(-0.9, -1, -0.7)))[1][0] == -1
+    assert _ticks(_with(report, Interval(-0.9, -1.0, -0.7)))[1][0] == -1
     assert _ticks(())[1][0] == 0
 
 
-@pytest.mark.parametrize("interval", [Interval(0, 0, 0), Interval(1, 1, 1), Interval(-1, -1, -1), Interval(0, -0.2, 1)])
+@pytest.mark.parametrize("interval", _EXTREMES)
 def test_nothing_leaves_the_frame(report: Report, interval: Interval) -> None:
     arms = _with(report, interval, Interval(0.1, 0.0, 0.2))
     axis, rows = axis_of(arms), rows_of(arms)

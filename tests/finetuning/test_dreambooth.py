@@ -15,7 +15,7 @@ from loraleak.finetuning.dreambooth import class_images, finetune
 from loraleak.finetuning.recipe import Recipe
 from loraleak.types import Images
 
-_SHORT = Recipe(trigger="zqkv", rank=2, alpha=3, steps=3, class_count=2, prior_batch=1, batch=2)
+_SHORT = Recipe(trigger="zqkv", rank=2, alpha=3.0, steps=3, class_count=2, prior_batch=1, batch=2)
 
 
 def test_the_same_seed_gives_the_same_adapter(base: DiffusersBase, private_images: Images) -> None:

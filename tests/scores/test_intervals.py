@@ -47,14 +47,8 @@ def test_a_paired_difference_forgets_what_victims_share() -> None:
     victim = rng.normal(scale=10, size=30)
     noise = rng.normal(scale=0.1, size=30)
     gain = paired_difference(victim + 0.5 + noise, victim)
-    assert gain == bootstrap_mean(0.5 + noise) or (gain.low, gain.high) == pytest.approx(
-        (bootstrap_mean(0.5 + noise).low, bootstrap_mean(0.5 + noise).high)
-    )
+    alone = bootstrap_mean(0.5 + noise)
+    assert (gain.mean, gain.low, gain.high) == pytest.approx((alone.mean, alone.low, alone.high))
     assert 0.4 < gain.low < 0.5 + noise.mean() < gain.high < 0.6
     nothing = paired_difference(victim, victim)
     assert (nothing.mean, nothing.low, nothing.high) == (0, 0, 0)
-
-
-def test_a_paired_difference_of_unequal_lengths_is_refused() -> None:
-    with pytest.raises(ValueError, match="broadcast"):
-        paired_difference(np.ones(3), np.ones(2))

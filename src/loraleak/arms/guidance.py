@@ -26,8 +26,8 @@ class LoraGuidance:
         (tuned_condition,) = scene.base.embed([scene.class_prompt])
         with scene.base.bare():
             (condition,) = scene.base.embed([scene.class_prompt])
-        tuned = guided(scene.base, tuned_condition, tuned_condition, 1)
-        plain = guided(scene.base, condition, condition, 1)
+        tuned = guided(scene.base, tuned_condition, tuned_condition, 1.0)
+        plain = guided(scene.base, condition, condition, 1.0)
 
         def denoiser(latents: Tensor, timestep: int) -> Tensor:
             with scene.base.bare():

@@ -52,7 +52,7 @@ class LoraEmpty:
 
     def denoiser(self, scene: Scene) -> Denoiser:
         (empty,) = scene.base.embed([""])
-        return guided(scene.base, empty, empty, 1)
+        return guided(scene.base, empty, empty, 1.0)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What an arm gets, and what it is."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from loraleak.bases import Denoiser, DiffusersBase
 from loraleak.types import Adapter, Role
@@ -22,6 +22,7 @@ class Scene:
     """Classifier-free guidance of all prompt arms."""
 
 
+@runtime_checkable
 class Arm(Protocol):
     """One way of sampling a victim's LoRA (method.md, "Arms")."""
 

@@ -30,7 +30,9 @@ def load_base(name: str = "pocket", *, device: str = "auto") -> "DiffusersBase":
     Raises: UsageError, if there is no such pipeline or it is not shaped like Stable Diffusion 1.x or 2.x.
     """
     from diffusers import DiffusionPipeline
+    from diffusers.utils import logging
 
+    logging.disable_progress_bar()
     source = POCKET if name == "pocket" else name
     try:
         pipeline = DiffusionPipeline.from_pretrained(
@@ -119,7 +121,7 @@ class DiffusersBase:
         return self.latent_shape[1] * 2 ** (len(self.vae.config["block_out_channels"]) - 1)
 
     @torch.no_grad()
-    def encode(self, images: Sequence[Picture] | Images) -> Float[Tensor, "images channels height width"]:
+    def encode(self, images: Sequence[Picture] | Images) -> Float[Tensor, "images channels h w"]:
         """Scaled posterior means of images, which are cut to a centred square and resized first."""
         parts = [
             self.vae.encode(batch.to(self.device)).latent_dist.mean * self.vae.config["scaling_factor"]
@@ -128,7 +130,7 @@ class DiffusersBase:
         return torch.cat(parts)
 
     @torch.no_grad()
-    def decode(self, latents: Float[Tensor, "images channels height width"]) -> Images:
+    def decode(self, latents: Float[Tensor, "images channels h w"]) -> Images:
         """RGB pictures of scaled latents."""
         parts = [self.vae.decode(batch / self.vae.config["scaling_factor"]).sample.clamp(-1, 1) for batch in latents.split(32)]
         pixels = ((torch.cat(parts) + 1) * 127.5).round().byte()
@@ -153,10 +155,10 @@ class DiffusersBase:
 
     def predict_noise(
         self,
-        latents: Float[Tensor, "batch channels height width"],
+        latents: Float[Tensor, "batch channels h w"],
         timesteps: Int[Tensor, "batch"],
         condition: Float[Tensor, "batch tokens dim"],
-    ) -> Float[Tensor, "batch channels height width"]:
+    ) -> Float[Tensor, "batch channels h w"]:
         """eps of the current weights, adapter included where one is attached; v-prediction is turned into noise.
 
         Raises: ConditionShapeError, if `condition` is not `[batch, tokens, cross_attention_dim]` of this base.
@@ -174,10 +176,10 @@ class DiffusersBase:
 
     def add_noise(
         self,
-        latents: Float[Tensor, "batch channels height width"],
-        noise: Float[Tensor, "batch channels height width"],
+        latents: Float[Tensor, "batch channels h w"],
+        noise: Float[Tensor, "batch channels h w"],
         timesteps: Int[Tensor, " batch"],
-    ) -> Float[Tensor, "batch channels height width"]:
+    ) -> Float[Tensor, "batch channels h w"]:
         """`x_t` of the base's noise schedule: `sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise` (Ho et al. 2020, eq. 4).
 
         Not the scheduler's own method: that of DPM-Solver counts timesteps backwards until a sampling run has set them.

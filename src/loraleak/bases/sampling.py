@@ -12,7 +12,7 @@ from loraleak.types import Images
 
 __all__ = ["Denoiser", "guided", "sample"]
 
-Denoiser = Callable[[Float[Tensor, "batch channels height width"], int], Float[Tensor, "batch channels height width"]]
+Denoiser = Callable[[Float[Tensor, "batch channels h w"], int], Float[Tensor, "batch channels h w"]]
 """`eps(x_t, t)`: noisy latents and a timestep to predicted noise."""
 
 

@@ -1,5 +1,6 @@
 """Parse, run, and turn what goes wrong into one line and an exit code."""
 
+import os
 import sys
 import traceback
 from typing import Annotated
@@ -25,9 +26,14 @@ Command = (
     | Annotated[Pocket, tyro.conf.subcommand("pocket")]
 )
 
+_QUIET = {"TRANSFORMERS_VERBOSITY": "error", "DIFFUSERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+"""Progress and results are ours to print; who wants the libraries' chatter sets these."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done; 1 a finding at or above the gate; 2 unusable input or arguments; 3 internal failure."""
+    for variable, value in _QUIET.items():
+        os.environ.setdefault(variable, value)
     try:
         command = tyro.cli(
             Command,

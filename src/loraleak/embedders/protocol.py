@@ -1,13 +1,14 @@
 """What every embedder is: images in, unit vectors out; raw cosine is the native scale."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from loraleak.types import Embeddings, Picture
 
 __all__ = ["Embedder"]
 
 
+@runtime_checkable
 class Embedder(Protocol):
     """Maps RGB images of any size to unit vectors `[images, dim]`."""
 

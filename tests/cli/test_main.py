@@ -1,0 +1,106 @@
+"""What the command line says and returns when something is wrong; the main job itself on a tiny pipeline."""
+
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from loraleak.cli import main
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(3):
+        Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(folder / f"{i}.png")
+    return folder
+
+
+@pytest.fixture
+def adapter(tmp_path: Path) -> Path:
+    """Sound as a file, of another base than the tests' pipeline."""
+    name = "unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q"
+    tensors = {f"{name}.lora_A.weight": torch.ones(2, 6), f"{name}.lora_B.weight": torch.ones(5, 2)}
+    save_file(tensors, tmp_path / "other-base.safetensors")
+    return tmp_path / "other-base.safetensors"
+
+
+def _fault(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    assert main([str(a) for a in arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("loraleak: ")
+    return lines[0]
+
+
+def _bad_files(folder: Path, sound: Path) -> dict[str, tuple[Path, str]]:
+    data = sound.read_bytes()
+    contents = {
+        "empty": (b"", "it is empty"),
+        "text": (b"dear reader, this is a letter", "it is no safetensors file but text"),
+        "truncated": (data[:-8], "it is truncated"),
+        "pickle": (pickle.dumps({"a": 1}, protocol=4), "it is a pickle"),
+    }
+    files = {"missing": (folder / "missing.safetensors", "no such file")}
+    for name, (content, says) in contents.items():
+        (folder / f"{name}.safetensors").write_bytes(content)
+        files[name] = (folder / f"{name}.safetensors", says)
+    return files
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "text", "truncated", "pickle"])
+def test_bad_adapter_files(kind: str, tmp_path: Path, photos: Path, adapter: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, says = _bad_files(tmp_path, adapter)[kind]
+    assert says in _fault(capsys, "audit", file, "--photos", photos)
+
+
+def test_an_adapter_of_another_base(
+    adapter: Path, photos: Path, pipeline_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = _fault(capsys, "audit", adapter, "--photos", photos, "--base", pipeline_folder)
+    assert "does not fit base" in line and "--base" in line
+
+
+def test_bad_photo_folders(adapter: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "none").mkdir()
+    assert "holds no image" in _fault(capsys, "audit", adapter, "--photos", tmp_path / "none")
+    assert "does not exist" in _fault(capsys, "audit", adapter, "--photos", tmp_path / "nowhere")
+    (photos / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nrubbish")
+    assert "broken.png" in _fault(capsys, "audit", adapter, "--photos", photos)
+
+
+def test_bad_arguments(adapter: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "give at least 2" in _fault(capsys, "audit", adapter, "--photos", photos, "--images", 0)
+    with pytest.raises(SystemExit) as stopped:
+        main(["audit", str(adapter)])
+    assert stopped.value.code == 2
+
+
+def test_finetune_then_audit(photos: Path, tmp_path: Path, pipeline_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "mine.safetensors"
+    short = ("--steps", 2, "--rank", 2, "--class-count", 2, "--base", pipeline_folder)
+    assert main([str(a) for a in ("finetune", photos, "--out", file, "--json", *short)]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert made["images"] == 3 and made["recipe"]["rank"] == 2
+    arguments = ("audit", file, "--photos", photos, "--base", pipeline_folder, "--out", tmp_path / "report", "--json")
+    settings = ("--images", 2, "--steps", 2, "--fail-on", "low", "--prompt", made["prompt"])
+    assert main([str(a) for a in (*arguments, *settings)]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["schema"] == "loraleak.report/1"
+    assert set(report["arms"]) == {"base-class", "lora-class", "lora-empty", "lora-guidance", "lora-trigger"}
+    assert json.loads((tmp_path / "report" / "report.json").read_text()) == report
+    assert {f.name for f in (tmp_path / "report").iterdir()} == {"report.html", "report.json", "model-card.md"}
+
+
+def test_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["people", str(tmp_path / "people"), "--count", "2", "--images", "2", "--json"]) == 0
+    folders = [Path(p) for p in json.loads(capsys.readouterr().out)]
+    assert [len(list(f.glob("*.png"))) for f in folders] == [2, 2]

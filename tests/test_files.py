@@ -1,0 +1,52 @@
+"""A file is there whole or not at all."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from loraleak.files import write_bytes, write_json, write_text
+
+
+def test_text_is_utf8_with_its_line_ends_kept_and_its_folder_made(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "x.txt"
+    write_text(path, "Zürich\r\n“α”\n")
+    assert path.read_bytes() == "Zürich\r\n“α”\n".encode()
+
+
+def test_writing_again_replaces_and_leaves_nothing_beside(tmp_path: Path) -> None:
+    path = tmp_path / "x.bin"
+    write_bytes(path, b"a long first version")
+    write_bytes(path, b"short")
+    assert path.read_bytes() == b"short"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_json_reads_back_and_ends_in_a_line(tmp_path: Path) -> None:
+    value = {"a": [1, 2.5, None, True], "b": {"“c”": "d"}}
+    write_json(tmp_path / "x.json", value)
+    text = (tmp_path / "x.json").read_text("utf-8")
+    assert json.loads(text) == value and text.endswith("}\n")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {"deep": [-float("inf")]}, object()])
+def test_what_is_no_json_is_refused_and_the_old_file_stays(tmp_path: Path, value: object) -> None:
+    path = tmp_path / "x.json"
+    write_json(path, "old")
+    with pytest.raises((ValueError, TypeError)):
+        write_json(path, value)
+    assert path.read_text() == '"old"\n'
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failure_before_the_rename_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.txt"
+    write_text(path, "old")
+
+    def full(self: Path, data: bytes) -> int:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="no space left"):
+        write_text(path, "new")
+    assert path.read_text() == "old"
