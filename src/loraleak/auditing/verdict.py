@@ -44,7 +44,7 @@ def evidence(
 
 
 def verdict_against_controls(
-    arms: Mapping[str, Embeddings], photos: Embeddings, controls: Controls, attacks: tuple[str, ...]
+    arms: Mapping[str, Embeddings], photos: Float[np.ndarray, "photos dim"], controls: Controls, attacks: tuple[str, ...]
 ) -> Verdict:
     """Rank of this adapter among control adapters, for the arm of the attacks that stands out most.
 
@@ -75,7 +75,9 @@ def verdict_against_controls(
     return Verdict(level=_level(p_value), p_value=p_value, reasons=reasons, null=null)
 
 
-def verdict_against_base(arms: Mapping[str, Embeddings], photos: Embeddings, attacks: tuple[str, ...], floor: str) -> Verdict:
+def verdict_against_base(
+    arms: Mapping[str, Embeddings], photos: Float[np.ndarray, "photos dim"], attacks: tuple[str, ...], floor: str
+) -> Verdict:
     """Without controls: do the adapter's pictures come nearer than the base's own, from the same noise?
 
     An exact sign-flip test (Fisher 1935) of the paired differences, Bonferroni over the attack arms. It cannot part the person
