@@ -100,7 +100,9 @@ def test_the_page_is_readable(view: webdriver.Chrome, report: Report) -> None:
     text = view.execute_script("return document.body.innerText")
     for arm in report.arms:
         interval = arm.similarity
-        assert text.count(f"{interval.mean:.2f} [{interval.low:.2f}, {interval.high:.2f}]") == 2, "once in its section, once in the plot"
+        assert text.count(f"{interval.mean:.2f} [{interval.low:.2f}, {interval.high:.2f}]") == 2, (
+            "once in its section, once in the plot"
+        )
     assert "p = 0.0039" in text and "no difference shown" in text
 
 
