@@ -1,0 +1,39 @@
+"""Embedders by name, and what is said when there is none."""
+
+from importlib.metadata import EntryPoint
+
+import numpy as np
+import pytest
+
+from loraleak.embedders import Embedder, load_embedder
+from loraleak.errors import MissingExtraError, UsageError
+
+
+class Flat:
+    name = "flat"
+
+    def embed(self, images: list[np.ndarray]) -> np.ndarray:
+        return np.ones((len(images), 1), np.float32)
+
+
+@pytest.mark.parametrize("name", ["nobody", "clip:", "pocket:x", ""])
+def test_unknown_names_are_answered_with_the_known(name: str) -> None:
+    with pytest.raises(UsageError, match=r"no embedder is called .*pocket, faces, general, clip:<folder or hub id>, dino:"):
+        load_embedder(name)
+
+
+def test_third_parties_add_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Entry(EntryPoint):
+        def load(self) -> type[Flat]:
+            return Flat
+
+    monkeypatch.setattr("loraleak.embedders.names.entry_points", lambda group: [Entry("flat", "x:y", group)])
+    embedder = load_embedder("flat")
+    assert isinstance(embedder, Embedder) and embedder.name == "flat"
+
+
+@pytest.mark.parametrize("extra", ["faces", "general"])
+def test_a_missing_extra_names_the_command(extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"loraleak.embedders.{extra}.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=rf"pip install 'loraleak\[{extra}\]'"):
+        load_embedder(extra)
