@@ -16,7 +16,7 @@ Picture = UInt8[np.ndarray, "_height _width 3"]
 Images = UInt8[np.ndarray, "images _height _width 3"]
 """RGB images of one size, 0 to 255."""
 
-Embeddings = Float[np.ndarray, "images dim"]
+Embeddings = Float[np.ndarray, "_images dim"]
 """Unit vectors, one an image; their inner product is the raw cosine."""
 
 Role = Literal["attack", "control", "floor", "ceiling"]

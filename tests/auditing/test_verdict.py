@@ -31,12 +31,13 @@ class Case:
 def _case(
     rng: np.random.Generator, *, count: int = 39, images: int = 4, own_images: int = 4, own: float = 1.0, leak: float = 0.0
 ) -> Case:
-    """Every adapter was trained on a person of its own (`own`: how much of them shows); ours leaks the person of the photos."""
+    """All pictures share a style, each adapter shows a person of its own (`own`: how much), ours leaks the person of the photos."""
     person = _units(rng.standard_normal(DIM))
-    trained_on = own * rng.standard_normal((count + 1, 1, DIM))
+    style = rng.standard_normal(DIM)
+    trained_on = style + own * rng.standard_normal((count + 1, 1, DIM))
     trained_on[-1] += leak * person
     made = {name: _units(trained_on + rng.standard_normal((count + 1, max(images, own_images), DIM))) for name in ATTACKS}
-    base = _units(rng.standard_normal((own_images, DIM)))
+    base = _units(style + rng.standard_normal((own_images, DIM)))
     return Case(
         arms={"base-class": base, **{name: vectors[-1, :own_images] for name, vectors in made.items()}},
         photos=_units(person + 0.1 * rng.standard_normal((3, DIM))),

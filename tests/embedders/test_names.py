@@ -1,5 +1,7 @@
 """Embedders by name, and what is said when there is none."""
 
+import subprocess
+import sys
 from importlib.metadata import EntryPoint
 
 import numpy as np
@@ -37,3 +39,8 @@ def test_a_missing_extra_names_the_command(extra: str, monkeypatch: pytest.Monke
     monkeypatch.setattr(f"loraleak.embedders.{extra}.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=rf"pip install 'loraleak\[{extra}\]'"):
         load_embedder(extra)
+
+
+def test_the_room_opens_without_torch() -> None:
+    code = "import sys, loraleak.embedders; print({'torch', 'cv2', 'transformers'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "set()"

@@ -30,7 +30,7 @@ def test_it_learns_and_logs(tmp_path: Path) -> None:
     _train(tmp_path)
     rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [20, 30]
-    assert rows[-1]["loss"] < 0.5
+    assert rows[-1]["loss"] < rows[0]["loss"] < 3
 
 
 def test_a_resumed_run_is_the_same_run(tmp_path: Path) -> None:

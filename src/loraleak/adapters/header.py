@@ -101,7 +101,7 @@ def _tags(tags: Mapping[str, Any]) -> str:
 
     def weight(item: tuple[str, Any]) -> tuple[bool, float]:
         text, count = item
-        return len(text.strip()) > _SENTENCE, count if isinstance(count, int | float) else 0
+        return len(text.strip()) > _SENTENCE, float(count) if isinstance(count, int | float) else 0.0
 
     ordered = sorted(tags.items(), key=weight, reverse=True)
     return _listed([f"{_quote(text.strip(), 100)} ({printable(str(count), 12)})" for text, count in ordered], _MOST_TAGS)

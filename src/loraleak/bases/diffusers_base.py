@@ -30,9 +30,11 @@ def load_base(name: str = "pocket", *, device: str = "auto") -> "DiffusersBase":
     Raises: UsageError, if there is no such pipeline or it is not shaped like Stable Diffusion 1.x or 2.x.
     """
     from diffusers import DiffusionPipeline
-    from diffusers.utils import logging
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
 
-    logging.disable_progress_bar()
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
     source = POCKET if name == "pocket" else name
     try:
         pipeline = DiffusionPipeline.from_pretrained(

