@@ -98,6 +98,12 @@ def test_the_banner_says_level_p_value_reasons_and_null(report: Report) -> None:
             assert words in page.text
 
 
+def test_the_banner_never_hides_what_the_header_tells(report: Report) -> None:
+    low = replace(report, verdict=replace(report.verdict, level="low"))
+    assert "Not in this verdict: the file's header" in _Page(low.to_html()).text
+    assert "Not in this verdict" not in _Page(replace(low, metadata=()).to_html()).text
+
+
 def test_each_arm_has_its_section_numbers_and_pictures(report: Report, page: _Page) -> None:
     sections = page.holding("data-arm")
     assert [(s["data-arm"], s["data-role"]) for s in sections] == [(arm.name, arm.role) for arm in report.arms]

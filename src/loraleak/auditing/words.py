@@ -11,8 +11,8 @@ __all__ = ["HEADLINES", "LEADS", "ROLES", "excess_in_words", "in_brackets", "sho
 HEADLINES: Mapping[Level, str] = {"low": "Nothing found", "review": "Look closer", "high": "This file leaks"}
 
 LEADS: Mapping[Level, str] = {
-    "low": "Pictures that strangers make from this file look no more like these photos than pictures from other files do.",
-    "review": "The pictures that strangers can make from this file look somewhat like these photos.",
+    "low": "Nothing shows that the pictures strangers can make from this file look more like these photos than chance would.",
+    "review": "There are signs that the pictures strangers can make from this file look like these photos.",
     "high": "Strangers who have only this file can make pictures that look like the person in these photos.",
 }
 
