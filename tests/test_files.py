@@ -39,11 +39,13 @@ def test_what_is_no_json_is_refused_and_the_old_file_stays(tmp_path: Path, value
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_failure_before_the_rename_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_breaks_off_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.txt"
     write_text(path, "old")
 
     def full(self: Path, data: bytes) -> int:
+        with self.open("wb") as file:
+            file.write(data[:1])
         raise OSError("no space left")
 
     monkeypatch.setattr(Path, "write_bytes", full)

