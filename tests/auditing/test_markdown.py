@@ -45,6 +45,7 @@ def test_it_reads_as_it_was_meant(report: Report) -> None:
         "on 2026-01-02",
         "3 photos, seed 3",
         "a" * 64,
+        "1 critical, 1 high, 1 medium",
     ):
         assert words in text
 

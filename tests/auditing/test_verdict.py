@@ -7,12 +7,13 @@ from itertools import product
 import numpy as np
 import pytest
 
-from loraleak.auditing.controls import Controls
+from loraleak.auditing.controls import Controls, Sampling
 from loraleak.auditing.verdict import evidence, template, verdict_against_base, verdict_against_controls
 from loraleak.errors import UsageError
 
 ATTACKS = ("lora-class", "lora-empty")
 DIM = 12
+_SAMPLING = Sampling("abc", "pocket-1", "a photo of a person", 20, 2.0)
 
 
 def _units(vectors: np.ndarray) -> np.ndarray:
@@ -42,8 +43,7 @@ def _case(
         arms={"base-class": base, **{name: vectors[-1, :own_images] for name, vectors in made.items()}},
         photos=_units(person + 0.1 * rng.standard_normal((3, DIM))),
         controls=Controls(
-            base_sha256="",
-            embedder="",
+            sampling=_SAMPLING,
             arms={name: vectors[:-1, :images] for name, vectors in made.items()},
             cohort=_units(rng.standard_normal((25, DIM))),
         ),
@@ -108,7 +108,7 @@ def test_levels_follow_p(beaten_by: int, level: str) -> None:
     verdict = verdict_against_controls(
         {"lora-class": pictures[beaten_by]},
         np.array([[1.0, 0.0]]),
-        Controls("", "", {"lora-class": np.delete(pictures, beaten_by, axis=0)}, cohort),
+        Controls(_SAMPLING, {"lora-class": np.delete(pictures, beaten_by, axis=0)}, cohort),
         ("lora-class",),
     )
     assert verdict.p_value == pytest.approx((1 + beaten_by) / 100)

@@ -77,6 +77,11 @@ def test_bad_photo_folders(adapter: Path, photos: Path, tmp_path: Path, capsys: 
     assert "broken.png" in _fault(capsys, "audit", adapter, "--photos", photos)
 
 
+def test_arms_without_an_attack(adapter: Path, photos: Path, pipeline_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = _fault(capsys, "audit", adapter, "--photos", photos, "--base", pipeline_folder, "--arms", "base-class")
+    assert "no attack is among these arms" in line
+
+
 def test_bad_arguments(adapter: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "give at least 2" in _fault(capsys, "audit", adapter, "--photos", photos, "--images", 0)
     with pytest.raises(SystemExit) as stopped:

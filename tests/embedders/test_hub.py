@@ -1,5 +1,6 @@
 """CLIP and DINO from folders that the tests make."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import (
+    BaseImageProcessor,
     BitImageProcessorPil,
     CLIPConfig,
     CLIPImageProcessorPil,
@@ -16,6 +18,7 @@ from transformers import (
     CLIPVisionModelWithProjection,
     Dinov2Config,
     Dinov2Model,
+    PreTrainedModel,
     ViTConfig,
     ViTImageProcessorPil,
     ViTModel,
@@ -48,27 +51,25 @@ def test_clip(tmp_path: Path) -> None:
     np.testing.assert_allclose(vectors, expected / expected.norm(dim=1, keepdim=True), atol=1e-5)
 
 
-def test_dino(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("model", "processor"),
+    [
+        (lambda: Dinov2Model(Dinov2Config(**_SMALL)), BitImageProcessorPil(**_size(32))),
+        (
+            lambda: ViTModel(ViTConfig(**_SMALL, intermediate_size=32), add_pooling_layer=False),
+            ViTImageProcessorPil(size={"height": 32, "width": 32}),
+        ),
+    ],
+    ids=["second DINO", "first DINO, whose file has no pooler"],
+)
+def test_dino(model: Callable[[], PreTrainedModel], processor: BaseImageProcessor, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    model = Dinov2Model(Dinov2Config(**_SMALL)).eval()
-    processor = BitImageProcessorPil(**_size(32))
-    model.save_pretrained(tmp_path)
+    network = model().eval()
+    network.save_pretrained(tmp_path)
     processor.save_pretrained(tmp_path)
     vectors = load_embedder(f"dino:{tmp_path}").embed(_pictures())
     with torch.no_grad():
-        expected = model(processor(_pictures(), return_tensors="pt").pixel_values).last_hidden_state[:, 0]
-    np.testing.assert_allclose(vectors, expected / expected.norm(dim=1, keepdim=True), atol=1e-5)
-
-
-def test_the_first_dino_has_no_pooler_in_its_file(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    model = ViTModel(ViTConfig(**_SMALL, intermediate_size=32), add_pooling_layer=False).eval()
-    processor = ViTImageProcessorPil(size={"height": 32, "width": 32})
-    model.save_pretrained(tmp_path)
-    processor.save_pretrained(tmp_path)
-    vectors = load_embedder(f"dino:{tmp_path}").embed(_pictures())
-    with torch.no_grad():
-        expected = model(processor(_pictures(), return_tensors="pt").pixel_values).last_hidden_state[:, 0]
+        expected = network(processor(_pictures(), return_tensors="pt").pixel_values).last_hidden_state[:, 0]
     np.testing.assert_allclose(vectors, expected / expected.norm(dim=1, keepdim=True), atol=1e-5)
 
 

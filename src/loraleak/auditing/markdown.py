@@ -1,6 +1,7 @@
 """The report as a snippet for a model card."""
 
 import re
+from collections import Counter
 
 from loraleak.auditing.report import Report
 from loraleak.auditing.words import HEADLINES, excess_in_words, in_brackets, shown
@@ -29,9 +30,19 @@ def to_markdown(report: Report) -> str:
         "",
         f"Audited with loraleak {_plain(report.version)} on {report.created[:10]}, base {_plain(report.base)}, "
         f"{len(report.photos)} photos, seed {report.seed}; adapter SHA-256 `{report.adapter_sha256}`.",
+        *_header(report),
         "Intervals are 95% over pictures. A low level is no proof of safety.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _header(report: Report) -> list[str]:
+    """How many fields tell something; a public card repeats neither their names nor their values."""
+    if not report.metadata:
+        return []
+    counts = Counter(finding.severity for finding in report.metadata)
+    by_severity = ", ".join(f"{count} {severity}" for severity, count in counts.items())
+    return [f"Fields in the file's header that give something away: {by_severity}."]
 
 
 def _plain(text: str) -> str:

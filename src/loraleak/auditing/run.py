@@ -1,7 +1,7 @@
 """The main job: an adapter file and its owner's photos in, a report out."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -10,15 +10,17 @@ import numpy as np
 
 from loraleak.adapters import header_findings, load_adapter
 from loraleak.arms import ARMS, Arm, Scene, reconstruct, select_arms
-from loraleak.auditing.controls import load_controls
+from loraleak.auditing.controls import Controls, Sampling, load_controls
 from loraleak.auditing.report import ArmResult, Photo, Report, Verdict
 from loraleak.auditing.settings import AuditSettings
 from loraleak.auditing.verdict import template, verdict_against_base, verdict_against_controls
-from loraleak.bases import DiffusersBase, load_base
+from loraleak.bases import load_base
 from loraleak.embedders import Embedder, load_embedder
+from loraleak.errors import UsageError
+from loraleak.files import printable
 from loraleak.people.folders import read_photos
 from loraleak.scores import bootstrap_mean, exposure, paired_difference
-from loraleak.types import Adapter, Embeddings, Images
+from loraleak.types import Adapter, Embeddings, Images, Picture
 
 __all__ = ["audit"]
 
@@ -35,7 +37,11 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
     base = load_base(settings.base, device=settings.device)
     embedder = load_embedder(settings.embedder)
     arms = select_arms(settings.arms or tuple(ARMS))
-    photo_vectors = embedder.embed([photo.picture for photo in photo_files])
+    if all(arm.role != "attack" for arm in arms):
+        raise UsageError(
+            f"{', '.join(settings.arms)}: no attack is among these arms, so there is nothing to judge; add lora-class"
+        )
+    photo_vectors = _embedded(embedder, [photo.picture for photo in photo_files])
     ready = time.perf_counter()
     scene = Scene(
         base,
@@ -46,10 +52,11 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
     )
     made = reconstruct(scene, arms, images=settings.images, seed=settings.seed, steps=settings.steps)
     sampled = time.perf_counter()
-    vectors = {name: embedder.embed(list(images)) for name, images in made.items()}
+    vectors = {name: _embedded(embedder, images) for name, images in made.items()}
     results = tuple(_result(arm, made[arm.name], vectors, photo_vectors) for arm in arms if arm.name in made)
     nearest = exposure(np.concatenate([vectors[r.name] for r in results if r.role == "attack"]), photo_vectors)
-    verdict = _judge(vectors, photo_vectors, results, base, embedder)
+    sampling = Sampling(base.sha256, embedder.name, settings.class_prompt, settings.steps, settings.guidance_scale)
+    verdict = _judge(vectors, photo_vectors, results, load_controls(sampling))
     end = time.perf_counter()
     return Report(
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -57,7 +64,7 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
         seed=settings.seed,
         base=settings.base,
         base_sha256=base.sha256,
-        adapter_path=Path(adapter).name,
+        adapter_path=printable(Path(adapter).name),
         adapter_sha256=loaded.sha256,
         adapter_format=loaded.format,
         ranks=loaded.ranks,
@@ -79,6 +86,13 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
             "total": round(end - start, 3),
         },
     )
+
+
+def _embedded(embedder: Embedder, pictures: Sequence[Picture] | Images) -> Embeddings:
+    vectors = embedder.embed(list(pictures))
+    if not np.isfinite(vectors).all():
+        raise UsageError(f"embedder {embedder.name} gave vectors that are no numbers: its weights are damaged, load it anew")
+    return vectors
 
 
 def _result(arm: Arm, images: Images, vectors: Mapping[str, Embeddings], photos: Embeddings) -> ArmResult:
@@ -104,11 +118,9 @@ def _judge(
     vectors: Mapping[str, Embeddings],
     photos: Embeddings,
     results: tuple[ArmResult, ...],
-    base: DiffusersBase,
-    embedder: Embedder,
+    controls: Controls | None,
 ) -> Verdict:
     attacks = tuple(r.name for r in results if r.role == "attack")
-    controls = load_controls(base.sha256, embedder.name)
     if controls is not None and template(photos).shape == controls.cohort.shape[1:]:
         return verdict_against_controls(vectors, photos, controls, attacks)
     return verdict_against_base(vectors, photos, attacks, floor=next(r.name for r in results if r.role == "floor"))

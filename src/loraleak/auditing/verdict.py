@@ -94,7 +94,8 @@ def verdict_against_base(
     reasons = (
         f"Pictures of {strongest} are {gain:+.2f} in cosine nearer to the photos than the base's own pictures from the same "
         "noise.",
-        "There are no control adapters for this base and embedder, so the person cannot be told from the style of the photos.",
+        "There are no control adapters for this base, embedder and way of sampling, so the person cannot be told from the style "
+        "of the photos.",
     )
     level: Level = "review" if p_value <= REVIEW else "low"
     return Verdict(level=level, p_value=p_value, reasons=reasons, null="the base model's own pictures from the same noise")

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from loraleak.errors import PhotosError
-from loraleak.files import write_bytes, write_json, write_text
+from loraleak.files import printable, write_bytes, write_json, write_text
 from loraleak.people.avatars import Person, draw_look, render
 from loraleak.people.captions import caption
 from loraleak.people.splits import split_of
@@ -123,7 +123,7 @@ def _read(file: Path, root: Path) -> PhotoFile:
             if image.mode.startswith("I"):
                 raise ValueError("16-bit greyscale; save it with 8 bits")
             picture = np.asarray(_opaque(ImageOps.exif_transpose(image)))
-    return PhotoFile(name=file.name, sha256=hashlib.sha256(data).hexdigest(), picture=picture)
+    return PhotoFile(name=printable(file.name), sha256=hashlib.sha256(data).hexdigest(), picture=picture)
 
 
 def _opaque(image: Image.Image) -> Image.Image:

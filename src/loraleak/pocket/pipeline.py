@@ -1,5 +1,6 @@
 """Pocket's parts as one pipeline folder, as Stable Diffusion's are."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from diffusers import StableDiffusionPipeline
 from transformers import CLIPTokenizer
 
 from loraleak.bases.autoencoder import PocketAutoencoder
+from loraleak.files import write_json
 from loraleak.pocket.denoiser import TextToLatents, build_scheduler
 
 __all__ = ["save_pipeline"]
@@ -26,8 +28,18 @@ def save_pipeline(autoencoder: PocketAutoencoder, denoiser: TextToLatents, token
         requires_safety_checker=False,
     )
     pipeline.to(torch.float16)
+    denoiser.unet.to(memory_format=torch.contiguous_format)
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     pipeline.save_pretrained(partial)
+    for config in partial.rglob("*.json"):
+        _forget_where_from(config)
     shutil.rmtree(folder, ignore_errors=True)
     partial.replace(folder)
+
+
+def _forget_where_from(config: Path) -> None:
+    content = json.loads(config.read_text("utf-8"))
+    if "_name_or_path" in content:
+        del content["_name_or_path"]
+        write_json(config, content)

@@ -3,6 +3,14 @@
 from loraleak.scores.copying import exposure
 from loraleak.scores.identification import gallery_ranks
 from loraleak.scores.intervals import bootstrap_mean, paired_difference
-from loraleak.scores.roc import auc, true_accept_rate
+from loraleak.scores.roc import accept_threshold, auc, true_accept_rate
 
-__all__ = ["auc", "bootstrap_mean", "exposure", "gallery_ranks", "paired_difference", "true_accept_rate"]
+__all__ = [
+    "accept_threshold",
+    "auc",
+    "bootstrap_mean",
+    "exposure",
+    "gallery_ranks",
+    "paired_difference",
+    "true_accept_rate",
+]

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import rankdata
 
-__all__ = ["auc", "true_accept_rate"]
+__all__ = ["accept_threshold", "auc", "true_accept_rate"]
 
 
 def auc(genuine: Float[np.ndarray, " pairs"], impostor: Float[np.ndarray, " others"]) -> float:
