@@ -11,7 +11,8 @@ from diffusers import DiffusionPipeline
 from loraleak.adapters import load_adapter, save_adapter
 from loraleak.bases import DiffusersBase
 from loraleak.errors import PhotosError
-from loraleak.finetuning.dreambooth import class_images, finetune
+from loraleak.finetuning.class_images import class_images
+from loraleak.finetuning.dreambooth import finetune
 from loraleak.finetuning.recipe import Recipe
 from loraleak.types import Images
 
@@ -72,7 +73,7 @@ def test_plain_diffusers_reads_it_back_and_draws_the_same_picture(
 
 def test_class_images_are_made_once(base: DiffusersBase, monkeypatch: pytest.MonkeyPatch) -> None:
     first = class_images(base, _SHORT)
-    monkeypatch.setattr("loraleak.finetuning.dreambooth.sample", None)
+    monkeypatch.setattr("loraleak.finetuning.class_images.sample", None)
     assert np.array_equal(class_images(base, _SHORT), first)
     with pytest.raises(TypeError):
         class_images(base, replace(_SHORT, class_prompt="a drawing of a person"))

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 import loraleak.bases.autoencoder  # noqa: F401  (pocket's pipeline folder names this class)
 from loraleak.bases import lora_layers
+from loraleak.bases.stacked_layers import Stack
 from loraleak.errors import BaseMismatchError, ConditionShapeError, UsageError
 from loraleak.types import Adapter, Images, Picture
 
@@ -170,8 +171,8 @@ class DiffusersBase:
             )
         output: Tensor = self.unet(latents, timesteps, condition).sample
         if self.scheduler.config["prediction_type"] == "v_prediction":
-            alpha = self.scheduler.alphas_cumprod.to(latents)[timesteps].view(-1, 1, 1, 1)
-            return alpha.sqrt() * output + (1 - alpha).sqrt() * latents
+            kept = self._kept(timesteps).to(latents)
+            return kept.sqrt() * output + (1 - kept).sqrt() * latents
         return output
 
     def add_noise(
@@ -184,8 +185,12 @@ class DiffusersBase:
 
         Not the scheduler's own method: that of DPM-Solver counts timesteps backwards until a sampling run has set them.
         """
-        signal = self.scheduler.alphas_cumprod.to(latents)[timesteps].view(-1, 1, 1, 1)
-        return signal.sqrt() * latents + (1 - signal).sqrt() * noise
+        kept = self._kept(timesteps).to(latents)
+        return kept.sqrt() * latents + (1 - kept).sqrt() * noise
+
+    def _kept(self, timesteps: Int[Tensor, " batch"]) -> Float[Tensor, "batch 1 1 1"]:
+        kept: Tensor = self.scheduler.alphas_cumprod.to(timesteps.device)[timesteps]
+        return kept.view(-1, 1, 1, 1)
 
     @property
     def noise_levels(self) -> int:
@@ -205,6 +210,15 @@ class DiffusersBase:
         finally:
             for model in self._components.values():
                 lora_layers.detach(model)
+
+    def stacked(self, stack: Stack) -> AbstractContextManager[None]:
+        """Within this context sample `i` of a batch of `K m` runs through adapter `i // m` of the stack."""
+        places = {
+            f"{component}.{lora_layers.canonical(component, path)}": (model, path)
+            for component, model in self._components.items()
+            for path, _ in model.named_modules()
+        }
+        return stack.installed(places)
 
     def bare(self) -> AbstractContextManager[None]:
         """Within this context an attached adapter is switched off."""

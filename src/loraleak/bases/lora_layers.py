@@ -6,11 +6,11 @@ from contextlib import contextmanager
 import torch
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
-from torch import Tensor, nn
+from torch import nn
 
 from loraleak.types import Factors
 
-__all__ = ["attach", "canonical", "detach", "inject", "layers", "switched_off", "values"]
+__all__ = ["attach", "canonical", "detach", "inject", "layers", "switched_off"]
 
 _NAME = "loraleak"
 
@@ -68,14 +68,6 @@ def detach(model: nn.Module) -> None:
 def layers(model: nn.Module) -> dict[str, LoraLayer]:
     """Our LoRA layers by their path in the model."""
     return {path: m for path, m in model.named_modules() if isinstance(m, LoraLayer) and _NAME in m.lora_A}
-
-
-def values(model: nn.Module) -> dict[str, tuple[Tensor, Tensor]]:
-    """Copies of `(A, B)` by path."""
-    return {
-        path: (layer.lora_A[_NAME].weight.detach().cpu().clone(), layer.lora_B[_NAME].weight.detach().cpu().clone())
-        for path, layer in layers(model).items()
-    }
 
 
 @contextmanager

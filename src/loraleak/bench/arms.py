@@ -9,14 +9,13 @@ import numpy as np
 from jaxtyping import Float
 
 from loraleak.arms import ARMS, select_arms
-from loraleak.auditing.controls import load_controls
+from loraleak.auditing.controls import Controls, load_controls
 from loraleak.auditing.verdict import template, verdict_against_controls
 from loraleak.bases import load_base
 from loraleak.bench.cases import CaseSettings, draw_cases, pictures, run_cases
 from loraleak.embedders import load_embedder
 from loraleak.errors import UsageError
-from loraleak.scores import bootstrap_mean, gallery_ranks, paired_difference
-from loraleak.scores.roc import accept_threshold
+from loraleak.scores import accept_threshold, bootstrap_mean, gallery_ranks, paired_difference
 from loraleak.types import Interval
 
 __all__ = ["ArmsBench", "bench_arms"]
@@ -55,9 +54,9 @@ def bench_arms(settings: ArmsBench, folder: Path) -> dict[str, Any]:
     looks = [pictures(case.person, _GALLERY_LOOKS, seed=(settings.cases.seed, case.index, 1)) for case in cases]
     gallery = np.stack([template(embedder.embed(list(images))) for images in looks])
     chosen = cases[: settings.victims]
-    results = list(run_cases(base, embedder, chosen, select_arms(tuple(ARMS)), settings.cases, folder))
-    photos = [embedder.embed(list(images)) for images, _ in results]
-    made = [vectors for _, vectors in results]
+    results = run_cases(base, embedder, chosen, select_arms(tuple(ARMS)), settings.cases, folder)
+    photos = [embedder.embed(list(result.private_images)) for result in results]
+    made = [result.arms for result in results]
     scored = {name: _victim_scores([m[name] for m in made], photos, gallery) for name in made[0]}
     controls = {arm.name: arm.control for arm in select_arms(tuple(ARMS))}
     attacks = tuple(arm.name for arm in select_arms(tuple(ARMS)) if arm.role == "attack")
@@ -73,7 +72,7 @@ def bench_arms(settings: ArmsBench, folder: Path) -> dict[str, Any]:
             | _excess(metrics, scored, controls[name])
             for name, metrics in scored.items()
         },
-        "verdict": _verdicts(made, photos, attacks, base.sha256, embedder.name),
+        "verdict": _verdicts(made, photos, attacks, load_controls(settings.cases.sampling(base, embedder))),
     }
 
 
@@ -109,12 +108,10 @@ def _verdicts(
     made: Sequence[Mapping[str, Float[np.ndarray, "images dim"]]],
     photos: Sequence[Float[np.ndarray, "photos dim"]],
     attacks: tuple[str, ...],
-    base_sha256: str,
-    embedder: str,
+    controls: Controls | None,
 ) -> dict[str, Any]:
-    controls = load_controls(base_sha256, embedder)
     if controls is None:
-        return {"null": "no control adapters for this base and embedder"}
+        return {"null": "no control adapters for this base, embedder and way of sampling"}
     count = len(made)
     pairs = {"own_photos": 0, "other_persons_photos": 1}
     table: dict[str, Any] = {"controls": len(controls)}

@@ -12,16 +12,21 @@ import numpy as np
 from jaxtyping import Float
 
 from loraleak.arms import Arm, Scene, reconstruct
+from loraleak.auditing.controls import Sampling
 from loraleak.bases import DiffusersBase
 from loraleak.embedders import Embedder
-from loraleak.finetuning.dreambooth import finetune
+from loraleak.files import write_text
 from loraleak.finetuning.recipe import Recipe
+from loraleak.finetuning.stacked import Job, finetune_together
 from loraleak.people.avatars import Person, draw_look, render
 from loraleak.people.splits import Split, draw_people
 from loraleak.progress import track
 from loraleak.types import Images
 
-__all__ = ["Case", "CaseSettings", "draw_cases", "pictures", "run_cases"]
+__all__ = ["Case", "CaseResult", "CaseSettings", "draw_cases", "pictures", "run_cases"]
+
+_TOGETHER = 8
+"""Adapters that train in one batch."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,16 @@ class CaseSettings:
     """Classifier-free guidance of the prompt arms."""
     seed: int = 0
 
+    def sampling(self, base: DiffusersBase, embedder: Embedder) -> Sampling:
+        """As controls must have been sampled, to be compared with these cases."""
+        return Sampling(base.sha256, embedder.name, self.recipe.class_prompt, self.steps, self.guidance_scale)
+
+    def recipe_of(self, case: "Case") -> Recipe:
+        return replace(self.recipe, trigger=case.trigger, seed=self.seed + case.index)
+
+    def private_images(self, case: "Case") -> Images:
+        return pictures(case.person, self.photos, seed=(self.seed, case.index, 0))
+
 
 @dataclass(frozen=True)
 class Case:
@@ -47,6 +62,15 @@ class Case:
     person: Person
     index: int
     trigger: str
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """What came of one case."""
+
+    private_images: Images
+    arms: Mapping[str, Float[np.ndarray, "images dim"]]
+    """By arm, the embeddings of what it made."""
 
 
 def draw_cases(split: Split, count: int, *, seed: int) -> list[Case]:
@@ -68,35 +92,42 @@ def run_cases(
     arms: Sequence[Arm],
     settings: CaseSettings,
     folder: Path,
-) -> Iterator[tuple[Images, Mapping[str, Float[np.ndarray, "images dim"]]]]:
-    """For each case the private images and, by arm, the embeddings of what was made. Finished cases are read back from `folder`."""
+) -> list[CaseResult]:
+    """Fine-tune on each case and sample every arm; what is finished is kept in `folder`, so that a stopped run goes on."""
     key = json.dumps([asdict(settings), base.sha256, embedder.name, [arm.name for arm in arms]], sort_keys=True)
     home = folder / hashlib.sha256(key.encode()).hexdigest()[:12]
-    home.mkdir(parents=True, exist_ok=True)
-    (home / "settings.json").write_text(key, "utf-8")
-    for case in track(cases, "fine-tuning and sampling"):
-        photos = pictures(case.person, settings.photos, seed=(settings.seed, case.index, 0))
-        name = hashlib.sha256(repr(case).encode()).hexdigest()[:16]
-        file = home / f"{name}.npz"
-        if not file.exists():
-            made = _made(base, case, photos, arms, settings)
-            partial = file.with_suffix(f".{os.getpid()}.partial.npz")
-            np.savez(partial, allow_pickle=False, **{arm: embedder.embed(list(images)) for arm, images in made.items()})
-            partial.replace(file)
-        with np.load(file, allow_pickle=False) as data:
-            yield photos, {arm: data[arm] for arm in data.files}
+    write_text(home / "settings.json", key)
+    files = {case: home / f"{hashlib.sha256(repr(case).encode()).hexdigest()[:16]}.npz" for case in cases}
+    missing = [case for case, file in files.items() if not file.exists()]
+    for case, made in track(_made(base, missing, arms, settings), "fine-tuning and sampling", total=len(missing)):
+        partial = files[case].with_suffix(f".{os.getpid()}.partial.npz")
+        np.savez(partial, allow_pickle=False, **{arm: embedder.embed(list(images)) for arm, images in made.items()})
+        partial.replace(files[case])
+    return [CaseResult(settings.private_images(case), _read(file)) for case, file in files.items()]
 
 
-def _made(base: DiffusersBase, case: Case, photos: Images, arms: Sequence[Arm], settings: CaseSettings) -> dict[str, Images]:
-    recipe = replace(settings.recipe, trigger=case.trigger, seed=settings.seed + case.index)
-    scene = Scene(
-        base,
-        finetune(base, photos, recipe, quiet=True),
-        class_prompt=recipe.class_prompt,
-        owner_prompt=recipe.prompt,
-        guidance_scale=settings.guidance_scale,
-    )
-    return reconstruct(scene, arms, images=settings.images, seed=settings.seed, steps=settings.steps)
+def _read(file: Path) -> dict[str, Float[np.ndarray, "images dim"]]:
+    with np.load(file, allow_pickle=False) as data:
+        return {arm: data[arm] for arm in data.files}
+
+
+def _made(
+    base: DiffusersBase, cases: Sequence[Case], arms: Sequence[Arm], settings: CaseSettings
+) -> Iterator[tuple[Case, dict[str, Images]]]:
+    for start in range(0, len(cases), _TOGETHER):
+        group = cases[start : start + _TOGETHER]
+        jobs = [Job(settings.private_images(case), settings.recipe_of(case)) for case in group]
+        adapters = {snapshot.job: snapshot.adapter for snapshot in finetune_together(base, jobs, quiet=True)}
+        for k, case in enumerate(group):
+            scene = Scene(
+                base,
+                adapters[k],
+                class_prompt=settings.recipe.class_prompt,
+                owner_prompt=jobs[k].recipe.prompt,
+                guidance_scale=settings.guidance_scale,
+            )
+            (noise_seed,) = np.random.SeedSequence([settings.seed, case.index]).generate_state(1)
+            yield case, reconstruct(scene, arms, images=settings.images, seed=int(noise_seed), steps=settings.steps)
 
 
 def _trigger(seed: int, index: int) -> str:

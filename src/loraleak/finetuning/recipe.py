@@ -1,10 +1,13 @@
 """How an adapter is trained; light to import, so that the command line starts fast."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from loraleak.errors import UsageError
 
-__all__ = ["Recipe"]
+__all__ = ["Recipe", "Targets"]
+
+Targets = Literal["attention", "transformer", "all"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,9 @@ class Recipe:
     """With which the class images are sampled."""
     text_encoder: bool = False
     """Train LoRA layers in the text encoder too."""
+    targets: Targets = "attention"
+    """`attention`: its projections; `transformer`: all that is linear in the transformer blocks; `all`: convolutions too (LoCon)."""
+    max_grad_norm: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -40,12 +46,17 @@ class Recipe:
                 ("batch", self.batch, 1),
                 ("prior_batch", self.prior_batch, 0),
                 ("class_count", self.class_count, 1 if self.prior_batch else 0),
+                ("seed", self.seed, 0),
             )
             if value < least
         ]
         faults += [
             f"{name} is {value}, it must be above 0"
-            for name, value in (("learning_rate", self.learning_rate), ("alpha", self.alpha))
+            for name, value in (
+                ("learning_rate", self.learning_rate),
+                ("alpha", self.alpha),
+                ("max_grad_norm", self.max_grad_norm),
+            )
             if not value > 0
         ]
         if not self.trigger.strip():

@@ -24,7 +24,7 @@ def varied_caption(
     *,
     empty: float = 0.08,
     class_only: float = 0.12,
-    drop_identity: float = 0.1,
+    drop_identity: float = 0.06,
     drop_look: float = 0.4,
 ) -> str:
     """A caption with parts left out at random, so that a base learns every subset, the class prompt and the empty prompt."""

@@ -8,7 +8,7 @@ from loraleak.arms import ARMS, select_arms
 from loraleak.auditing.controls import Controls
 from loraleak.auditing.verdict import template
 from loraleak.bases import DiffusersBase
-from loraleak.bench.cases import CaseSettings, draw_cases, pictures, run_cases
+from loraleak.bench.cases import CaseSettings, draw_cases, run_cases
 from loraleak.embedders import Embedder
 
 __all__ = ["build_controls"]
@@ -21,11 +21,10 @@ def build_controls(base: DiffusersBase, embedder: Embedder, folder: Path, *, cou
     cases = draw_cases("public", count + cohort, seed=_SEED)
     arms = [arm for arm in select_arms(tuple(ARMS)) if arm.role == "attack"]
     settings = CaseSettings()
-    results = [vectors for _, vectors in run_cases(base, embedder, cases[:count], arms, settings, folder)]
-    others = [pictures(c.person, settings.photos, seed=(settings.seed, c.index, 0)) for c in cases[count:]]
+    results = run_cases(base, embedder, cases[:count], arms, settings, folder)
+    others = [settings.private_images(case) for case in cases[count:]]
     return Controls(
-        base_sha256=base.sha256,
-        embedder=embedder.name,
-        arms={name: np.stack([vectors[name] for vectors in results]) for name in results[0]},
+        sampling=settings.sampling(base, embedder),
+        arms={arm.name: np.stack([result.arms[arm.name] for result in results]) for arm in arms},
         cohort=np.stack([template(embedder.embed(list(images))) for images in others]),
     )

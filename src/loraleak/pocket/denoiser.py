@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from diffusers import DPMSolverMultistepScheduler, UNet2DConditionModel
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from loraleak.bases.autoencoder import PocketAutoencoder
+from loraleak.people.avatars import NONE
 from loraleak.people.captions import varied_caption
 from loraleak.pocket.autoencoder import pixels
 from loraleak.pocket.renders import Renders
@@ -25,10 +25,10 @@ _WIDTH = 128
 
 @dataclass(frozen=True)
 class DenoiserRecipe:
-    """0.9 GFLOP a training sample, about 10 ms; 35 minutes on two cores."""
+    """0.9 GFLOP a training sample, about 10 ms; an hour and a half on two cores."""
 
     schedule: Schedule = field(
-        default_factory=lambda: Schedule(steps=6000, batch=32, learning_rate=1e-3, warmup=200, checkpoint_every=200)
+        default_factory=lambda: Schedule(steps=13_000, batch=32, learning_rate=1e-3, warmup=200, checkpoint_every=200)
     )
 
 
@@ -95,23 +95,36 @@ def encode_renders(model: PocketAutoencoder, renders: Renders, file: Path) -> np
 def train_denoiser(
     latents: np.ndarray, renders: Renders, tokenizer: CLIPTokenizer, recipe: DenoiserRecipe, folder: Path
 ) -> TextToLatents:
-    """Noise prediction (Ho et al. 2020, eq. 14), timesteps stratified over the batch."""
+    """Noise prediction (Ho et al. 2020, eq. 14), timesteps stratified over the batch.
+
+    Weighted by `sqrt(1 / SNR)`, half-way from the error of the noise to the error of the picture: it makes the error about
+    equal over timesteps, so that what captions say, which is settled where noise is high, is not drowned by fine grain. People
+    with facial hair or glasses come more often, for these are small and only on a third of them.
+    """
     torch.manual_seed(recipe.schedule.seed)
     model = TextToLatents(len(tokenizer), latents.shape[1])
     scheduler = build_scheduler()
     levels = scheduler.config["num_train_timesteps"]
     signal, spread = scheduler.alphas_cumprod.sqrt(), (1 - scheduler.alphas_cumprod).sqrt()
 
+    weights = (spread / signal) / (spread / signal).mean()
+    shares = np.array(
+        [1.0 + (p.facial_hair != NONE) + (p.glasses != NONE) for p in map(renders.person_of, range(len(renders)))]
+    )
+    shares /= shares.sum()
+
     def loss(step: Step) -> dict[str, Tensor]:
-        chosen = step.rng.integers(len(renders), size=step.batch)
+        chosen = step.rng.choice(len(renders), size=step.batch, p=shares)
         clean = torch.from_numpy(latents[chosen]).float()
         noise = torch.randn(clean.shape, generator=step.generator)
         offsets = torch.rand(step.batch, generator=step.generator)
         timesteps = ((torch.arange(step.batch) + offsets) * levels / step.batch).long()
         captions = [varied_caption(step.rng, renders.person_of(i), renders.looks[i]) for i in chosen]
         noisy = signal[timesteps].view(-1, 1, 1, 1) * clean + spread[timesteps].view(-1, 1, 1, 1) * noise
-        return {"loss": F.mse_loss(model(noisy, timesteps, tokenize(tokenizer, captions)), noise)}
+        error = (model(noisy, timesteps, tokenize(tokenizer, captions)) - noise).square().mean(dim=(1, 2, 3))
+        return {"loss": (weights[timesteps] * error).mean(), "unweighted": error.mean()}
 
+    model.unet.to(memory_format=torch.channels_last)  # a fifth faster
     fit("denoiser", model, recipe.schedule, loss, folder)
     return model
 

@@ -60,7 +60,7 @@ def fit(
     checkpoint = folder / "checkpoint.pt"
     parameters = [p for p in module.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(
-        parameters, lr=schedule.learning_rate, betas=schedule.betas, weight_decay=schedule.weight_decay
+        parameters, lr=schedule.learning_rate, betas=schedule.betas, weight_decay=schedule.weight_decay, fused=True
     )
     rate = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, schedule))
     start = 0

@@ -1,0 +1,37 @@
+"""Class images for prior preservation: what the base itself makes of the class prompt."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from loraleak.bases.diffusers_base import DiffusersBase
+from loraleak.bases.sampling import guided, sample
+from loraleak.finetuning.recipe import Recipe
+from loraleak.types import Images
+
+__all__ = ["class_images"]
+
+
+def class_images(base: DiffusersBase, recipe: Recipe) -> Images:
+    """Pictures of the class prompt for prior preservation, generated once for each base, prompt and count, and cached."""
+    key = json.dumps([base.sha256, recipe.class_prompt, recipe.class_count, recipe.guidance_scale])
+    file = _cache() / f"class-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
+    if not file.exists():
+        condition, empty = base.embed([recipe.class_prompt, ""])
+        denoiser = guided(base, condition, empty, recipe.guidance_scale)
+        size = 32 if base.resolution <= 128 else 4
+        counts = [min(size, recipe.class_count - start) for start in range(0, recipe.class_count, size)]
+        batches = [sample(base, denoiser, count, seed=1_000_000 + i) for i, count in enumerate(counts)]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_suffix(f".{os.getpid()}.partial.npy")
+        np.save(partial, np.concatenate(batches))
+        partial.replace(file)
+    images: Images = np.load(file)
+    return images
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "loraleak"
