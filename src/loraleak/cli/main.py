@@ -13,6 +13,7 @@ from loraleak.cli.demo import Demo
 from loraleak.cli.finetune import Finetune
 from loraleak.cli.people import People
 from loraleak.cli.pocket import Pocket
+from loraleak.cli.zoo import Zoo
 from loraleak.errors import LoraleakError
 
 __all__ = ["main"]
@@ -23,6 +24,7 @@ Command = (
     | Annotated[Finetune, tyro.conf.subcommand("finetune")]
     | Annotated[People, tyro.conf.subcommand("people")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]
+    | Annotated[Zoo, tyro.conf.subcommand("zoo")]
     | Annotated[Pocket, tyro.conf.subcommand("pocket")]
 )
 

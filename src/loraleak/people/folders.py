@@ -2,7 +2,7 @@
 
 import hashlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
@@ -35,15 +35,15 @@ class PhotoFile:
     picture: Picture
 
 
-def read_photos(folder: str | Path) -> list[PhotoFile]:
-    """All images of a folder, by name, upright and in RGB; what is transparent becomes white.
+def read_photos(folder: str | Path, *, only: Collection[str] | None = None) -> list[PhotoFile]:
+    """All images of a folder (or only those of these names), by name, upright and in RGB; what is transparent becomes white.
 
     Raises: PhotosError, naming the faulty files together, if there is no folder, no image, or an image that cannot be read.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise PhotosError(f"photo folder {folder} does not exist: give the folder with the images that the LoRA was trained on")
-    files = sorted(f for f in folder.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES)
+    files = sorted(f for f in folder.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES and (only is None or f.name in only))
     if not files:
         raise PhotosError(f"photo folder {folder} holds no image: put the training photos there as jpg, png or webp")
     photos: list[PhotoFile] = []

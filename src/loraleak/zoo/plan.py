@@ -1,0 +1,85 @@
+"""Which adapters a zoo holds, decided before any is trained: a function of the people's names, the ranges and a seed alone."""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from loraleak.errors import UsageError
+from loraleak.finetuning.recipe import Recipe
+from loraleak.people.folders import IMAGE_SUFFIXES, identity_folders
+from loraleak.zoo.recipes import RecipeRanges, draw_recipe, snapshot_steps
+
+__all__ = ["PlannedAdapter", "PlannedShard", "ZooPlan", "plan_zoo"]
+
+
+@dataclass(frozen=True)
+class PlannedAdapter:
+    """One person's adapter."""
+
+    person: str
+    """The name of the identity folder."""
+    images: tuple[str, ...]
+    """File names in it."""
+    recipe: Recipe
+    snapshots: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class PlannedShard:
+    """Adapters that train together and are kept in one file."""
+
+    name: str
+    adapters: tuple[PlannedAdapter, ...]
+
+
+@dataclass(frozen=True)
+class ZooPlan:
+    """All shards of a zoo."""
+
+    ranges: RecipeRanges
+    seed: int
+    together: int
+    shards: tuple[PlannedShard, ...]
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+def plan_zoo(people: str | Path, ranges: RecipeRanges, *, seed: int = 0, together: int = 16) -> ZooPlan:
+    """Draw a recipe for each identity folder, and put people whose recipes can share a batch into shards of `together`.
+
+    Longest runs first within a kind, so that the adapters of one shard end at about the same time.
+    Raises: PhotosError, if there is no such folder or no image in it.
+    """
+    if together < 1:
+        raise UsageError(f"{together} adapters together: give at least 1")
+    planned = [_planned(folder, ranges, seed) for folder in identity_folders(people)]
+    kinds: dict[int, list[PlannedAdapter]] = defaultdict(list)
+    for adapter in planned:
+        kinds[adapter.recipe.prior_batch].append(adapter)
+    groups = [
+        group
+        for _, adapters in sorted(kinds.items(), reverse=True)
+        for group in _cut(sorted(adapters, key=lambda a: (-a.recipe.steps, a.person)), together)
+    ]
+    shards = tuple(PlannedShard(f"{i:05d}", tuple(group)) for i, group in enumerate(groups))
+    return ZooPlan(ranges=ranges, seed=seed, together=together, shards=shards)
+
+
+def _planned(folder: Path, ranges: RecipeRanges, seed: int) -> PlannedAdapter:
+    key = int.from_bytes(hashlib.sha256(folder.name.encode()).digest()[:8], "big")
+    rng = np.random.Generator(np.random.Philox(key=[seed, key]))
+    files = sorted(f.name for f in folder.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES)
+    recipe, count = draw_recipe(ranges, rng, available=len(files))
+    chosen = tuple(files[i] for i in sorted(rng.choice(len(files), count, replace=False)))
+    return PlannedAdapter(folder.name, chosen, recipe, snapshot_steps(recipe.steps, ranges.snapshots))
+
+
+def _cut(adapters: Sequence[PlannedAdapter], size: int) -> list[Sequence[PlannedAdapter]]:
+    return [adapters[i : i + size] for i in range(0, len(adapters), size)]
