@@ -100,7 +100,7 @@ def test_identity_is_kept_more_often_than_the_look() -> None:
     rng = np.random.default_rng(0)
     person = Person("avataaars", "bob", "red", "dark", NONE, "round")
     captions = [varied_caption(rng, person, LOOK, empty=0.0, class_only=0.0) for _ in range(3000)]
-    assert np.mean(["red bob" in said for said in captions]) == pytest.approx(0.9, abs=0.03)
+    assert np.mean(["red bob" in said for said in captions]) == pytest.approx(0.94, abs=0.02)
     assert np.mean(["mint hoodie" in said for said in captions]) == pytest.approx(0.6, abs=0.04)
     assert np.mean(["cartoon" in said for said in captions]) == pytest.approx(0.6, abs=0.04)
 

@@ -20,7 +20,8 @@ from loraleak.people.folders import read_photos
 from loraleak.zoo import build
 from loraleak.zoo.build import build_zoo
 from loraleak.zoo.plan import ZooPlan, plan_zoo
-from loraleak.zoo.recipes import RecipeRanges, draw_recipe, snapshot_steps
+from loraleak.zoo.ranges import RecipeRanges
+from loraleak.zoo.recipes import draw_recipe, snapshot_steps
 from loraleak.zoo.store import Zoo
 
 _RANGES = RecipeRanges(

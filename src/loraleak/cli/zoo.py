@@ -9,7 +9,7 @@ import tyro
 from tyro.conf import Positional
 
 from loraleak.errors import MissingExtraError
-from loraleak.zoo.recipes import RecipeRanges
+from loraleak.zoo.ranges import RecipeRanges
 
 if TYPE_CHECKING:
     from loraleak.zoo.store import Zoo as Store

@@ -12,7 +12,8 @@ import numpy as np
 from loraleak.errors import UsageError
 from loraleak.finetuning.recipe import Recipe
 from loraleak.people.folders import IMAGE_SUFFIXES, identity_folders
-from loraleak.zoo.recipes import RecipeRanges, draw_recipe, snapshot_steps
+from loraleak.zoo.ranges import RecipeRanges
+from loraleak.zoo.recipes import draw_recipe, snapshot_steps
 
 __all__ = ["PlannedAdapter", "PlannedShard", "ZooPlan", "plan_zoo"]
 

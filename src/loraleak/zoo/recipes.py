@@ -1,56 +1,13 @@
-"""A distribution of recipes: an attack that learned from one recipe alone does not transfer to files made by another."""
+"""Drawing one person's recipe from the ranges."""
 
 import string
-from dataclasses import dataclass
 
 import numpy as np
 
-from loraleak.errors import UsageError
-from loraleak.finetuning.recipe import Recipe, Targets
+from loraleak.finetuning.recipe import Recipe
+from loraleak.zoo.ranges import RecipeRanges
 
-__all__ = ["RecipeRanges", "draw_recipe", "snapshot_steps"]
-
-
-@dataclass(frozen=True)
-class RecipeRanges:
-    """What each person's recipe is drawn from. One value in a tuple fixes it."""
-
-    ranks: tuple[int, ...] = (4, 8, 16)
-    alpha_by_rank: tuple[float, ...] = (0.5, 1.0, 2.0)
-    """alpha divided by the rank."""
-    learning_rate: tuple[float, float] = (1e-3, 4e-3)
-    """Lowest and highest, log-uniform. Divided by the square root of alpha / rank, which otherwise acts like a rate."""
-    steps: tuple[int, int] = (100, 400)
-    """Fewest and most, uniform."""
-    images: tuple[int, int] = (3, 20)
-    """Fewest and most private images, uniform, as far as the person has so many."""
-    prior_share: float = 0.8
-    """Share of people with prior preservation."""
-    prior_weight: tuple[float, float] = (0.5, 1.0)
-    batch: int = 4
-    prior_batch: int = 2
-    class_prompt: str = "a photo of a person"
-    class_count: int = 64
-    targets: Targets = "attention"
-    text_encoder: bool = False
-    snapshots: int = 8
-    """Along each run, the last step included, evenly spaced."""
-
-    def __post_init__(self) -> None:
-        spans = {
-            "learning_rate": self.learning_rate,
-            "steps": self.steps,
-            "images": self.images,
-            "prior_weight": self.prior_weight,
-        }
-        faults = [f"{name} runs from {low} to {high}" for name, (low, high) in spans.items() if not 0 < low <= high]
-        faults += [f"{name} is empty" for name in ("ranks", "alpha_by_rank") if not getattr(self, name)]
-        if not 1 <= self.snapshots <= self.steps[0]:
-            faults.append(f"snapshots is {self.snapshots}, with as few as {self.steps[0]} steps")
-        if not 0 <= self.prior_share <= 1:
-            faults.append(f"prior_share is {self.prior_share}, give 0 to 1")
-        if faults:
-            raise UsageError("unusable recipe ranges: " + "; ".join(faults))
+__all__ = ["draw_recipe", "snapshot_steps"]
 
 
 def draw_recipe(ranges: RecipeRanges, rng: np.random.Generator, *, available: int) -> tuple[Recipe, int]:
