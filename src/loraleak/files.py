@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-__all__ = ["printable", "write_bytes", "write_json", "write_text"]
+__all__ = ["json_bytes", "printable", "write_bytes", "write_json", "write_text"]
 
 
 def printable(name: str) -> str:
@@ -14,11 +14,15 @@ def printable(name: str) -> str:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file, making the folder where it is missing."""
+    """Write a file, making the folder where it is missing; nothing is left behind where that fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_bytes(data)
-    partial.replace(path)
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def write_text(path: Path, text: str) -> None:
@@ -28,4 +32,9 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write readable JSON; NaN and infinity are refused."""
-    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+    write_bytes(path, json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    """Readable JSON; NaN and infinity are refused."""
+    return f"{json.dumps(value, indent=1, allow_nan=False)}\n".encode()

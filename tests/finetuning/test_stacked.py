@@ -40,8 +40,9 @@ def test_as_separate_peft_runs(base: DiffusersBase, targets: Targets, text_encod
     recipes = [
         common,
         replace(common, seed=7, rank=2, alpha=8.0, steps=11, learning_rate=3e-3, trigger="abcd"),
-        replace(common, seed=8, rank=3, max_grad_norm=0.01, prior_weight=0.3),
+        replace(common, seed=8, rank=3, class_count=5, max_grad_norm=0.01, prior_weight=0.3, loss_weighting="uniform"),
     ]
+    class_images(base, recipes[2])
     base = _in_double(base, common)
     people = _people(len(recipes))
     together = _last(finetune_together(base, [Job(p, r) for p, r in zip(people, recipes, strict=True)], quiet=True))

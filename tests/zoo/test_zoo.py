@@ -1,5 +1,6 @@
 """A zoo on a tiny pipeline: built whole, stopped, damaged, repaired, read."""
 
+import errno
 import json
 import shutil
 from dataclasses import replace
@@ -8,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from loraleak.adapters import load_adapter
 from loraleak.bases import DiffusersBase
@@ -24,45 +24,25 @@ from loraleak.zoo.ranges import RecipeRanges
 from loraleak.zoo.recipes import draw_recipe, snapshot_steps
 from loraleak.zoo.store import Zoo
 
-_RANGES = RecipeRanges(
-    ranks=(1, 3), steps=(2, 4), images=(2, 3), batch=1, prior_batch=1, class_count=2, snapshots=2, prior_share=0.5
-)
-
-
-@pytest.fixture
-def people(tmp_path: Path) -> Path:
-    rng = np.random.default_rng(0)
-    for person in range(5):
-        folder = tmp_path / "people" / f"person-{person}"
-        folder.mkdir(parents=True)
-        for i in range(3):
-            Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(folder / f"{i}.png")
-    return tmp_path / "people"
-
-
-@pytest.fixture
-def plan(people: Path) -> ZooPlan:
-    return plan_zoo(people, _RANGES, seed=1, together=2)
-
 
 def _bytes(folder: Path) -> dict[str, bytes]:
     return {str(f.relative_to(folder)): f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file()}
 
 
-def test_every_person_once_in_shards_that_can_share_a_batch(plan: ZooPlan, people: Path) -> None:
+def test_every_person_once_in_shards_that_can_share_a_batch(plan: ZooPlan, ranges: RecipeRanges, people: Path) -> None:
     names = [adapter.person for shard in plan.shards for adapter in shard.adapters]
     assert sorted(names) == sorted(f.name for f in people.iterdir())
     for shard in plan.shards:
         assert 1 <= len(shard.adapters) <= 2
         assert len({adapter.recipe.prior_batch for adapter in shard.adapters}) == 1
-    assert plan == plan_zoo(people, _RANGES, seed=1, together=2)
-    assert plan != plan_zoo(people, _RANGES, seed=2, together=2)
+    assert plan == plan_zoo(people, ranges, seed=1, together=2)
+    assert plan != plan_zoo(people, ranges, seed=2, together=2)
 
 
-def test_a_recipe_does_not_depend_on_who_else_is_there(plan: ZooPlan, people: Path) -> None:
+def test_a_recipe_does_not_depend_on_who_else_is_there(plan: ZooPlan, ranges: RecipeRanges, people: Path) -> None:
     recipes = {a.person: a.recipe for shard in plan.shards for a in shard.adapters}
     shutil.rmtree(people / "person-0")
-    fewer = plan_zoo(people, _RANGES, seed=1, together=2)
+    fewer = plan_zoo(people, ranges, seed=1, together=2)
     assert all(recipes[a.person] == a.recipe for shard in fewer.shards for a in shard.adapters)
 
 
@@ -148,18 +128,71 @@ def test_stopped_and_damaged_it_ends_with_the_same_bytes(
     assert made == ["00000"] and _bytes(folder) == _bytes(tmp_path / "whole")
 
 
-def test_one_bad_person_is_listed_and_the_rest_is_built(people: Path, base: DiffusersBase, tmp_path: Path) -> None:
+def test_one_bad_person_is_listed_and_the_rest_is_built(
+    people: Path, ranges: RecipeRanges, base: DiffusersBase, tmp_path: Path
+) -> None:
     for file in (people / "person-3").iterdir():
         file.write_bytes(b"rubbish")
-    plan = plan_zoo(people, _RANGES, seed=1, together=2)
+    plan = plan_zoo(people, ranges, seed=1, together=2)
     (failure,) = build_zoo(plan, people, tmp_path / "zoo", base)
     assert failure.person == "person-3" and "cannot read" in failure.reason
     assert len(Zoo(tmp_path / "zoo")) == 8
+    for file in (people / "person-3").iterdir():
+        file.write_bytes((people / "person-2" / file.name).read_bytes())
+    assert build_zoo(plan, people, tmp_path / "zoo", base) == []
+    assert len(Zoo(tmp_path / "zoo")) == 10
 
 
-def test_a_folder_of_another_zoo_is_refused(plan: ZooPlan, people: Path, base: DiffusersBase, tmp_path: Path) -> None:
+def test_a_full_disk_fails_a_shard_and_leaves_nothing_half_written(
+    plan: ZooPlan, people: Path, base: DiffusersBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.write_bytes
+
+    def full(file: Path, data: bytes) -> int:
+        if "00001.safetensors" in file.name:
+            real(file, data[:100])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(file, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    failures = build_zoo(plan, people, tmp_path / "zoo", base)
+    assert {f.person for f in failures} == {a.person for a in plan.shards[1].adapters}
+    assert all("No space left" in f.reason for f in failures)
+    assert len(Zoo(tmp_path / "zoo")) == 2 * (5 - len(failures))
+    assert not list((tmp_path / "zoo").rglob("*.partial")) and not list((tmp_path / "zoo").rglob("00001.safetensors"))
+    monkeypatch.undo()
+    assert build_zoo(plan, people, tmp_path / "zoo", base) == []
+    assert len(Zoo(tmp_path / "zoo")) == 10
+
+
+def test_what_a_killed_build_was_writing_is_swept(plan: ZooPlan, people: Path, base: DiffusersBase, tmp_path: Path) -> None:
+    left = tmp_path / "zoo" / "shards" / ".00000.safetensors.123.partial"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
     build_zoo(plan, people, tmp_path / "zoo", base)
-    other = plan_zoo(people, replace(_RANGES, ranks=(2,)), seed=1, together=2)
+    assert not left.exists()
+
+
+def test_a_zoo_in_object_storage_is_the_same_zoo(plan: ZooPlan, people: Path, base: DiffusersBase, tmp_path: Path) -> None:
+    build_zoo(plan, people, tmp_path / "zoo", base)
+    assert build_zoo(plan, people, "memory://bucket/zoo", base) == []
+    there, here = Zoo("memory://bucket/zoo"), Zoo(tmp_path / "zoo")
+    assert there.manifest.equals(here.manifest) and there.faults() == {}
+    one, other = there.batch([3, 0]), here.batch([3, 0])
+    for name in here.shapes:
+        assert torch.equal(one.down[name], other.down[name]) and torch.equal(one.up[name], other.up[name])
+
+
+def test_storage_that_is_not_there_is_said() -> None:
+    with pytest.raises(UsageError, match="cannot be reached"):
+        Zoo("nowhere://zoo")
+
+
+def test_a_folder_of_another_zoo_is_refused(
+    plan: ZooPlan, people: Path, ranges: RecipeRanges, base: DiffusersBase, tmp_path: Path
+) -> None:
+    build_zoo(plan, people, tmp_path / "zoo", base)
+    other = plan_zoo(people, replace(ranges, ranks=(2,)), seed=1, together=2)
     with pytest.raises(UsageError, match="differs in plan, ranges"):
         build_zoo(other, people, tmp_path / "zoo", base)
 

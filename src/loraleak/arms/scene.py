@@ -18,7 +18,7 @@ class Scene:
     class_prompt: str = "a photo of a person"
     owner_prompt: str | None = None
     """The owner's own prompt with the trigger; None where it isn't known."""
-    guidance_scale: float = 2.0
+    guidance_scale: float = 3.0
     """Classifier-free guidance of all prompt arms."""
 
 

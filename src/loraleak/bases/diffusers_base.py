@@ -193,6 +193,12 @@ class DiffusersBase:
         return kept.view(-1, 1, 1, 1)
 
     @property
+    def signal_to_noise(self) -> Float[Tensor, " levels"]:
+        """`abar_t / (1 - abar_t)` of every timestep."""
+        kept: Tensor = self.scheduler.alphas_cumprod.double()
+        return kept / (1 - kept)
+
+    @property
     def noise_levels(self) -> int:
         return int(self.scheduler.config["num_train_timesteps"])
 

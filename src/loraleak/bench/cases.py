@@ -40,7 +40,7 @@ class CaseSettings:
     """Pictures an arm."""
     steps: int = 20
     """Sampler steps."""
-    guidance_scale: float = 2.0
+    guidance_scale: float = 3.0
     """Classifier-free guidance of the prompt arms."""
     seed: int = 0
 

@@ -1,6 +1,7 @@
 """`loraleak zoo`: many people's adapters."""
 
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 from tyro.conf import Positional
 
-from loraleak.errors import MissingExtraError
+from loraleak.errors import MissingExtraError, UsageError
 from loraleak.zoo.ranges import RecipeRanges
 
 if TYPE_CHECKING:
@@ -23,31 +24,50 @@ class Build:
 
     people: Positional[Path]
     """Folder of identity folders: <person>/<image>.png."""
-    out: Path = Path("zoo")
-    """The zoo's folder."""
+    out: str = "zoo"
+    """The zoo's folder, or a URL that fsspec knows, such as s3://bucket/zoo."""
     base: str = "pocket"
     """`pocket`, a diffusers pipeline folder, or a hub id."""
     device: str = "auto"
     """auto, cpu, cuda or mps."""
     seed: int = 0
-    together: int = 16
-    """Adapters that train in one batch, and make one shard."""
+    together: int = 0
+    """Adapters that train in one batch, and make one shard; 0: 16 on a CPU, as many as its memory holds on a GPU."""
+    workers: int = 0
+    """Processes on this machine; 0: one a core, or one where there is a GPU."""
+    ray: str = ""
+    """Build as tasks of a Ray cluster instead: its address, or `local` for one on this machine."""
     json: bool = False
     """Print what was made as JSON on stdout."""
     ranges: RecipeRanges = field(default_factory=RecipeRanges)
 
+    def __post_init__(self) -> None:
+        if min(self.together, self.workers) < 0:
+            raise UsageError("together and workers must be at least 1, or 0 to let them be chosen")
+
     def run(self) -> int:
         store_class = _store_class()
         from loraleak.bases import load_base
-        from loraleak.zoo.build import build_zoo
+        from loraleak.zoo.build import build_zoo, recorded_together
+        from loraleak.zoo.capacity import adapters_together
+        from loraleak.zoo.cluster import ray_tasks, ray_together
         from loraleak.zoo.plan import plan_zoo
+        from loraleak.zoo.workers import Site, local_workers
 
-        plan = plan_zoo(self.people, self.ranges, seed=self.seed, together=self.together)
-        failures = build_zoo(plan, self.people, self.out, load_base(self.base, device=self.device))
+        base = load_base(self.base, device="cpu" if self.ray else self.device)
+        name = str(Path(self.base).resolve()) if Path(self.base).is_dir() else self.base
+        site = Site(self.people.resolve(), self.out, name, self.device if self.ray else base.device.type)
+        together = self.together or recorded_together(self.out)
+        if not together:
+            together = ray_together(site, self.ray, self.ranges) if self.ray else adapters_together(base, self.ranges)
+        plan = plan_zoo(self.people, self.ranges, seed=self.seed, together=together)
+        workers = self.workers or (os.cpu_count() or 1 if base.device.type == "cpu" else 1)
+        builder = ray_tasks(site, self.ray) if self.ray else local_workers(site, workers)
+        failures = build_zoo(plan, self.people, self.out, base, builder=builder)
         store = store_class(self.out)
         people = len(set(store.manifest["person"].to_pylist()))
         facts = {
-            "zoo": str(self.out),
+            "zoo": self.out,
             "people": people,
             "snapshots": len(store),
             "failed": [vars(failure) for failure in failures],
@@ -65,7 +85,8 @@ class Build:
 class Verify:
     """Reads every byte of a zoo and lists shards that are missing or damaged; `zoo build` makes those anew."""
 
-    zoo: Positional[Path]
+    zoo: Positional[str]
+    """The zoo's folder or URL."""
     json: bool = False
     """Print the faults as JSON on stdout."""
 
@@ -85,7 +106,8 @@ class Verify:
 class Export:
     """Writes one snapshot as an adapter file."""
 
-    zoo: Positional[Path]
+    zoo: Positional[str]
+    """The zoo's folder or URL."""
     person: Positional[str]
     step: int | None = None
     """After how many steps; the last snapshot where none is given."""

@@ -5,9 +5,10 @@ from typing import Literal
 
 from loraleak.errors import UsageError
 
-__all__ = ["Recipe", "Targets"]
+__all__ = ["LossWeighting", "Recipe", "Targets"]
 
 Targets = Literal["attention", "transformer", "all"]
+LossWeighting = Literal["uniform", "debiased"]
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,8 @@ class Recipe:
     class_prompt: str = "a photo of a person"
     rank: int = 8
     alpha: float = 8.0
-    steps: int = 300
-    learning_rate: float = 2e-3
+    steps: int = 250
+    learning_rate: float = 6e-3
     batch: int = 4
     """Private images a step."""
     prior_batch: int = 2
@@ -34,6 +35,9 @@ class Recipe:
     """Train LoRA layers in the text encoder too."""
     targets: Targets = "attention"
     """`attention`: its projections; `transformer`: all that is linear in the transformer blocks; `all`: convolutions too (LoCon)."""
+    loss_weighting: LossWeighting = "debiased"
+    """Over timesteps. `uniform`: the error of the noise as it is (Ho et al. 2020, eq. 14); `debiased`: divided by the square root
+    of the signal-to-noise ratio (Yu et al. 2024, arXiv 2310.08442), which learns who is shown in fewer steps."""
     max_grad_norm: float = 1.0
     seed: int = 0
 

@@ -1,11 +1,11 @@
 """DreamBooth LoRA of many people at once: K adapters, one forward and one backward pass a step over one frozen base."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from loraleak.bases.diffusers_base import DiffusersBase
@@ -32,6 +32,8 @@ class Job:
     recipe: Recipe
     snapshots: Collection[int] = ()
     """Steps after which the adapter is wanted too, besides the last."""
+    class_images: Images | None = None
+    """For prior preservation; None makes (or finds in the cache) those of the recipe."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ class _Training:
         like = next(base.unet.parameters())
         self.private = _padded([base.encode(job.images).to(like) for job in jobs])
         self.counts = [len(job.images) for job in jobs]
-        self.prior, self.prior_of = self._class_latents(like)
+        self.prior, self.prior_of, self.prior_counts = self._class_latents(jobs, like)
         self.prompts = [prompt for recipe in self.recipes for prompt in (recipe.prompt, recipe.class_prompt)]
         self.states = None if self.text_encoder else base.embed(self.prompts).unflatten(0, (-1, 2))
         self.prior_weights = _row([r.prior_weight for r in self.recipes], like)
@@ -116,25 +118,33 @@ class _Training:
         self.stack.start([start_numbers(recipe.seed, self.stack.width(k)) for k, recipe in enumerate(self.recipes)])
         self.optimiser = StackedAdamW(_row([r.learning_rate for r in self.recipes], like), self.stack.values)
         self.most = _row([r.max_grad_norm for r in self.recipes], like)
+        self.debiased = torch.tensor([r.loss_weighting == "debiased" for r in self.recipes], device=like.device)
 
-    def _class_latents(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Latents `[sets, images, ...]` of the different sets of class images, and the set of each job."""
+    def _class_latents(self, jobs: Sequence[Job], like: Tensor) -> tuple[Tensor, Tensor, list[int]]:
+        """Latents `[sets, images, ...]` of the different sets of class images, each job's set, and how many images it has."""
         if not self.prior_batch:
-            return torch.zeros(1, 1, *self.base.latent_shape).to(like), torch.zeros(len(self.recipes), dtype=torch.long)
-        sets: dict[tuple[str, int, float], Tensor] = {}
-        for r in self.recipes:
-            key = (r.class_prompt, r.class_count, r.guidance_scale)
-            if key not in sets:
-                sets[key] = self.base.encode(class_images(self.base, r)).to(like)
-        keys = list(sets)
-        of = torch.tensor([keys.index((r.class_prompt, r.class_count, r.guidance_scale)) for r in self.recipes])
-        return _padded(list(sets.values())), of
+            return (
+                torch.zeros(1, 1, *self.base.latent_shape).to(like),
+                torch.zeros(len(jobs), dtype=torch.long),
+                [0] * len(jobs),
+            )
+        sets: dict[Hashable, Tensor] = {}
+        keys: list[Hashable] = []
+        for job in jobs:
+            r = job.recipe
+            own = job.class_images
+            keys.append((r.class_prompt, r.class_count, r.guidance_scale) if own is None else id(own))
+            if keys[-1] not in sets:
+                sets[keys[-1]] = self.base.encode(class_images(self.base, r) if own is None else own).to(like)
+        order = list(sets)
+        return _padded(list(sets.values())), torch.tensor([order.index(k) for k in keys]), [len(sets[k]) for k in keys]
 
     def keep(self, count: int) -> None:
         """Go on with the first `count` jobs."""
         self.recipes, self.private, self.counts = self.recipes[:count], self.private[:count], self.counts[:count]
-        self.prior_of, self.prior_weights = self.prior_of[:count], self.prior_weights[:count]
-        self.most = self.most[:count]
+        self.prior_of, self.prior_counts = self.prior_of[:count], self.prior_counts[:count]
+        self.prior_weights = self.prior_weights[:count]
+        self.most, self.debiased = self.most[:count], self.debiased[:count]
         self.prompts = self.prompts[: 2 * count]
         self.states = None if self.states is None else self.states[:count]
         self.stack.keep(count)
@@ -147,7 +157,7 @@ class _Training:
         noise = _stacked([d.noise for d in draws]).to(latents).flatten(0, 1)
         times = _stacked([d.timesteps for d in draws]).to(latents.device).flatten()
         predicted = self.base.predict_noise(self.base.add_noise(latents.flatten(0, 1), noise, times), times, self._condition())
-        error = (predicted - noise).square().flatten(1).mean(1).view(len(self.recipes), -1)
+        error = (predicted - noise).square().flatten(1).mean(1).view(len(self.recipes), -1) * self._weights(times)
         losses = error[:, : self.batch].mean(1)
         if self.prior_batch:
             losses = losses + self.prior_weights * error[:, self.batch :].mean(1)
@@ -156,12 +166,18 @@ class _Training:
         self.optimiser.step(self.stack.values, self.stack.gradients)
         return float(losses.detach().mean())
 
+    def _weights(self, times: Int[Tensor, " batch"]) -> Float[Tensor, "adapters images"]:
+        """Of the errors, by timestep; their mean over all timesteps is 1, so that learning rates mean the same."""
+        debiased = self.base.signal_to_noise.clamp(min=1e-3).rsqrt()  # zero-terminal schedules end in 0
+        weights = (debiased / debiased.mean()).to(times.device)[times].view(len(self.recipes), -1)
+        return torch.where(self.debiased.view(-1, 1), weights.to(self.prior_weights), 1.0)
+
     def _draw(self, k: int, step: int) -> Draw:
         return draw(
             self.recipes[k].seed,
             step,
             private=(self.batch, self.counts[k]),
-            prior=(self.prior_batch, self.prior.shape[1]),
+            prior=(self.prior_batch, self.prior_counts[k]),
             noise_levels=self.base.noise_levels,
             latent_shape=self.base.latent_shape,
         )

@@ -1,25 +1,33 @@
 """Building a zoo: every shard is a task of its own, made from the plan alone; what is there and whole is not made again."""
 
+import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import torch
 
 from loraleak.bases.diffusers_base import DiffusersBase
 from loraleak.errors import PhotosError, UsageError
-from loraleak.files import write_json
+from loraleak.files import json_bytes
+from loraleak.finetuning.class_images import class_images
+from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Job, finetune_together, target_modules
 from loraleak.people.folders import read_photos
 from loraleak.progress import track
-from loraleak.types import Adapter
+from loraleak.types import Adapter, Images
+from loraleak.zoo.places import Place, forget_partials, open_place, put
 from loraleak.zoo.plan import PlannedAdapter, PlannedShard, ZooPlan
-from loraleak.zoo.store import SCHEMA, read_rows, write_shard, write_table
+from loraleak.zoo.ranges import RecipeRanges
+from loraleak.zoo.store import ROWS, SCHEMA, read_rows, write_shard, write_table
 
-__all__ = ["Failure", "ShardBuilder", "build_shard", "build_zoo"]
+__all__ = ["Failure", "Outcome", "ShardBuilder", "build_shard", "build_zoo", "recorded_together"]
 
 
 @dataclass(frozen=True)
@@ -28,64 +36,115 @@ class Failure:
 
     person: str
     reason: str
+    unreadable: bool = False
+    """The images could not be read: tried again by the next build, once they can."""
 
 
-ShardBuilder = Callable[[Sequence[PlannedShard]], Iterable[str]]
-"""Builds shards in any order and place, and gives the name of each once it is written."""
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one shard."""
+
+    shard: str
+    fault: str | None = None
+    """Why it was not written; None where it was."""
+
+
+ShardBuilder = Callable[[Sequence[PlannedShard]], Iterable[Outcome]]
+"""Builds shards in any order and place, and tells of each once it is done."""
 
 
 def build_zoo(
-    plan: ZooPlan, people: Path, folder: Path, base: DiffusersBase, *, builder: ShardBuilder | None = None
+    plan: ZooPlan, people: Path, folder: str | Place, base: DiffusersBase, *, builder: ShardBuilder | None = None
 ) -> list[Failure]:
     """Make what is missing of the plan in `folder`, then the manifest. Returns the people that failed.
 
-    Stopped at any time, it goes on with the shards that are missing or damaged, and ends with the same bytes.
+    Stopped at any time, it goes on with the shards that are missing or damaged, and ends with the same bytes. A shard that
+    cannot be made does not stop the others. Without a builder, shards are made here, one after the other.
     Raises: UsageError, if the folder holds a zoo of another plan or base.
     """
+    folder = open_place(folder)
     _begin(plan, folder, base)
-    missing = [shard for shard in plan.shards if read_rows(folder, shard.name) is None]
+    tables = {
+        shard.name: read_rows(folder, shard.name)
+        for shard in track(plan.shards, "looking for finished shards", len(plan.shards))
+    }
+    missing = [shard for shard in plan.shards if tables[shard.name] is None or _mended(folder, shard.name, people)]
     build = builder or partial(_build_here, people=people, folder=folder, base=base)
-    for _ in track(build(missing), "building the zoo", total=len(missing)):
-        pass
-    tables = [read_rows(folder, shard.name) for shard in plan.shards]
-    whole = [table.replace_schema_metadata(None) for table in tables if table is not None]
-    if len(whole) < len(tables):
-        raise UsageError(f"{len(tables) - len(whole)} shards of {folder} are not whole: run the same build again")
-    write_table(pa.concat_tables(whole), folder / "manifest.parquet")
-    return [failure for shard in plan.shards for failure in _failures(folder, shard.name)]
+    faults: dict[str, str] = {}
+    for outcome in track(build(missing), "building the zoo", total=len(missing)):
+        tables[outcome.shard] = read_rows(folder, outcome.shard)
+        if outcome.fault is not None:
+            faults[outcome.shard] = outcome.fault
+    rows = [table.replace_schema_metadata(None) for table in tables.values() if table is not None]
+    write_table(pa.concat_tables(rows) if rows else ROWS.empty_table(), folder / "manifest.parquet")
+    lost = [shard for shard in plan.shards if tables[shard.name] is None]
+    return [failure for shard in plan.shards for failure in _failures(folder, shard.name)] + [
+        Failure(planned.person, faults.get(shard.name, "its shard was damaged once it was written"))
+        for shard in lost
+        for planned in shard.adapters
+    ]
 
 
-def build_shard(shard: PlannedShard, people: Path, folder: Path, base: DiffusersBase) -> None:
-    """Train a shard's adapters together and write them; who has no adapter, and why, stands beside."""
+def recorded_together(folder: str | Place) -> int:
+    """How many adapters a batch of the zoo in this folder has; 0 where none was begun."""
+    file = open_place(folder) / "zoo.json"
+    return int(json.loads(file.read_text("utf-8"))["together"]) if file.exists() else 0
+
+
+def build_shard(shard: PlannedShard, people: Path, folder: Place, base: DiffusersBase) -> None:
+    """Train a shard's adapters together and write them; who has no adapter, and why, stands beside.
+
+    On one thread: sums are then made in one order, so that a shard has the same bytes whichever CPU worker builds it.
+    """
+    with _one_thread():
+        _build_shard(shard, people, folder, base)
+
+
+def _build_shard(shard: PlannedShard, people: Path, folder: Place, base: DiffusersBase) -> None:
+    prior, base_sha256 = _read_class_images(folder), base.sha256  # of the bare base: while training it holds adapters
     jobs: list[tuple[PlannedAdapter, Job]] = []
     failed: list[Failure] = []
     for planned in shard.adapters:
         try:
             photos = read_photos(people / planned.person, only=planned.images)
         except PhotosError as error:
-            failed.append(Failure(planned.person, str(error)))
+            failed.append(Failure(planned.person, str(error), unreadable=True))
         else:
-            jobs.append((planned, Job([photo.picture for photo in photos], planned.recipe, planned.snapshots)))
+            jobs.append((planned, Job([photo.picture for photo in photos], planned.recipe, planned.snapshots, prior)))
     snapshots: list[tuple[dict[str, Any], Adapter]] = []
     if jobs:
         for snapshot in finetune_together(base, [job for _, job in jobs], quiet=True):
-            snapshots.append((_facts(jobs[snapshot.job][0], snapshot.step, base), snapshot.adapter))
+            snapshots.append((_facts(jobs[snapshot.job][0], snapshot.step, base_sha256), snapshot.adapter))
     diverged = {facts["person"] for facts, adapter in snapshots if not _fits_half(adapter)}
     failed += [Failure(person, "its factors grew without bound: lower the learning rate") for person in sorted(diverged)]
     kept = [(facts, adapter) for facts, adapter in snapshots if facts["person"] not in diverged]
     kept.sort(key=lambda pair: (pair[0]["person"], pair[0]["step"]))
-    write_json(folder / "shards" / f"{shard.name}.failed.json", [asdict(failure) for failure in failed])
+    put(_failures_file(folder, shard.name), json_bytes([asdict(failure) for failure in failed]))
     first = shard.adapters[0].recipe
     write_shard(folder, shard.name, kept, target_modules(base, first.targets, text_encoder=first.text_encoder))
 
 
-def _build_here(shards: Sequence[PlannedShard], *, people: Path, folder: Path, base: DiffusersBase) -> Iterator[str]:
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _build_here(shards: Sequence[PlannedShard], *, people: Path, folder: Place, base: DiffusersBase) -> Iterable[Outcome]:
     for shard in shards:
-        build_shard(shard, people, folder, base)
-        yield shard.name
+        try:
+            build_shard(shard, people, folder, base)
+        except OSError as error:
+            yield Outcome(shard.name, f"its shard was not written ({error})")
+        else:
+            yield Outcome(shard.name)
 
 
-def _begin(plan: ZooPlan, folder: Path, base: DiffusersBase) -> None:
+def _begin(plan: ZooPlan, folder: Place, base: DiffusersBase) -> None:
     shapes = target_modules(base, plan.ranges.targets, text_encoder=plan.ranges.text_encoder)
     facts = {
         "schema": SCHEMA,
@@ -106,10 +165,33 @@ def _begin(plan: ZooPlan, folder: Path, base: DiffusersBase) -> None:
                 f"{folder} holds a zoo that differs in {', '.join(differing)}: build with the same people, ranges, seed and base, "
                 "or give another folder"
             )
-    write_json(file, facts)
+    forget_partials(folder)
+    if not _class_images_file(folder).exists():
+        put(_class_images_file(folder), _npy(_made_class_images(plan.ranges, base)))
+    put(file, json_bytes(facts))
 
 
-def _facts(planned: PlannedAdapter, step: int, base: DiffusersBase) -> dict[str, Any]:
+def _made_class_images(ranges: RecipeRanges, base: DiffusersBase) -> Images:
+    recipe = Recipe(class_prompt=ranges.class_prompt, class_count=ranges.class_count)
+    return class_images(base, recipe)
+
+
+def _npy(images: Images) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, images)
+    return buffer.getvalue()
+
+
+def _read_class_images(folder: Place) -> Images:
+    images: Images = np.load(io.BytesIO(_class_images_file(folder).read_bytes()), allow_pickle=False)
+    return images
+
+
+def _class_images_file(folder: Place) -> Place:
+    return folder / "class-images.npy"
+
+
+def _facts(planned: PlannedAdapter, step: int, base_sha256: str) -> dict[str, Any]:
     return {
         "person": planned.person,
         "step": step,
@@ -118,13 +200,29 @@ def _facts(planned: PlannedAdapter, step: int, base: DiffusersBase) -> dict[str,
         "seed": planned.recipe.seed,
         "images": len(planned.images),
         "recipe": json.dumps(asdict(planned.recipe), sort_keys=True),
-        "base_sha256": base.sha256,
+        "base_sha256": base_sha256,
     }
 
 
-def _failures(folder: Path, name: str) -> list[Failure]:
-    file = folder / "shards" / f"{name}.failed.json"
+def _mended(folder: Place, name: str, people: Path) -> bool:
+    """Whether images that could not be read when the shard was built can be read now."""
+    for failure in _failures(folder, name):
+        if failure.unreadable:
+            try:
+                read_photos(people / failure.person)
+            except PhotosError:
+                continue
+            return True
+    return False
+
+
+def _failures(folder: Place, name: str) -> list[Failure]:
+    file = _failures_file(folder, name)
     return [Failure(**row) for row in json.loads(file.read_text("utf-8"))] if file.exists() else []
+
+
+def _failures_file(folder: Place, name: str) -> Place:
+    return folder / "shards" / f"{name}.failed.json"
 
 
 def _fits_half(adapter: Adapter) -> bool:

@@ -18,7 +18,7 @@ class RecipeRanges:
     ranks: tuple[int, ...] = (4, 8, 16)
     alpha_by_rank: tuple[float, ...] = (0.5, 1.0, 2.0)
     """alpha divided by the rank."""
-    learning_rate: tuple[float, float] = (1e-3, 4e-3)
+    learning_rate: tuple[float, float] = (1.5e-3, 6e-3)
     """Lowest and highest, log-uniform. Divided by the square root of alpha / rank, which otherwise acts like a rate."""
     steps: tuple[int, int] = (100, 400)
     """Fewest and most, uniform."""

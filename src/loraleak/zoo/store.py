@@ -2,6 +2,7 @@
 
 ```
 zoo.json              schema, base, plan digest, weight shapes of the modules
+class-images.npy      what prior preservation uses, made once
 manifest.parquet      person, step, recipe, seed, base hash, shard, offset, checksum: one row a snapshot
 shards/00000.safetensors
 shards/00000.parquet  this shard's rows, written after it: a shard without them does not exist
@@ -10,11 +11,11 @@ A row of a shard is one snapshot: for every module A then B, filled up with zero
 """
 
 import hashlib
+import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from loraleak.errors import UsageError
-from loraleak.files import write_bytes
 from loraleak.types import Adapter, Factors
+from loraleak.zoo.places import Place, open_place, put, read_range
 
 __all__ = ["ROWS", "SCHEMA", "StackedFactors", "Zoo", "read_rows", "write_shard", "write_table"]
 
@@ -65,14 +66,14 @@ class StackedFactors:
 
 
 class Zoo:
-    """A finished zoo, read without loading it: rows come from memory-mapped shards."""
+    """A finished zoo, read without loading it: rows come from memory-mapped shards, or by range from object storage."""
 
-    def __init__(self, folder: str | Path) -> None:
-        """Raises: UsageError, if the folder holds no finished zoo."""
-        self.folder = Path(folder)
+    def __init__(self, folder: str | Place) -> None:
+        """Raises: UsageError, if the folder (or URL) holds no finished zoo."""
+        self.folder = open_place(folder)
         try:
             facts = json.loads((self.folder / "zoo.json").read_text("utf-8"))
-            self.manifest: pa.Table = pq.read_table(self.folder / "manifest.parquet")
+            self.manifest: pa.Table = pq.read_table(io.BytesIO((self.folder / "manifest.parquet").read_bytes()))
         except FileNotFoundError as error:
             raise UsageError(f"{folder} holds no finished zoo: run `loraleak zoo build` with this folder again") from error
         if facts["schema"] != SCHEMA:
@@ -159,11 +160,11 @@ class Zoo:
     def _row(self, index: int) -> Float[np.ndarray, " _size"]:
         size = sum(_sizes(self.shapes, int(self._stored_rank[index])))
         file = self.folder / "shards" / f"{self._shard[index]}.safetensors"
-        return np.array(np.memmap(file, dtype=np.float16, mode="r", offset=int(self._offset[index]), shape=(size,)))
+        return read_range(file, int(self._offset[index]), size * 2).view(np.float16)
 
 
 def write_shard(
-    folder: Path, name: str, snapshots: Sequence[tuple[Mapping[str, Any], Adapter]], shapes: Mapping[str, torch.Size]
+    folder: Place, name: str, snapshots: Sequence[tuple[Mapping[str, Any], Adapter]], shapes: Mapping[str, torch.Size]
 ) -> None:
     """Write a shard, then its rows. `snapshots` are the manifest's columns but `shard`, `offset` and checksums, and the adapter."""
     stored = max((adapter.ranks[1] for _, adapter in snapshots), default=1)
@@ -183,31 +184,29 @@ def write_shard(
         }
         for i, (facts, _) in enumerate(snapshots)
     ]
-    write_bytes(folder / "shards" / f"{name}.safetensors", data)
+    put(folder / "shards" / f"{name}.safetensors", data)
     table = pa.Table.from_pylist(rows, schema=ROWS).replace_schema_metadata({"shard_sha256": hashlib.sha256(data).hexdigest()})
     write_table(table, folder / "shards" / f"{name}.parquet")
 
 
-def read_rows(folder: Path, name: str) -> pa.Table | None:
+def read_rows(folder: Place, name: str) -> pa.Table | None:
     """The rows of a whole shard; None where the shard is missing, incomplete or not as it was written."""
     rows_file, shard = folder / "shards" / f"{name}.parquet", folder / "shards" / f"{name}.safetensors"
-    if not (rows_file.exists() and shard.exists()):
-        return None
     try:
-        rows = pq.read_table(rows_file)
+        rows = pq.read_table(io.BytesIO(rows_file.read_bytes()))
+        with shard.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # fsspec files do read into buffers
     except (OSError, pa.ArrowException):
         return None
-    with shard.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     recorded = (rows.schema.metadata or {}).get(b"shard_sha256", b"").decode()
     return rows if digest == recorded else None
 
 
-def write_table(table: pa.Table, file: Path) -> None:
+def write_table(table: pa.Table, file: Place) -> None:
     """Write Parquet, whole or not at all."""
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
-    write_bytes(file, sink.getvalue().to_pybytes())
+    put(file, sink.getvalue().to_pybytes())
 
 
 def _sizes(shapes: Mapping[str, torch.Size], rank: int) -> list[int]:

@@ -1,0 +1,102 @@
+"""Building shards in worker processes of this machine. What a worker does is what a Ray task does too.
+
+Shards are built on one thread each, so a CPU is filled by as many workers as it has cores: two of them outrun one that computes
+on two threads (benchmarks/zoo.py).
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing import get_context
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+from loraleak.bases import DiffusersBase, load_base
+from loraleak.zoo.build import Outcome, ShardBuilder, build_shard
+from loraleak.zoo.capacity import adapters_together
+from loraleak.zoo.places import open_place
+from loraleak.zoo.plan import PlannedShard
+from loraleak.zoo.ranges import RecipeRanges
+
+__all__ = ["Site", "build_one", "local_workers", "measure_together"]
+
+_TRIES = 3
+
+
+@dataclass(frozen=True)
+class Site:
+    """All that a worker needs to know besides its shard. Paths must be seen by every worker."""
+
+    people: Path
+    folder: str
+    base: str
+    device: str
+
+
+def build_one(site: Site, shard: PlannedShard) -> Outcome:
+    """Build one shard in this process, on a base that is loaded once a process."""
+    try:
+        build_shard(shard, site.people, open_place(site.folder), _base(site.base, site.device))
+    except Exception as error:  # noqa: BLE001 - whatever befalls one shard must not stop the others
+        return Outcome(shard.name, f"its shard was not made ({type(error).__name__}: {error})")
+    return Outcome(shard.name)
+
+
+def measure_together(site: Site, ranges: RecipeRanges) -> int:
+    """How many adapters to train in one batch, measured in this process."""
+    return adapters_together(_base(site.base, site.device), ranges)
+
+
+def local_workers(site: Site, count: int) -> ShardBuilder:
+    """`count` processes; each takes the next shard when it is free. A worker that dies is replaced, its shard built again."""
+
+    def build(shards: Sequence[PlannedShard]) -> Iterator[Outcome]:
+        waiting = {shard.name: shard for shard in shards}
+        for _ in range(_TRIES):
+            for outcome in _pooled(site, list(waiting.values()), count):
+                del waiting[outcome.shard]
+                yield outcome
+            if not waiting:
+                return
+        for name in waiting:
+            yield Outcome(name, f"workers died {_TRIES} times, for want of memory perhaps: give fewer --workers")
+
+    return build
+
+
+def _pooled(site: Site, shards: Sequence[PlannedShard], count: int) -> Iterator[Outcome]:
+    """Outcomes until all shards are done or a worker dies."""
+    context = get_context("spawn")
+    stop = context.Event()
+    pool = ProcessPoolExecutor(min(count, len(shards)), context, _begin, (stop, os.getpid()))
+    try:
+        futures: list[Future[Outcome]] = [pool.submit(build_one, site, shard) for shard in shards]
+        for future in as_completed(futures):
+            if not isinstance(future.exception(), BrokenProcessPool):
+                yield future.result()
+    finally:
+        stop.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _begin(stop: Event, parent: int) -> None:
+    """In a new worker: leave Ctrl-C to the parent, and end when it says so or is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while not stop.wait(1):
+            if os.getppid() != parent:
+                break
+        os._exit(0)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@cache
+def _base(name: str, device: str) -> DiffusersBase:
+    return load_base(name, device=device)
