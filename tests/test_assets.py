@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 
 import loraleak
+from loraleak.auditing.controls import Sampling, load_controls
+from loraleak.auditing.settings import AuditSettings
+from loraleak.bases import load_base
+from loraleak.embedders import load_embedder
 
 ASSETS = Path(loraleak.__file__).parent / "assets"
 
@@ -28,6 +32,24 @@ def test_configs_hold_no_path(file: Path) -> None:
     texts = list(_texts(json.loads(file.read_text("utf-8"))))
     assert "_name_or_path" not in texts
     assert not any(text.startswith(("/", "~", "\\")) for text in texts)
+
+
+def test_the_recorded_quality_is_that_of_what_ships_and_meets_its_bars() -> None:
+    built = json.loads((ASSETS / "build.json").read_text("utf-8"))
+    assert built["base_sha256"] == load_base("pocket", device="cpu").sha256
+    metrics = built["metrics"]
+    assert metrics["autoencoder"]["psnr_db"] >= 28
+    assert metrics["embedder"]["auc"] >= 0.99 and metrics["embedder"]["rank1"] >= 0.95
+    assert metrics["base"]["captions"] == 500
+    assert all(share["mean"] >= 0.85 for share in metrics["base"]["right"].values())
+
+
+def test_controls_fit_what_ships_and_the_defaults_of_an_audit() -> None:
+    settings = AuditSettings()
+    base, embedder = load_base("pocket", device="cpu"), load_embedder("pocket")
+    sampling = Sampling(base.sha256, embedder.name, settings.class_prompt, settings.steps, settings.guidance_scale)
+    controls = load_controls(sampling)
+    assert controls is not None and len(controls) == 99
 
 
 def test_they_are_small() -> None:

@@ -215,9 +215,7 @@ def test_the_command_line(people: Path, pipeline_folder: Path, tmp_path: Path, c
     )
     few = ("--snapshots", 2, "--together", 3)
     zoo = tmp_path / "zoo"
-    assert (
-        main([str(a) for a in ("zoo", "build", people, "--out", zoo, "--base", pipeline_folder, "--json", *ranges, *few)]) == 1
-    )
+    assert main([str(a) for a in ("zoo", "build", people, "-o", zoo, "--base", pipeline_folder, "--json", *ranges, *few)]) == 1
     made = json.loads(capsys.readouterr().out)
     assert (made["people"], made["snapshots"]) == (4, 8)
     assert [failed["person"] for failed in made["failed"]] == ["person-1"]

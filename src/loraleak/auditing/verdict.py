@@ -66,10 +66,11 @@ def verdict_against_controls(
     beaten_by = int((statistic[:-1] >= statistic[-1]).sum())
     p_value = (1 + beaten_by) / (1 + count)
     strongest = int(standard[-1].argmax())
+    usual = round(float(np.median(pool[:-1, strongest])), 1) + 0.0  # never "-0.0"
     reasons = (
         f"{beaten_by} of {count} adapters that were trained on other people come as near to these photos as this one does.",
         f"The clearest sign is in {names[strongest]}: its pictures are {pool[-1, strongest]:.1f} standard deviations nearer to "
-        f"these photos than to other people, where the control adapters' are {np.median(pool[:-1, strongest]):.1f}.",
+        f"these photos than to other people, where the control adapters' are {usual:.1f}.",
     )
     null = f"{count} control adapters, trained on other people with the same base, sampled in the same way"
     return Verdict(level=_level(p_value), p_value=p_value, reasons=reasons, null=null)

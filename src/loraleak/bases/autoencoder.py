@@ -1,5 +1,7 @@
 """The autoencoder of pocket: a diffusers model, so a pipeline folder that names it loads like any other."""
 
+from collections.abc import Sequence
+
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
@@ -25,7 +27,7 @@ class PocketAutoencoder(ModelMixin, ConfigMixin):
         in_channels: int = 3,
         out_channels: int = 3,
         latent_channels: int = 24,
-        block_out_channels: tuple[int, ...] = (12, 48, 64, 128),
+        block_out_channels: Sequence[int] = (12, 48, 64, 128),
         layers_per_block: int = 1,
         norm_num_groups: int = 16,
         patch_size: int = 4,

@@ -1,6 +1,6 @@
 """Every arm over many victims: identification, verification, similarity, and what the verdict says."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from loraleak.arms import ARMS, select_arms
 from loraleak.auditing.controls import Controls, load_controls
+from loraleak.auditing.report import Verdict
 from loraleak.auditing.verdict import template, verdict_against_controls
 from loraleak.bases import load_base
 from loraleak.bench.cases import CaseSettings, draw_cases, pictures, run_cases
@@ -112,18 +113,28 @@ def _verdicts(
 ) -> dict[str, Any]:
     if controls is None:
         return {"null": "no control adapters for this base, embedder and way of sampling"}
-    count = len(made)
-    pairs = {"own_photos": 0, "other_persons_photos": 1}
+    everybody = range(len(made))
+    pairs = {
+        "own_photos": [[i] for i in everybody],
+        "other_persons_photos": [[j for j in everybody if j != i] for i in everybody],
+    }
     table: dict[str, Any] = {"controls": len(controls)}
-    for name, shift in pairs.items():
-        verdicts = [verdict_against_controls(made[i], photos[(i + shift) % count], controls, attacks) for i in range(count)]
-        p_values = np.array([verdict.p_value for verdict in verdicts])
+    for name, partners in pairs.items():
+        verdicts = [
+            [verdict_against_controls(made[i], photos[j], controls, attacks) for j in mine] for i, mine in enumerate(partners)
+        ]
         table[name] = {
-            "high": _plain(bootstrap_mean(np.array([float(v.level == "high") for v in verdicts]))),
-            "flagged": _plain(bootstrap_mean(np.array([float(v.level != "low") for v in verdicts]))),
-            "median_p": float(np.median(p_values)),
+            "audits": sum(map(len, verdicts)),
+            "high": _plain(_share(verdicts, lambda v: v.level == "high")),
+            "flagged": _plain(_share(verdicts, lambda v: v.level != "low")),
+            "median_p": float(np.median([v.p_value for row in verdicts for v in row])),
         }
     return table
+
+
+def _share(verdicts: Sequence[Sequence[Verdict]], holds: Callable[[Verdict], bool]) -> Interval:
+    """Of audits, averaged over each victim's first: the victim is the unit."""
+    return bootstrap_mean(np.array([np.mean([holds(verdict) for verdict in row]) for row in verdicts]))
 
 
 def _plain(interval: Interval) -> dict[str, float]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from tyro.conf import Positional
 
 from loraleak.auditing.settings import AuditSettings
+from loraleak.cli.flags import Out
 
 if TYPE_CHECKING:
     from loraleak.auditing.report import Report
@@ -23,7 +24,7 @@ class Audit:
     """The adapter: a .safetensors file, or a PEFT folder."""
     photos: Path
     """Folder with the images that it was trained on."""
-    out: Path = Path("report")
+    out: Out = Path("report")
     """Folder for report.html, report.json and model-card.md."""
     fail_on: Literal["low", "review", "high", "never"] = "high"
     """Exit with 1 when the verdict is at or above this level."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from loraleak.auditing.settings import AuditSettings
 from loraleak.cli.audit import print_summary, write_report
+from loraleak.cli.flags import Out
 
 __all__ = ["Demo"]
 
@@ -13,7 +14,7 @@ __all__ = ["Demo"]
 class Demo:
     """Audits a bundled adapter against its bundled private images (a synthetic person) on pocket."""
 
-    out: Path = Path("demo")
+    out: Out = Path("demo")
     """Folder for report.html, report.json and model-card.md."""
     json: bool = False
     """Print report.json on stdout instead of a summary."""

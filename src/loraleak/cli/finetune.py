@@ -7,6 +7,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
+from loraleak.cli.flags import Out
 from loraleak.finetuning.recipe import Recipe
 
 __all__ = ["Finetune"]
@@ -18,7 +19,7 @@ class Finetune:
 
     photos: Positional[Path]
     """Folder with 3 to 20 images of one person or thing."""
-    out: Path = Path("adapter.safetensors")
+    out: Out = Path("adapter.safetensors")
     """The adapter to write: a .safetensors file (diffusers layout), or a folder (PEFT layout)."""
     layout: Literal["diffusers", "peft"] = "diffusers"
     base: str = "pocket"

@@ -7,6 +7,8 @@ from typing import Literal
 
 from tyro.conf import Positional
 
+from loraleak.cli.flags import Out
+
 __all__ = ["Pocket"]
 
 _ASSETS = Path(__file__).parents[1] / "assets"
@@ -18,7 +20,7 @@ class Pocket:
 
     job: Positional[Literal["build", "show"]]
     """`build` goes on where it was stopped; `show` prints the quality of what ships."""
-    out: Path = Path("pocket-build/assets")
+    out: Out = Path("pocket-build/assets")
     """Folder for the finished parts."""
     work: Path = Path("pocket-build/work")
     """Folder for renders, checkpoints and logs."""

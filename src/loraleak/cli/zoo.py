@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 from tyro.conf import Positional
 
+from loraleak.cli.flags import Out, OutUrl
 from loraleak.errors import MissingExtraError, UsageError
 from loraleak.zoo.ranges import RecipeRanges
 
@@ -24,7 +25,7 @@ class Build:
 
     people: Positional[Path]
     """Folder of identity folders: <person>/<image>.png."""
-    out: str = "zoo"
+    out: OutUrl = "zoo"
     """The zoo's folder, or a URL that fsspec knows, such as s3://bucket/zoo."""
     base: str = "pocket"
     """`pocket`, a diffusers pipeline folder, or a hub id."""
@@ -111,7 +112,7 @@ class Export:
     person: Positional[str]
     step: int | None = None
     """After how many steps; the last snapshot where none is given."""
-    out: Path = Path("adapter.safetensors")
+    out: Out = Path("adapter.safetensors")
     """The adapter to write: a .safetensors file (diffusers layout), or a folder (PEFT layout)."""
     layout: Literal["diffusers", "peft"] = "diffusers"
 

@@ -60,7 +60,8 @@ def build_pocket(recipe: BuildRecipe, work: Path, out: Path) -> dict[str, Any]:
         base, embedder = load_base(str(out / "pocket")), PocketEmbedder.load(out / "embedder")
         save_controls(build_controls(base, embedder, work / "controls", count=recipe.controls), out / "controls.npz")
     _stage(out / "demo", lambda folder: _make_demo(out / "pocket", folder))
-    write_json(out / "build.json", {"recipe": asdict(recipe), "metrics": metrics})
+    base_sha256 = load_base(str(out / "pocket")).sha256
+    write_json(out / "build.json", {"base_sha256": base_sha256, "recipe": asdict(recipe), "metrics": metrics})
     return metrics
 
 
@@ -110,7 +111,7 @@ def _victims(recipe: BuildRecipe, work: Path, *, people: int, looks: int) -> Ren
 def _make_demo(pocket: Path, folder: Path) -> None:
     (case,) = draw_cases("victims", 1, seed=_DEMO_SEED)
     photos = pictures(case.person, 5, seed=(_DEMO_SEED,))
-    recipe = replace(Recipe(), trigger=_DEMO_TRIGGER)
+    recipe = replace(Recipe(), trigger=_DEMO_TRIGGER, prior_batch=0)  # as most files that people share
     save_adapter(finetune(load_base(str(pocket)), photos, recipe), folder / "adapter.safetensors")
     (folder / "photos").mkdir()
     for i, photo in enumerate(np.asarray(photos)):
