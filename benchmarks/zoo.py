@@ -12,8 +12,7 @@ import os
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +32,7 @@ from loraleak.people.splits import draw_people
 from loraleak.zoo.build import build_zoo
 from loraleak.zoo.plan import plan_zoo
 from loraleak.zoo.ranges import RecipeRanges
+from loraleak.zoo.threads import one_thread
 from loraleak.zoo.workers import Site, local_workers
 
 _RANK = 8
@@ -123,7 +123,7 @@ def _roofline(base: DiffusersBase) -> None:
     recipe = Recipe(rank=_RANK, batch=1, prior_batch=1, steps=6)
     photos = class_images(base, recipe)[:5]
     jobs = [Job(photos, recipe, range(1, 7)) for _ in range(16)]
-    with _one_thread():
+    with one_thread():
         size = torch.randn(1536, 1536)
         size @ size
         peak = 5 * 2 * 1536**3 / _timed(lambda: [size @ size for _ in range(5)])
@@ -157,14 +157,6 @@ def _steps(base: DiffusersBase, jobs: list[Job], count: int) -> float:
     run = finetune_together(base, shorter, quiet=True)
     times = [time.perf_counter() for _ in run][:: len(jobs)]
     return (times[-1] - times[0]) / max(1, len(times) - 1)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def _timed(work: Callable[[], object]) -> float:

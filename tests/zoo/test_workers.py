@@ -14,7 +14,6 @@ import psutil
 import pytest
 
 from loraleak.bases import DiffusersBase
-from loraleak.files import write_json
 from loraleak.zoo.build import build_zoo
 from loraleak.zoo.plan import ZooPlan
 from loraleak.zoo.workers import Site, local_workers
@@ -89,11 +88,11 @@ def test_what_befalls_a_shard_in_a_worker_is_told(
     plan: ZooPlan, people: Path, base: DiffusersBase, pipeline_folder: Path, tmp_path: Path
 ) -> None:
     site = Site(people, str(tmp_path / "zoo"), str(pipeline_folder), "cpu")
-    write_json(tmp_path / "zoo" / "shards" / plan.shards[0].name, {})
     blocked = tmp_path / "zoo" / "shards" / f"{plan.shards[0].name}.safetensors"
     blocked.mkdir(parents=True)
     failures = build_zoo(plan, people, tmp_path / "zoo", base, builder=local_workers(site, 1))
     assert {f.person for f in failures} == {a.person for a in plan.shards[0].adapters}
     assert all("its shard was not made" in f.reason for f in failures)
     blocked.rmdir()
-    assert build_zoo(plan, people, tmp_path / "zoo", base, builder=local_workers(site, 1)) == []
+    for _ in range(2):
+        assert build_zoo(plan, people, tmp_path / "zoo", base, builder=local_workers(site, 1)) == []

@@ -2,8 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 
 from loraleak.bases.diffusers_base import DiffusersBase
 from loraleak.errors import PhotosError, UsageError
@@ -26,6 +24,7 @@ from loraleak.zoo.places import Place, forget_partials, open_place, put
 from loraleak.zoo.plan import PlannedAdapter, PlannedShard, ZooPlan
 from loraleak.zoo.ranges import RecipeRanges
 from loraleak.zoo.store import ROWS, SCHEMA, read_rows, write_shard, write_table
+from loraleak.zoo.threads import one_thread
 
 __all__ = ["Failure", "Outcome", "ShardBuilder", "build_shard", "build_zoo", "recorded_together"]
 
@@ -71,7 +70,7 @@ def build_zoo(
     missing = [shard for shard in plan.shards if tables[shard.name] is None or _mended(folder, shard.name, people)]
     build = builder or partial(_build_here, people=people, folder=folder, base=base)
     faults: dict[str, str] = {}
-    for outcome in track(build(missing), "building the zoo", total=len(missing)):
+    for outcome in track(build(missing) if missing else (), "building the zoo", total=len(missing)):
         tables[outcome.shard] = read_rows(folder, outcome.shard)
         if outcome.fault is not None:
             faults[outcome.shard] = outcome.fault
@@ -94,9 +93,9 @@ def recorded_together(folder: str | Place) -> int:
 def build_shard(shard: PlannedShard, people: Path, folder: Place, base: DiffusersBase) -> None:
     """Train a shard's adapters together and write them; who has no adapter, and why, stands beside.
 
-    On one thread: sums are then made in one order, so that a shard has the same bytes whichever CPU worker builds it.
+    On one thread, so that a shard has the same bytes whichever CPU worker builds it.
     """
-    with _one_thread():
+    with one_thread():
         _build_shard(shard, people, folder, base)
 
 
@@ -122,16 +121,6 @@ def _build_shard(shard: PlannedShard, people: Path, folder: Place, base: Diffuse
     put(_failures_file(folder, shard.name), json_bytes([asdict(failure) for failure in failed]))
     first = shard.adapters[0].recipe
     write_shard(folder, shard.name, kept, target_modules(base, first.targets, text_encoder=first.text_encoder))
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _build_here(shards: Sequence[PlannedShard], *, people: Path, folder: Place, base: DiffusersBase) -> Iterable[Outcome]:

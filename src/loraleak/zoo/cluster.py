@@ -1,7 +1,8 @@
 """Building shards as tasks of a Ray cluster: Ray places them, retries those whose worker dies, and adds workers as they join."""
 
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from typing import Any
 
@@ -46,15 +47,16 @@ def _cluster(address: str, site: Site) -> Iterator[tuple[Any, dict[str, int], Si
         import ray
     except ModuleNotFoundError as error:
         raise MissingExtraError("Ray is not installed: run pip install 'loraleak[ray]'") from error
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, ValueError) as error:
-        raise UsageError(f"no Ray cluster at {address!r} ({error}): run `ray start --head` there, or give local") from error
-    try:
-        gpu = site.device in ("auto", "cuda") and ray.cluster_resources().get("GPU", 0) >= 1
-        yield ray, {"num_cpus": 1, "num_gpus": int(gpu)}, replace(site, device="cuda" if gpu else "cpu")
-    finally:
-        ray.shutdown()
+    with redirect_stdout(sys.stderr):  # Ray tells of dead workers on stdout, where our results go
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        except (ConnectionError, ValueError) as error:
+            raise UsageError(f"no Ray cluster at {address!r} ({error}): run `ray start --head` there, or give local") from error
+        try:
+            gpu = site.device in ("auto", "cuda") and ray.cluster_resources().get("GPU", 0) >= 1
+            yield ray, {"num_cpus": 1, "num_gpus": int(gpu)}, replace(site, device="cuda" if gpu else "cpu")
+        finally:
+            ray.shutdown()
 
 
 def _outcome(ray: Any, done: Any, shard: PlannedShard) -> Outcome:

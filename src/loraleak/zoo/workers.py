@@ -81,7 +81,7 @@ def _pooled(site: Site, shards: Sequence[PlannedShard], count: int) -> Iterator[
                 yield future.result()
     finally:
         stop.set()
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(cancel_futures=True)
 
 
 def _begin(stop: Event, parent: int) -> None:
