@@ -65,7 +65,13 @@ def main() -> None:
     print(f"{'':<12}{'s a person':>12}{'ratio to ours':>16}")
     for title, seconds in (("ours", ours), ("published", published), ("peft", peft)):
         print(f"{title:<12}{seconds:>12.2f}{seconds / ours:>16.1f}")
-    _roofline(base)
+    work = _roofline(base) * 2 * steps
+    size = torch.randn(1536, 1536)
+    peak = _product_rate(size)
+    print(
+        f"all cores: {peak / 1e9:.0f} GFLOP/s; a person's {work / 1e9:.0f} GFLOP take at least {work / peak:.2f} s at that rate, so no "
+        f"build is more than {published / (work / peak):.1f} times faster than the published way, {peft / (work / peak):.1f} than peft"
+    )
 
 
 def _ours(folder: Path, base: DiffusersBase, steps: int) -> None:
@@ -118,15 +124,13 @@ def _loop(base: DiffusersBase, batch: Callable[[int], tuple[Tensor, Tensor]], st
     detach(base.unet)
 
 
-def _roofline(base: DiffusersBase) -> None:
-    """One worker's step, on one thread as in a build."""
+def _roofline(base: DiffusersBase) -> float:
+    """One worker's step, on one thread as in a build. Returns the FLOPs of a sample."""
     recipe = Recipe(rank=_RANK, batch=1, prior_batch=1, steps=6)
     photos = class_images(base, recipe)[:5]
     jobs = [Job(photos, recipe, range(1, 7)) for _ in range(16)]
     with one_thread():
-        size = torch.randn(1536, 1536)
-        size @ size
-        peak = 5 * 2 * 1536**3 / _timed(lambda: [size @ size for _ in range(5)])
+        peak = _product_rate(torch.randn(1536, 1536))
         flops = _flops(base, jobs, 2) - _flops(base, jobs, 1)  # what comes before the first step counts for nothing
         seconds = _steps(base, jobs, 6)
         with profile(activities=[ProfilerActivity.CPU]) as profiled:
@@ -143,6 +147,13 @@ def _roofline(base: DiffusersBase) -> None:
     whole = sum(spent.values())
     for kind, time_spent in sorted(spent.items(), key=lambda item: -item[1]):
         print(f"  {kind:<26}{time_spent / whole:>6.0%}")
+    return flops / (2 * len(jobs))
+
+
+def _product_rate(matrix: Tensor) -> float:
+    """FLOP/s of a matrix with itself."""
+    matrix @ matrix
+    return 10 * 2 * len(matrix) ** 3 / _timed(lambda: [matrix @ matrix for _ in range(10)])
 
 
 def _flops(base: DiffusersBase, jobs: list[Job], count: int) -> int:

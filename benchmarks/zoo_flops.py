@@ -42,7 +42,7 @@ _UNETS: Mapping[str, tuple[dict[str, Any], int]] = {
     ),
 }
 _DEVICES: Mapping[str, tuple[float, float]] = {
-    "2 CPU cores": (0.115e12, 0.75),
+    "2 CPU cores": (0.143e12, 0.69),
     "RTX 4090": (165e12, 0.35),
     "A100": (312e12, 0.35),
     "H100": (989e12, 0.30),

@@ -13,15 +13,15 @@ import tempfile
 import time
 from pathlib import Path
 
-_FLAGS = ("--together", "2", "--steps", "40", "80", "--batch", "2", "--prior-batch", "1", "--snapshots", "4")
+_FLAGS = ("--together", "2", "--steps", "8", "24", "--batch", "2", "--prior-batch", "1", "--snapshots", "4")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--people", type=int, default=48)
+    parser.add_argument("--people", type=int, default=96)
     parser.add_argument(
-        "--longest", type=float, default=14.0, help="seconds before a kill, at most; start-up alone takes about 8"
+        "--longest", type=float, default=16.0, help="seconds before a kill, at most; start-up alone takes about 8"
     )
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
