@@ -34,7 +34,7 @@ def main() -> None:
         _loraleak("zoo", "build", people, "--out", folder / "whole", *_FLAGS)
         print(f"undisturbed: {time.perf_counter() - start:.0f} s, {_shards(folder / 'whole')} shards")
         for kill in range(1, arguments.kills + 1):
-            after = rng.uniform(1, arguments.longest)
+            after = rng.uniform(arguments.soonest, arguments.longest)
             with _started("zoo", "build", people, "--out", folder / "killed", *_FLAGS) as process:
                 ended = _ended_within(process, after)
                 process.kill()
