@@ -21,8 +21,9 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--people", type=int, default=96)
     parser.add_argument(
-        "--longest", type=float, default=16.0, help="seconds before a kill, at most; start-up alone takes about 8"
+        "--soonest", type=float, default=8.0, help="seconds before a kill, at least; start-up alone takes about 8"
     )
+    parser.add_argument("--longest", type=float, default=12.0, help="seconds before a kill, at most")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     rng = random.Random(arguments.seed)
