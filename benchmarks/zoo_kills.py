@@ -20,10 +20,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--people", type=int, default=96)
-    parser.add_argument(
-        "--soonest", type=float, default=8.0, help="seconds before a kill, at least; start-up alone takes about 8"
-    )
-    parser.add_argument("--longest", type=float, default=12.0, help="seconds before a kill, at most")
+    parser.add_argument("--soonest", type=float, default=8.0, help="seconds before a kill, at least; start-up takes about 12")
+    parser.add_argument("--longest", type=float, default=30.0, help="seconds before a kill, at most")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     rng = random.Random(arguments.seed)
