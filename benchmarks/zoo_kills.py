@@ -1,7 +1,7 @@
 """A build that is killed again and again ends with the same bytes: python benchmarks/zoo_kills.py --kills 20
 
-Builds a small zoo on pocket without disturbance; then once more, SIGKILL at a random moment and start again, `--kills` times,
-then to the end; compares every file, the manifest included.
+Builds a small zoo on pocket without disturbance; then once more, `--kills` times SIGKILL and start again, then to the end;
+compares every file, the manifest included. Kill `i` of `n` falls at a random moment after `i / (n + 1)` of the shards are there.
 """
 
 import argparse
@@ -20,8 +20,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--people", type=int, default=96)
-    parser.add_argument("--soonest", type=float, default=8.0, help="seconds before a kill, at least; start-up takes about 12")
-    parser.add_argument("--longest", type=float, default=30.0, help="seconds before a kill, at most")
+    parser.add_argument("--delay", type=float, default=1.5, help="seconds between the shards' being there and a kill, at most")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     rng = random.Random(arguments.seed)
@@ -33,13 +32,13 @@ def main() -> None:
         _loraleak("zoo", "build", people, "--out", folder / "whole", *_FLAGS)
         print(f"undisturbed: {time.perf_counter() - start:.0f} s, {_shards(folder / 'whole')} shards")
         for kill in range(1, arguments.kills + 1):
-            after = rng.uniform(arguments.soonest, arguments.longest)
+            wanted = _shards(folder / "whole") * kill // (arguments.kills + 1)
             with _started("zoo", "build", people, "--out", folder / "killed", *_FLAGS) as process:
-                ended = _ended_within(process, after)
+                while process.poll() is None and _shards(folder / "killed") < wanted:
+                    time.sleep(0.05)
+                ended = _ended_within(process, rng.uniform(0, arguments.delay))
                 process.kill()
-            print(
-                f"kill {kill:>2} after {after:4.1f} s{' (it had ended)' if ended else ''}: {_shards(folder / 'killed')} shards"
-            )
+            print(f"kill {kill:>2}{' (it had ended)' if ended else ''}: {_shards(folder / 'killed')} shards")
         _loraleak("zoo", "build", people, "--out", folder / "killed", *_FLAGS)
         shutil.rmtree(people)
         whole, killed = _bytes(folder / "whole"), _bytes(folder / "killed")
