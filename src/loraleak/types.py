@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, UInt8
+import torch
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-__all__ = ["Adapter", "Embeddings", "Factors", "Finding", "Images", "Interval", "Picture", "Role", "Severity"]
+__all__ = ["Adapter", "Embeddings", "Factors", "Finding", "Images", "Interval", "Picture", "Role", "Severity", "StackedFactors"]
 
 Picture = UInt8[np.ndarray, "_height _width 3"]
 """One RGB image, 0 to 255."""
@@ -72,6 +73,32 @@ class Adapter:
     @property
     def scale_known(self) -> bool:
         return all(f.scale is not None for f in self.factors.values())
+
+
+@dataclass(frozen=True)
+class StackedFactors:
+    """Adapters side by side, filled up with zeros to the highest rank."""
+
+    down: Mapping[str, Float[Tensor, "_adapters rank *d_in"]]
+    """A by module."""
+    up: Mapping[str, Float[Tensor, "_adapters d_out rank"]]
+    """B by module."""
+    scales: Float[Tensor, " _adapters"]
+    """alpha / rank."""
+    ranks: Int[Tensor, " _adapters"]
+    """Before filling up."""
+
+    def first(self, count: int) -> "StackedFactors":
+        """The first `count` adapters."""
+        down = {name: value[:count] for name, value in self.down.items()}
+        up = {name: value[:count] for name, value in self.up.items()}
+        return StackedFactors(down, up, self.scales[:count], self.ranks[:count])
+
+    def to(self, device: torch.device) -> "StackedFactors":
+        """On this device."""
+        down = {name: value.to(device) for name, value in self.down.items()}
+        up = {name: value.to(device) for name, value in self.up.items()}
+        return StackedFactors(down, up, self.scales.to(device), self.ranks)
 
 
 @dataclass(frozen=True)

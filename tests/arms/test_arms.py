@@ -7,6 +7,8 @@ import torch
 from loraleak.arms import ARMS, LoraGuidance, Scene, reconstruct, select_arms
 from loraleak.bases import DiffusersBase
 from loraleak.errors import UsageError
+from loraleak.inversion import WeightAutoencoder
+from loraleak.inversion.autoencoder import new_encoder
 from loraleak.types import Adapter, Factors
 
 
@@ -21,6 +23,16 @@ def adapter(base: DiffusersBase) -> Adapter:
     return Adapter(factors=factors, format="memory")
 
 
+@pytest.fixture
+def attack(base: DiffusersBase, adapter: Adapter) -> WeightAutoencoder:
+    """Untrained: its z is a function of the weights, and no more is asked of it here."""
+    torch.manual_seed(2)
+    encoder = new_encoder("invariant", {name: base.modules[name] for name in adapter.factors}, base, steps=True).eval()
+    torch.nn.init.normal_(encoder.mean.weight, std=0.3)
+    mean_z, universal_z, *others = torch.randn(6, *base.condition_shape)
+    return WeightAutoencoder("invariant", "file", encoder, base.sha256, torch.stack(others), mean_z, universal_z)
+
+
 def _idle(adapter: Adapter) -> Adapter:
     factors = {name: Factors(f.down, torch.zeros_like(f.up), f.scale) for name, f in adapter.factors.items()}
     return Adapter(factors=factors, format="memory")
@@ -29,13 +41,15 @@ def _idle(adapter: Adapter) -> Adapter:
 def test_without_an_update_every_prompt_arm_is_the_base(base: DiffusersBase, adapter: Adapter) -> None:
     made = reconstruct(Scene(base, _idle(adapter)), select_arms(), images=2, seed=0, steps=4)
     assert np.array_equal(made["lora-class"], made["base-class"])
-    assert "lora-trigger" not in made
+    assert set(made) == {"base-class", "lora-class", "lora-empty", "lora-guidance"}  # no owner's prompt, and no attack
 
 
-def test_with_an_update_only_the_floor_stays(base: DiffusersBase, adapter: Adapter) -> None:
+def test_with_an_update_only_the_floor_stays(base: DiffusersBase, adapter: Adapter, attack: WeightAutoencoder) -> None:
     arms = select_arms()
-    idle = reconstruct(Scene(base, _idle(adapter), owner_prompt="a photo of zqkv person"), arms, images=2, seed=0, steps=4)
-    live = reconstruct(Scene(base, adapter, owner_prompt="a photo of zqkv person"), arms, images=2, seed=0, steps=4)
+    idle, live = (
+        reconstruct(Scene(base, each, owner_prompt="a photo of zqkv person", attack=attack), arms, images=2, seed=0, steps=4)
+        for each in (_idle(adapter), adapter)
+    )
     assert list(live) == list(ARMS)
     assert np.array_equal(live["base-class"], idle["base-class"])
     changed = {name for name in live if not np.array_equal(live[name], idle[name])}
@@ -63,7 +77,39 @@ def test_the_same_seed_gives_the_same_pictures(base: DiffusersBase, adapter: Ada
     assert not np.array_equal(one["lora-empty"], other["lora-empty"])
 
 
+def test_z_arms_decode_what_their_names_say(base: DiffusersBase, adapter: Adapter, attack: WeightAutoencoder) -> None:
+    scene = Scene(base, adapter, attack=attack, guidance_scale=2.0, seed=3)
+    z = attack.encode([adapter]).mean[0]
+    swapped = attack.others[torch.randperm(4, generator=torch.Generator().manual_seed(3))]
+    latents, times = torch.randn(2, *base.latent_shape), torch.tensor([400, 400])
+    arms = {arm.name: arm for arm in select_arms()}
+    with base.adapted(adapter), torch.no_grad():
+        empty = base.embed([""]).expand(2, -1, -1)
+
+        def guided_by(codes: torch.Tensor) -> torch.Tensor:
+            without = base.predict_noise(latents, times, empty)
+            return without + 2 * (base.predict_noise(latents, times, codes) - without)
+
+        def same(name: str, expected: torch.Tensor) -> None:
+            torch.testing.assert_close(arms[name].denoiser(scene)(latents, 400), expected, atol=1e-4, rtol=1e-3)
+
+        same("lora-z", guided_by(z.expand(2, -1, -1)))
+        same("lora-mean-z", guided_by(attack.mean_z.expand(2, -1, -1)))
+        same("lora-universal-z", guided_by(attack.universal_z.expand(2, -1, -1)))
+        same("lora-swapped-z", guided_by(swapped[:2]))
+        with base.bare():
+            same("base-z", guided_by(z.expand(2, -1, -1)))
+
+
+def test_random_codes_have_the_mean_and_spread_of_public_ones(attack: WeightAutoencoder) -> None:
+    codes = attack.random_z(4000, seed=0).flatten(1)
+    others = attack.others.flatten(1)
+    torch.testing.assert_close(codes.mean(0), others.mean(0), atol=0.1, rtol=0)
+    torch.testing.assert_close(codes.T.cov(), others.T.cov(correction=0), atol=0.4, rtol=0.1)
+
+
 def test_controls_come_along_and_unknown_names_are_listed() -> None:
     assert [arm.name for arm in select_arms(("lora-guidance",))] == ["base-class", "lora-guidance"]
+    assert [arm.name for arm in select_arms(("lora-z",))] == ["base-class", "lora-swapped-z", "lora-z"]
     with pytest.raises(UsageError, match=r"no arm is called 'lora-magic': choose from base-class"):
         select_arms(("lora-magic",))

@@ -8,15 +8,23 @@ from loraleak.arms.guidance import LoraGuidance
 from loraleak.arms.prompts import BaseClass, LoraClass, LoraEmpty, LoraTrigger
 from loraleak.arms.reconstruct import ARMS, reconstruct, select_arms
 from loraleak.arms.scene import Arm, Scene
+from loraleak.arms.weights import BaseZ, LoraMeanZ, LoraRandomZ, LoraSwappedZ, LoraUniversalZ, LoraZ, LoraZGuidance
 
 __all__ = [
     "ARMS",
     "Arm",
     "BaseClass",
+    "BaseZ",
     "LoraClass",
     "LoraEmpty",
     "LoraGuidance",
+    "LoraMeanZ",
+    "LoraRandomZ",
+    "LoraSwappedZ",
     "LoraTrigger",
+    "LoraUniversalZ",
+    "LoraZ",
+    "LoraZGuidance",
     "Scene",
     "reconstruct",
     "select_arms",

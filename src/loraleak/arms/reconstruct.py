@@ -6,6 +6,7 @@ from importlib.metadata import entry_points
 from loraleak.arms.guidance import LoraGuidance
 from loraleak.arms.prompts import BaseClass, LoraClass, LoraEmpty, LoraTrigger
 from loraleak.arms.scene import Arm, Scene
+from loraleak.arms.weights import BaseZ, LoraMeanZ, LoraRandomZ, LoraSwappedZ, LoraUniversalZ, LoraZ, LoraZGuidance
 from loraleak.bases import sample
 from loraleak.errors import UsageError
 from loraleak.types import Images
@@ -17,6 +18,13 @@ ARMS: Mapping[str, type[Arm]] = {
     "lora-class": LoraClass,
     "lora-empty": LoraEmpty,
     "lora-guidance": LoraGuidance,
+    "lora-random-z": LoraRandomZ,
+    "lora-swapped-z": LoraSwappedZ,
+    "lora-mean-z": LoraMeanZ,
+    "lora-universal-z": LoraUniversalZ,
+    "base-z": BaseZ,
+    "lora-z": LoraZ,
+    "lora-z-guidance": LoraZGuidance,
     "lora-trigger": LoraTrigger,
 }
 
@@ -31,9 +39,12 @@ def select_arms(names: Sequence[str] = tuple(ARMS)) -> tuple[Arm, ...]:
     if unknown:
         raise UsageError(f"no arm is called {unknown[0]!r}: choose from {', '.join(sorted(known))}")
     chosen = {name: known[name]() for name in names}
-    for arm in tuple(chosen.values()):
-        if arm.control is not None and arm.control not in chosen:
-            chosen = {arm.control: known[arm.control](), **chosen}
+    waiting = list(chosen.values())
+    while waiting:
+        control = waiting.pop().control
+        if control is not None and control not in chosen:
+            chosen = {control: known[control](), **chosen}
+            waiting.append(chosen[control])
     return tuple(chosen.values())
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from loraleak.bases import Denoiser, DiffusersBase
+from loraleak.inversion import WeightAutoencoder
 from loraleak.types import Adapter, Role
 
 __all__ = ["Arm", "Scene"]
@@ -19,7 +20,13 @@ class Scene:
     owner_prompt: str | None = None
     """The owner's own prompt with the trigger; None where it isn't known."""
     guidance_scale: float = 3.0
-    """Classifier-free guidance of all prompt arms."""
+    """Classifier-free guidance of prompts and of z."""
+    attack: WeightAutoencoder | None = None
+    """Reads the weights; None leaves out the arms that need one."""
+    step: int | None = None
+    """After how many steps of fine-tuning the adapter was saved, where that is known."""
+    seed: int = 0
+    """Of the codes that control arms draw."""
 
 
 @runtime_checkable

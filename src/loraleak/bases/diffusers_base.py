@@ -154,6 +154,12 @@ class DiffusersBase:
         states: Tensor = self.text_encoder(tokens.to(self.device)).last_hidden_state
         return states
 
+    def transform(self, tokens: Float[Tensor, "batch count dim"]) -> Float[Tensor, "batch count dim"]:
+        """The text transformer's layers on tokens of any meaning: no positions, every token sees every other; with gradient."""
+        model = getattr(self.text_encoder, "text_model", self.text_encoder)
+        states: Tensor = model.encoder(inputs_embeds=tokens).last_hidden_state
+        return model.final_layer_norm(states)
+
     def predict_noise(
         self,
         latents: Float[Tensor, "batch channels h w"],

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from loraleak.types import Factors
+from loraleak.types import Factors, StackedFactors
 
 __all__ = ["Stack"]
 
@@ -32,6 +32,19 @@ class Stack:
         self.values: Float[Tensor, "adapters size"] = torch.zeros(len(ranks), size, dtype=like.dtype, device=like.device)
         self.gradients: Float[Tensor, "adapters size"] = torch.zeros_like(self.values)
         self._view()
+
+    @classmethod
+    def holding(cls, weights: StackedFactors, shapes: Mapping[str, torch.Size], like: Tensor) -> "Stack":
+        """These adapters, frozen: gradients pass through them and do not reach them."""
+        rank = next(iter(weights.up.values())).shape[-1]
+        stack = cls(shapes, [rank] * len(weights.scales), weights.scales.tolist(), like)
+        with torch.no_grad():
+            for name in shapes:
+                stack.down[name].copy_(weights.down[name])
+                stack.up[name].copy_(weights.up[name])
+        stack.down = {name: value.detach() for name, value in stack.down.items()}
+        stack.up = {name: value.detach() for name, value in stack.up.items()}
+        return stack
 
     def __len__(self) -> int:
         return len(self.ranks)

@@ -61,10 +61,11 @@ def finetune_together(base: DiffusersBase, jobs: Sequence[Job], *, quiet: bool =
     order = sorted(range(len(jobs)), key=lambda k: -jobs[k].recipe.steps)
     training = _Training(base, [jobs[k] for k in order])
     longest = jobs[order[0]].recipe.steps
-    with base.stacked(training.stack), progress_bar(hidden=quiet) as bar:
+    with progress_bar(hidden=quiet) as bar:
         task = bar.add_task("fine-tuning", total=longest, figures="")
         for step in range(1, longest + 1):
-            loss = training.step(step)
+            with base.stacked(training.stack):  # for the step alone: whoever takes a snapshot finds the base as it was
+                loss = training.step(step)
             bar.update(task, advance=1, figures=f"loss {loss:.3f}")
             for row, k in enumerate(order[: len(training.stack)]):
                 if step == jobs[k].recipe.steps or step in jobs[k].snapshots:

@@ -18,7 +18,7 @@ from loraleak.people.splits import split_of
 from loraleak.people.styles import STYLES
 from loraleak.types import Picture
 
-__all__ = ["IMAGE_SUFFIXES", "PhotoFile", "identity_folders", "read_photos", "write_people"]
+__all__ = ["IMAGE_SUFFIXES", "PhotoFile", "identity_folders", "read_captions", "read_photos", "write_people"]
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
@@ -71,6 +71,14 @@ def identity_folders(folder: str | Path) -> list[Path]:
     if not found:
         raise PhotosError(f"folder {folder} holds no images: it should be people/<identity>/<image>.png")
     return found
+
+
+def read_captions(folder: str | Path) -> list[str]:
+    """The captions in the `.txt` files beside a folder's images, by name; images without one are passed over."""
+    folder = Path(folder)
+    images = sorted(f for f in folder.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES)
+    files = [image.with_suffix(".txt") for image in images]
+    return [" ".join(file.read_text("utf-8").split()) for file in files if file.is_file()]
 
 
 def write_people(folder: Path, people: Sequence[Person], *, images: int, size: int, seed: int) -> list[Path]:

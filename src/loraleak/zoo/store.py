@@ -14,7 +14,6 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -27,10 +26,10 @@ from safetensors.torch import save
 from torch import Tensor
 
 from loraleak.errors import UsageError
-from loraleak.types import Adapter, Factors
+from loraleak.types import Adapter, Factors, StackedFactors
 from loraleak.zoo.places import Place, open_place, put, read_range
 
-__all__ = ["ROWS", "SCHEMA", "StackedFactors", "Zoo", "read_rows", "write_shard", "write_table"]
+__all__ = ["ROWS", "SCHEMA", "Zoo", "read_rows", "write_shard", "write_table"]
 
 SCHEMA = "loraleak.zoo/1"
 
@@ -53,16 +52,6 @@ ROWS = pa.schema(
 """Columns of the manifest. `recipe` is JSON; `stored_rank` the rank that its shard is filled up to; `offset` in bytes."""
 
 _VALUES = "values"
-
-
-@dataclass(frozen=True)
-class StackedFactors:
-    """Adapters side by side, filled up with zeros to the highest rank of the zoo."""
-
-    down: Mapping[str, Float[Tensor, "_adapters rank *d_in"]]
-    up: Mapping[str, Float[Tensor, "_adapters d_out rank"]]
-    scales: Float[Tensor, " _adapters"]
-    ranks: Int[Tensor, " _adapters"]
 
 
 class Zoo:
@@ -89,6 +78,11 @@ class Zoo:
 
     def __len__(self) -> int:
         return int(self.manifest.num_rows)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the checksums of all snapshots."""
+        return hashlib.sha256("".join(self.manifest["sha256"].to_pylist()).encode()).hexdigest()
 
     def batch(self, indices: Sequence[int] | Int[np.ndarray, " count"]) -> StackedFactors:
         """These snapshots, in this order, in float32."""

@@ -1,0 +1,146 @@
+"""Arms that read the weights: z from a weight autoencoder in the place of a prompt, and the controls that tell what z adds.
+
+Effects (method.md): key = `lora-mean-z` less `lora-class`; reading = `lora-z` less `lora-swapped-z`; reading alone = `base-z` less
+`base-class`.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from loraleak.arms.scene import Scene
+from loraleak.bases import Denoiser
+from loraleak.bases.sampling import guided
+from loraleak.inversion import WeightAutoencoder
+from loraleak.types import Role
+
+__all__ = ["BaseZ", "LoraMeanZ", "LoraRandomZ", "LoraSwappedZ", "LoraUniversalZ", "LoraZ", "LoraZGuidance"]
+
+
+@dataclass(frozen=True)
+class LoraZ:
+    name: str = "lora-z"
+    role: Role = "attack"
+    says: str = "Somebody who reads the weights in your file with a trained attack: no prompt, no trigger word, no photo."
+    control: str | None = "lora-swapped-z"
+
+    def denoiser(self, scene: Scene) -> Denoiser | None:
+        return None if scene.attack is None else _decoded(scene, _z(scene, scene.attack)[None])
+
+
+@dataclass(frozen=True)
+class LoraZGuidance:
+    """`eps_0 + w (eps_ft - eps_0)`, both with z."""
+
+    name: str = "lora-z-guidance"
+    role: Role = "attack"
+    says: str = "The same reader, who also amplifies the difference between your model and the public base model."
+    control: str | None = "lora-swapped-z"
+    weight: float = 2.0
+
+    def denoiser(self, scene: Scene) -> Denoiser | None:
+        if scene.attack is None:
+            return None
+        z = _z(scene, scene.attack)
+        tuned, plain = guided(scene.base, z, z, 1.0), _decoded(scene, z[None])
+
+        def denoiser(latents: Tensor, timestep: int) -> Tensor:
+            with scene.base.bare():
+                before = guided(scene.base, z, z, 1.0)(latents, timestep)
+            return plain(latents, timestep) + (self.weight - 1) * (tuned(latents, timestep) - before)
+
+        return denoiser
+
+
+@dataclass(frozen=True)
+class BaseZ:
+    name: str = "base-z"
+    role: Role = "attack"
+    says: str = (
+        "Somebody who reads the weights and draws what they say with the public base model: your model is not run at all."
+    )
+    control: str | None = "base-class"
+
+    def denoiser(self, scene: Scene) -> Denoiser | None:
+        if scene.attack is None:
+            return None
+        with scene.base.bare():
+            inner = _decoded(scene, _z(scene, scene.attack)[None])
+
+        def denoiser(latents: Tensor, timestep: int) -> Tensor:
+            with scene.base.bare():
+                return inner(latents, timestep)
+
+        return denoiser
+
+
+@dataclass(frozen=True)
+class LoraRandomZ:
+    name: str = "lora-random-z"
+    role: Role = "control"
+    says: str = "A random code in the place of the one read from your file: is it the code, or just your model?"
+    control: str | None = "base-class"
+
+    def denoiser(self, scene: Scene) -> Denoiser | None:
+        if scene.attack is None:
+            return None
+        return _decoded(scene, scene.attack.random_z(_MOST_IMAGES, seed=scene.seed))
+
+
+@dataclass(frozen=True)
+class LoraSwappedZ:
+    name: str = "lora-swapped-z"
+    role: Role = "control"
+    says: str = "Codes that were read from other people's files, run through your model."
+    control: str | None = "base-class"
+
+    def denoiser(self, scene: Scene) -> Denoiser | None:
+        if scene.attack is None:
+            return None
+        order = torch.randperm(len(scene.attack.others), generator=torch.Generator().manual_seed(scene.seed))
+        return _decoded(scene, scene.attack.others[order])
+
+
+@dataclass(frozen=True)
+class LoraMeanZ:
+    name: str = "lora-mean-z"
+    role: Role = "control"
+    says: str = "One code for everybody, the mean over many files: it opens your model without reading it."
+    control: str | None = "lora-class"
+
+    def denoiser(self, scene: Scene) -> Denoiser | None:
+        return None if scene.attack is None else _decoded(scene, scene.attack.mean_z[None])
+
+
+@dataclass(frozen=True)
+class LoraUniversalZ:
+    name: str = "lora-universal-z"
+    role: Role = "attack"
+    says: str = "One code for everybody, learned to open any such file: no reading, no prompt, no trigger word."
+    control: str | None = "lora-class"
+
+    def denoiser(self, scene: Scene) -> Denoiser | None:
+        return None if scene.attack is None else _decoded(scene, scene.attack.universal_z[None])
+
+
+_MOST_IMAGES = 64
+"""Different random codes before they come again."""
+
+
+def _z(scene: Scene, attack: WeightAutoencoder) -> Float[Tensor, "tokens dim"]:
+    (z,) = attack.encode([scene.adapter], [scene.step]).mean
+    return z.to(scene.base.device)
+
+
+def _decoded(scene: Scene, z: Float[Tensor, "codes tokens dim"]) -> Denoiser:
+    """Picture `i` with code `i` (modulo their number), guided away from the empty prompt."""
+    (empty,) = scene.base.embed([""])
+    z = z.to(scene.base.device)
+
+    def denoiser(latents: Tensor, timestep: int) -> Tensor:
+        chosen = z[torch.arange(len(latents)) % len(z)]
+        return guided(scene.base, chosen, empty, scene.guidance_scale)(latents, timestep)
+
+    return denoiser

@@ -1,0 +1,47 @@
+"""What a weight autoencoder minimises."""
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from loraleak.bases import DiffusersBase
+from loraleak.bases.stacked_layers import Stack
+from loraleak.types import StackedFactors
+
+__all__ = ["caption_loss", "decoding_loss"]
+
+
+def decoding_loss(
+    base: DiffusersBase,
+    weights: StackedFactors,
+    z: Float[Tensor, "adapters tokens dim"],
+    latents: Float[Tensor, "adapters images channels h w"],
+    timesteps: Int[Tensor, "adapters images"],
+    noise: Float[Tensor, "adapters images channels h w"],
+    *,
+    strength: Float[Tensor, " adapters"],
+) -> Float[Tensor, ""]:
+    """`E |noise - eps_theta(x_t, t, z)|^2` with every adapter's own denoiser, frozen, in one pass (Yao 2024, Alg. 2, line 14).
+
+    Weighted over timesteps by `1 / sqrt(SNR)`, to a mean of 1, as our fine-tuning is (Yu et al. 2024, arXiv 2310.08442).
+    `strength` multiplies each adapter's update: at 0 the base itself decodes.
+    """
+    like = next(base.unet.parameters())
+    shapes = {name: base.modules[name] for name in weights.up}
+    scaled = StackedFactors(weights.down, weights.up, weights.scales * strength, weights.ranks)
+    stack = Stack.holding(scaled, shapes, like)
+    images = latents.shape[1]
+    times = timesteps.flatten().to(like.device)
+    target = noise.flatten(0, 1).to(like)
+    noisy = base.add_noise(latents.flatten(0, 1).to(like), target, times)
+    with base.stacked(stack):
+        predicted = base.predict_noise(noisy, times, z.repeat_interleave(images, dim=0))
+    debiased = base.signal_to_noise.clamp(min=1e-3).rsqrt()
+    each = (predicted - target).square().flatten(1).mean(1)
+    return (each * (debiased / debiased.mean()).to(each)[times]).mean()
+
+
+def caption_loss(
+    z: Float[Tensor, "adapters tokens dim"], captions: Float[Tensor, "adapters tokens dim"], spread: Float[Tensor, "tokens dim"]
+) -> Float[Tensor, ""]:
+    """Squared distance to the prompt embedding of the person's captions, in units of its variance over people: 1 knows nothing."""
+    return (z - captions).square().mean() / spread.square().mean()

@@ -1,0 +1,99 @@
+"""Training while fine-tuning: the published algorithm, one encoder update after every step of a public person's LoRA."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import cycle, islice
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from loraleak.bases import DiffusersBase
+from loraleak.finetuning.recipe import Recipe
+from loraleak.finetuning.stacked import Job, Snapshot, finetune_together
+from loraleak.inversion.autoencoder import WeightAutoencoder
+from loraleak.inversion.public import Examples, PublicPeople, since_start
+from loraleak.inversion.settings import TrainSettings
+from loraleak.inversion.training import Training
+from loraleak.inversion.weights import stack_adapters
+from loraleak.people.folders import read_photos
+
+__all__ = ["train_online"]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One public person's fine-tuning, as the zoo did it."""
+
+    person: int
+    recipe: Recipe
+
+
+def train_online(
+    base: DiffusersBase, public: PublicPeople, people: Path, settings: TrainSettings, folder: Path, *, together: int = 1
+) -> WeightAutoencoder:
+    """Yao 2024, Algorithm 2: fine-tune one public person after the other, and update the encoder after each step of the LoRA.
+
+    The people, their order and their recipes are the zoo's, so that online and replay differ in nothing else; whoever is held out
+    there is held out here. `together` people are fine-tuned side by side, which makes one batch of examples; 1 is the published
+    way. After the last person the first one comes again. An interrupted training repeats the fine-tuning it was in.
+    Raises: UsageError, if there is nothing to learn from, or the folder holds a training of other settings.
+    """
+    training = Training(base, public, settings, folder)
+    runs = _runs(public, training.rows)
+    examples: Iterator[Examples] | None = None
+
+    def source(step: int) -> Examples:
+        nonlocal examples
+        if examples is None:
+            examples = islice(_endless(base, public, people, runs, settings, together), step, None)
+        return next(examples)
+
+    training.run(source)
+    return training.finished()
+
+
+def _endless(
+    base: DiffusersBase, public: PublicPeople, people: Path, runs: Sequence[_Run], settings: TrainSettings, together: int
+) -> Iterator[Examples]:
+    kinds = {batch: [run for run in runs if run.recipe.prior_batch == batch] for batch in {r.recipe.prior_batch for r in runs}}
+    groups = [mine[i : i + together] for mine in kinds.values() for i in range(0, len(mine), together)]
+    np.random.default_rng([settings.seed, 6]).shuffle(groups)
+    for group in cycle(groups):
+        fewest = min(run.recipe.steps for run in group)
+        jobs = [
+            Job(
+                [photo.picture for photo in read_photos(people / public.names[run.person])],
+                replace(run.recipe, steps=fewest),
+                range(1, fewest),
+            )
+            for run in group
+        ]
+        waiting: list[Snapshot] = []
+        for snapshot in finetune_together(base, jobs, quiet=True):
+            waiting.append(snapshot)
+            if len(waiting) == len(group):
+                yield _examples(public, group, waiting, settings)
+                waiting = []
+
+
+def _examples(public: PublicPeople, group: Sequence[_Run], snapshots: Sequence[Snapshot], settings: TrainSettings) -> Examples:
+    weights = stack_adapters([s.adapter for s in snapshots], public.shapes)
+    if settings.knowledge == "start":
+        weights = since_start(weights, [group[s.job].recipe.seed for s in snapshots])
+    return Examples(
+        weights,
+        torch.tensor([s.step for s in snapshots]),
+        torch.tensor([group[s.job].person for s in snapshots]),
+    )
+
+
+def _runs(public: PublicPeople, rows: Sequence[np.ndarray]) -> list[_Run]:
+    runs: dict[int, _Run] = {}
+    for zoo, mine in enumerate(rows):
+        recipes = public.zoos[zoo].manifest["recipe"].to_pylist()
+        for row in mine:
+            person = int(public.person_of[zoo][row])
+            runs.setdefault(person, _Run(person, Recipe(**json.loads(recipes[row]))))
+    return list(runs.values())

@@ -1,0 +1,132 @@
+"""Public people as training examples: their adapters from zoos, their pictures as latents, their captions as targets."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from loraleak.bases import DiffusersBase
+from loraleak.errors import UsageError
+from loraleak.finetuning.randomness import start_numbers
+from loraleak.people.folders import read_captions, read_photos
+from loraleak.progress import track
+from loraleak.types import StackedFactors
+from loraleak.zoo.store import Zoo
+
+__all__ = ["Examples", "PublicPeople", "read_public_people", "since_start"]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Adapters, after how many steps, and whose they are."""
+
+    weights: StackedFactors
+    steps: Int[Tensor, " adapters"]
+    people: Int[Tensor, " adapters"]
+
+
+@dataclass(frozen=True)
+class PublicPeople:
+    """Zoos of one base and the people in them; some people are held out."""
+
+    zoos: tuple[Zoo, ...]
+    names: tuple[str, ...]
+    latents: Float[Tensor, "people images channels h w"]
+    """Filled up with zeros to the highest number of images."""
+    image_counts: Int[Tensor, " people"]
+    captions: Float[Tensor, "people tokens dim"] | None
+    """The mean prompt embedding of each person's captions; None where somebody has none."""
+    held_out: frozenset[int]
+    person_of: tuple[Int[np.ndarray, " rows"], ...]
+    """By zoo, the person of each row."""
+    step_of: tuple[Int[np.ndarray, " rows"], ...]
+    last: tuple[Int[np.ndarray, " runs"], ...]
+    """By zoo, the rows that are a run's last."""
+
+    @property
+    def shapes(self) -> dict[str, torch.Size]:
+        return self.zoos[0].shapes
+
+    def rows(self, zoo: int, *, held_out: bool, last_only: bool) -> Int[np.ndarray, " rows"]:
+        """Rows of one zoo, of people who are trained on or of those who are held out."""
+        rows = self.last[zoo] if last_only else np.arange(len(self.zoos[zoo]))
+        return rows[np.isin(self.person_of[zoo][rows], list(self.held_out)) == held_out]
+
+    def examples(self, zoo: int, rows: Int[np.ndarray, " rows"], *, from_start: bool = False) -> Examples:
+        """These rows; `from_start` gives A less its value before the first step."""
+        weights = self.zoos[zoo].batch(rows)
+        if from_start:
+            weights = since_start(weights, self.zoos[zoo].manifest["seed"].to_numpy()[rows])
+        return Examples(weights, torch.from_numpy(self.step_of[zoo][rows]), torch.from_numpy(self.person_of[zoo][rows]))
+
+    def images(
+        self, people: Int[Tensor, " adapters"], count: int, rng: np.random.Generator
+    ) -> Float[Tensor, "adapters count channels h w"]:
+        """Latents of `count` random pictures of each."""
+        chosen = torch.from_numpy(rng.random((len(people), count))) * self.image_counts[people][:, None]
+        return self.latents[people[:, None], chosen.long()]
+
+
+def read_public_people(zoos: Sequence[Zoo], folder: Path, base: DiffusersBase, *, held_out: float) -> PublicPeople:
+    """Everything about the people of these zoos whose identity folders are in `folder`.
+
+    Who is held out is a function of the folder's name alone.
+    Raises: UsageError, if a zoo was built with another base, or the zoos' modules differ; PhotosError, if a folder is missing.
+    """
+    for zoo in zoos:
+        if zoo.base_sha256 != base.sha256:
+            raise UsageError(f"{zoo.folder} was built with another base than {base.name}: give that base with --base")
+        if zoo.shapes != zoos[0].shapes:
+            raise UsageError(f"{zoo.folder} and {zoos[0].folder} have factors for different modules: train on one of them")
+    of_rows = [zoo.manifest["person"].to_pylist() for zoo in zoos]
+    names = tuple(sorted({name for rows in of_rows for name in rows}))
+    index = {name: i for i, name in enumerate(names)}
+    latents, captions = [], []
+    for name in track(names, "reading public people", total=len(names)):
+        latents.append(base.encode([photo.picture for photo in read_photos(folder / name)]).cpu())
+        written = read_captions(folder / name)
+        captions.append(base.embed(written).mean(0).cpu() if written else None)
+    steps = [zoo.manifest["step"].to_numpy() for zoo in zoos]
+    people = [np.array([index[name] for name in rows]) for rows in of_rows]
+    known = [c for c in captions if c is not None]
+    return PublicPeople(
+        zoos=tuple(zoos),
+        names=names,
+        latents=nn.utils.rnn.pad_sequence(latents, batch_first=True),
+        image_counts=torch.tensor([len(part) for part in latents]),
+        captions=torch.stack(known) if len(known) == len(captions) else None,
+        held_out=frozenset(i for i, name in enumerate(names) if _slot(name) < held_out),
+        person_of=tuple(people),
+        step_of=tuple(steps),
+        last=tuple(_last_rows(p, s) for p, s in zip(people, steps, strict=True)),
+    )
+
+
+def since_start(weights: StackedFactors, seeds: Sequence[int] | Int[np.ndarray, " adapters"]) -> StackedFactors:
+    """`theta_s - theta_0`: A less the start that our fine-tuning draws from the seed (B starts at zero).
+
+    This is the published method's input. Whoever downloads a file has no such seed unless the file names it.
+    """
+    down = {name: value.clone() for name, value in weights.down.items()}
+    widths = {name: value[0, 0].numel() for name, value in down.items()}
+    for k, (seed, rank) in enumerate(zip(seeds, weights.ranks.tolist(), strict=True)):
+        numbers = start_numbers(int(seed), rank * sum(widths.values()))
+        parts = numbers.split([rank * width for width in widths.values()])
+        for (name, width), part in zip(widths.items(), parts, strict=True):
+            down[name][k, :rank] -= ((2 * part - 1) / width**0.5).view_as(down[name][k, :rank])
+    return StackedFactors(down, weights.up, weights.scales, weights.ranks)
+
+
+def _last_rows(people: Int[np.ndarray, " rows"], steps: Int[np.ndarray, " rows"]) -> Int[np.ndarray, " runs"]:
+    order = np.lexsort((steps, people))
+    ends = np.append(np.flatnonzero(np.diff(people[order])), len(order) - 1) if len(order) else np.empty(0, dtype=np.int64)
+    return np.sort(order[ends])
+
+
+def _slot(name: str) -> float:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64

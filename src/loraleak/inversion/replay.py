@@ -1,0 +1,31 @@
+"""Training from zoos: shuffled snapshots of many people, many victims' denoisers in one pass."""
+
+from pathlib import Path
+
+import numpy as np
+
+from loraleak.bases import DiffusersBase
+from loraleak.inversion.autoencoder import WeightAutoencoder
+from loraleak.inversion.public import Examples, PublicPeople
+from loraleak.inversion.settings import TrainSettings
+from loraleak.inversion.training import Training
+
+__all__ = ["train_replay"]
+
+
+def train_replay(base: DiffusersBase, public: PublicPeople, settings: TrainSettings, folder: Path) -> WeightAutoencoder:
+    """Train on snapshots in random order, each step on those of one zoo; goes on from `folder`, where checkpoints and logs are kept.
+
+    Raises: UsageError, if there is nothing to learn from, or the folder holds a training of other settings.
+    """
+    training = Training(base, public, settings, folder)
+    sizes = np.array([len(rows) for rows in training.rows])
+
+    def source(step: int) -> Examples:
+        rng = np.random.default_rng([settings.seed, 5, training.process, step])
+        zoo = int(rng.choice(len(sizes), p=sizes / sizes.sum()))
+        chosen = rng.choice(training.rows[zoo], min(settings.batch, sizes[zoo]), replace=False)
+        return public.examples(zoo, chosen, from_start=settings.knowledge == "start")
+
+    training.run(source)
+    return training.finished()

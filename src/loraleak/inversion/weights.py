@@ -1,0 +1,46 @@
+"""Adapters side by side, as encoders read them."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from loraleak.errors import BaseMismatchError
+from loraleak.types import Adapter, StackedFactors
+
+__all__ = ["stack_adapters"]
+
+
+def stack_adapters(adapters: Sequence[Adapter], shapes: Mapping[str, torch.Size], *, rank: int = 1) -> StackedFactors:
+    """The adapters' factors for these modules, filled up with zeros to the highest rank, and to `rank` at least.
+
+    A module that an adapter lacks is zero: it changes nothing there. Scales differ by module in some files, so they are
+    multiplied into B. An unknown scale counts as 1, as when the adapter is run. Modules that are not in `shapes` are not read.
+    Raises: BaseMismatchError, if none of the modules is in the adapter, or one has another shape.
+    """
+    for adapter in adapters:
+        known = [name for name in adapter.factors if name in shapes]
+        if not known:
+            raise BaseMismatchError(
+                f"none of the {len(adapter.factors)} modules of this adapter is one that the attack reads: "
+                "take an attack that was trained on such adapters"
+            )
+        for name in known:
+            factors = adapter.factors[name]
+            have = (factors.up.shape[0], *factors.down.shape[1:])
+            if have != tuple(shapes[name]):
+                raise BaseMismatchError(
+                    f"{name} is {list(have)} in the adapter, and the attack reads {list(shapes[name])}: "
+                    "take an attack that was trained for the adapter's base"
+                )
+    ranks = [max(f.rank for name, f in adapter.factors.items() if name in shapes) for adapter in adapters]
+    highest = max([rank, *ranks])
+    down = {name: torch.zeros(len(adapters), highest, *shape[1:]) for name, shape in shapes.items()}
+    up = {name: torch.zeros(len(adapters), shape[0], highest) for name, shape in shapes.items()}
+    for k, adapter in enumerate(adapters):
+        for name in shapes:
+            if name in adapter.factors:
+                factors = adapter.factors[name]
+                scale = 1.0 if factors.scale is None else factors.scale
+                down[name][k, : factors.rank] = factors.down.float()
+                up[name][k, :, : factors.rank] = scale * factors.up.float().reshape(len(up[name][k]), factors.rank)
+    return StackedFactors(down, up, torch.ones(len(adapters)), torch.tensor(ranks))
