@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from loraleak.adapters import load_adapter as load_adapter
     from loraleak.adapters import save_adapter as save_adapter
+    from loraleak.auditing.attack import attack as attack
     from loraleak.auditing.report import Report as Report
     from loraleak.auditing.run import audit as audit
     from loraleak.auditing.settings import AuditSettings as AuditSettings
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from loraleak.embedders import load_embedder as load_embedder
     from loraleak.finetuning.dreambooth import finetune as finetune
     from loraleak.finetuning.recipe import Recipe as Recipe
+    from loraleak.inversion.autoencoder import WeightAutoencoder as WeightAutoencoder
+    from loraleak.inversion.autoencoder import load_attack as load_attack
     from loraleak.types import Adapter as Adapter
 
 _HOMES = {
@@ -20,9 +23,12 @@ _HOMES = {
     "AuditSettings": "loraleak.auditing.settings",
     "Recipe": "loraleak.finetuning.recipe",
     "Report": "loraleak.auditing.report",
+    "WeightAutoencoder": "loraleak.inversion.autoencoder",
+    "attack": "loraleak.auditing.attack",
     "audit": "loraleak.auditing.run",
     "finetune": "loraleak.finetuning.dreambooth",
     "load_adapter": "loraleak.adapters",
+    "load_attack": "loraleak.inversion.autoencoder",
     "load_base": "loraleak.bases",
     "load_embedder": "loraleak.embedders",
     "save_adapter": "loraleak.adapters",

@@ -109,3 +109,77 @@ def test_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["people", str(tmp_path / "people"), "--count", "2", "--images", "2", "--json"]) == 0
     folders = [Path(p) for p in json.loads(capsys.readouterr().out)]
     assert [len(list(f.glob("*.png"))) for f in folders] == [2, 2]
+
+
+def test_people_from_a_number_on_share_nobody(tmp_path: Path) -> None:
+    assert main(["people", str(tmp_path / "all"), "--count", "4", "--images", "1", "--seed", "3"]) == 0
+    assert main(["people", str(tmp_path / "late"), "--count", "2", "--images", "1", "--seed", "3", "--first", "2"]) == 0
+    late = {f.name: (f / "person.json").read_text() for f in (tmp_path / "late").iterdir() if f.is_dir()}
+    assert late == {f.name: (f / "person.json").read_text() for f in sorted((tmp_path / "all").glob("victims-*"))[2:]}
+
+
+def test_from_public_people_to_an_attack_on_a_file(
+    photos: Path, tmp_path: Path, pipeline_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    on = ("--base", str(pipeline_folder), "--device", "cpu")
+    people, zoo, attack = (str(tmp_path / name) for name in ("people", "zoo", "attack.safetensors"))
+    ours = str(tmp_path / "ours.safetensors")
+    few = ("--ranks", "1", "--steps", "2", "3", "--snapshots", "2", "--batch", "1", "--prior-batch", "0", "--prior-share", "0")
+    assert main(["people", people, "--count", "6", "--images", "2", "--size", "16", "--split", "public"]) == 0
+    assert main(["zoo", "build", people, "--out", zoo, "--workers", "1", *few, *on]) == 0
+    quick = ("--steps", "2", "--batch", "4", "--evaluate-every", "1", "--held-out", "0.5", "--noise-adapters", "2")
+    work = ("--work", str(tmp_path / "work"))
+    capsys.readouterr()
+    assert main(["train", zoo, "--people", people, "-o", attack, *work, *quick, *on, "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert made["people"] + made["held_out"] == 6 and made["snapshots"] == 12
+    assert list((tmp_path / "work").rglob("events.out.tfevents*"))
+    assert main(["finetune", str(photos), "-o", ours, "--steps", "1", "--prior-batch", "0", *on]) == 0
+    capsys.readouterr()
+    sampled = ("--images", "2", "--steps", "2")
+    assert main(["attack", ours, "-o", str(tmp_path / "made"), "--attack", attack, *sampled, *on, "--json"]) == 0
+    captured = capsys.readouterr()
+    assert "for adapters that you own or may test" in captured.err
+    arms = json.loads(captured.out)["arms"]
+    assert arms["lora-z"] == arms["base-z"] == arms["lora-swapped-z"] == 2 and "lora-trigger" not in arms
+    assert (tmp_path / "made" / "lora-z" / "1.png").is_file()
+    with Image.open(tmp_path / "made" / "sheet.png") as sheet:
+        assert sheet.height > 128 * len(arms)
+    report = tmp_path / "report"
+    assert (
+        main(
+            ["audit", ours, "--photos", str(photos), "--attack", attack, *sampled, *on, "-o", str(report), "--fail-on", "never"]
+        )
+        == 0
+    )
+    data = json.loads((report / "report.json").read_text())
+    assert data["arms"]["lora-z"]["excess"]["over"] == "lora-swapped-z"
+    assert any("learned to read adapters" in known for known in data["knowledge"])
+
+
+def test_an_attack_for_another_base_is_refused(
+    adapter: Path, photos: Path, pipeline_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "attack.safetensors").write_bytes(b"no attack")
+    assert (
+        main(
+            [
+                "finetune",
+                str(photos),
+                "-o",
+                str(tmp_path / "a.safetensors"),
+                "--steps",
+                "1",
+                "--prior-batch",
+                "0",
+                "--base",
+                str(pipeline_folder),
+            ]
+        )
+        == 0
+    )
+    capsys.readouterr()
+    line = _fault(
+        capsys, "attack", tmp_path / "a.safetensors", "--attack", tmp_path / "attack.safetensors", "--base", pipeline_folder
+    )
+    assert "holds no attack" in line and "loraleak train" in line

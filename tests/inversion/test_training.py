@@ -11,7 +11,7 @@ from loraleak.bases import DiffusersBase
 from loraleak.errors import BaseMismatchError, UsageError
 from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Job, finetune_together
-from loraleak.inversion import load_attack
+from loraleak.inversion.autoencoder import load_attack
 from loraleak.inversion.online import train_online
 from loraleak.inversion.public import Examples, PublicPeople, since_start
 from loraleak.inversion.replay import train_replay

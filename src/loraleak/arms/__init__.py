@@ -5,13 +5,15 @@ A new arm is one more class with the four members of `Arm`, and one more line in
 """
 
 from loraleak.arms.guidance import LoraGuidance
+from loraleak.arms.matching import MatchingUpdates
 from loraleak.arms.prompts import BaseClass, LoraClass, LoraEmpty, LoraTrigger
-from loraleak.arms.reconstruct import ARMS, reconstruct, select_arms
+from loraleak.arms.reconstruct import ARMS, SLOW_ARMS, reconstruct, select_arms
 from loraleak.arms.scene import Arm, Scene
 from loraleak.arms.weights import BaseZ, LoraMeanZ, LoraRandomZ, LoraSwappedZ, LoraUniversalZ, LoraZ, LoraZGuidance
 
 __all__ = [
     "ARMS",
+    "SLOW_ARMS",
     "Arm",
     "BaseClass",
     "BaseZ",
@@ -25,6 +27,7 @@ __all__ = [
     "LoraUniversalZ",
     "LoraZ",
     "LoraZGuidance",
+    "MatchingUpdates",
     "Scene",
     "reconstruct",
     "select_arms",

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 
 from loraleak.arms.guidance import LoraGuidance
+from loraleak.arms.matching import MatchingUpdates
 from loraleak.arms.prompts import BaseClass, LoraClass, LoraEmpty, LoraTrigger
 from loraleak.arms.scene import Arm, Scene
 from loraleak.arms.weights import BaseZ, LoraMeanZ, LoraRandomZ, LoraSwappedZ, LoraUniversalZ, LoraZ, LoraZGuidance
@@ -11,7 +12,7 @@ from loraleak.bases import sample
 from loraleak.errors import UsageError
 from loraleak.types import Images
 
-__all__ = ["ARMS", "reconstruct", "select_arms"]
+__all__ = ["ARMS", "SLOW_ARMS", "reconstruct", "select_arms"]
 
 ARMS: Mapping[str, type[Arm]] = {
     "base-class": BaseClass,
@@ -28,13 +29,16 @@ ARMS: Mapping[str, type[Arm]] = {
     "lora-trigger": LoraTrigger,
 }
 
+SLOW_ARMS: Mapping[str, type[Arm]] = {"matching-updates": MatchingUpdates}
+"""Sampled only where they are asked for by name."""
+
 
 def select_arms(names: Sequence[str] = tuple(ARMS)) -> tuple[Arm, ...]:
     """Arms by name, ours and third parties', each with the control that it needs.
 
     Raises: UsageError, listing the names that there are.
     """
-    known = dict(ARMS) | {e.name: e.load() for e in entry_points(group="loraleak.arms") if e.name not in ARMS}
+    known = {**ARMS, **SLOW_ARMS} | {e.name: e.load() for e in entry_points(group="loraleak.arms") if e.name not in ARMS}
     unknown = [name for name in names if name not in known]
     if unknown:
         raise UsageError(f"no arm is called {unknown[0]!r}: choose from {', '.join(sorted(known))}")

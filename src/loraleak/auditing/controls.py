@@ -22,6 +22,8 @@ class Sampling:
     class_prompt: str
     steps: int
     guidance_scale: float
+    attack_sha256: str = ""
+    """Of the weight autoencoder; empty where none was used."""
 
 
 @dataclass(frozen=True)

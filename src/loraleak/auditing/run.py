@@ -18,6 +18,7 @@ from loraleak.bases import load_base
 from loraleak.embedders import Embedder, load_embedder
 from loraleak.errors import UsageError
 from loraleak.files import printable
+from loraleak.inversion.autoencoder import WeightAutoencoder, attack_for
 from loraleak.people.folders import read_photos
 from loraleak.scores import bootstrap_mean, exposure, paired_difference
 from loraleak.types import Adapter, Embeddings, Images, Picture
@@ -41,6 +42,9 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
         raise UsageError(
             f"{', '.join(settings.arms)}: no attack is among these arms, so there is nothing to judge; add lora-class"
         )
+    attack = attack_for(base, settings.attack)
+    if attack is not None and not attack.reads(loaded):
+        attack = None
     photo_vectors = _embedded(embedder, [photo.picture for photo in photo_files])
     ready = time.perf_counter()
     scene = Scene(
@@ -49,13 +53,23 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
         class_prompt=settings.class_prompt,
         owner_prompt=settings.prompt,
         guidance_scale=settings.guidance_scale,
+        attack=attack,
+        step=settings.step,
+        seed=settings.seed,
     )
     made = reconstruct(scene, arms, images=settings.images, seed=settings.seed, steps=settings.steps)
     sampled = time.perf_counter()
     vectors = {name: _embedded(embedder, images) for name, images in made.items()}
     results = tuple(_result(arm, made[arm.name], vectors, photo_vectors) for arm in arms if arm.name in made)
     nearest = exposure(np.concatenate([vectors[r.name] for r in results if r.role == "attack"]), photo_vectors)
-    sampling = Sampling(base.sha256, embedder.name, settings.class_prompt, settings.steps, settings.guidance_scale)
+    sampling = Sampling(
+        base.sha256,
+        embedder.name,
+        settings.class_prompt,
+        settings.steps,
+        settings.guidance_scale,
+        "" if attack is None else attack.sha256,
+    )
     verdict = _judge(vectors, photo_vectors, results, load_controls(sampling))
     end = time.perf_counter()
     return Report(
@@ -75,10 +89,15 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
         verdict=verdict,
         arms=results,
         metadata=header_findings(loaded.metadata),
-        knowledge=_knowledge(settings),
+        knowledge=_knowledge(settings, attack),
         advice=_advice(verdict, loaded),
-        limits=_limits(loaded, settings),
-        settings={**_plain(settings), "embedder_version": embedder.name, "adapter_sha256": loaded.sha256},
+        limits=_limits(loaded, settings, attack),
+        settings={
+            **_plain(settings),
+            "embedder_version": embedder.name,
+            "adapter_sha256": loaded.sha256,
+            "attack_sha256": sampling.attack_sha256,
+        },
         timings_s={
             "load": round(ready - start, 3),
             "sample": round(sampled - ready, 3),
@@ -126,12 +145,15 @@ def _judge(
     return verdict_against_base(vectors, photos, attacks, floor=next(r.name for r in results if r.role == "floor"))
 
 
-def _knowledge(settings: AuditSettings) -> tuple[str, ...]:
-    return (
+def _knowledge(settings: AuditSettings, attack: WeightAutoencoder | None) -> tuple[str, ...]:
+    known = [
         "The adapter file, as you would publish it.",
         f"The public base model, {settings.base}.",
         f"The ordinary class prompt, “{settings.class_prompt}”; no trigger word and none of your photos.",
-    )
+    ]
+    if attack is not None:
+        known.append("An attack that learned to read adapters of other people, of the attacker's own making.")
+    return tuple(known)
 
 
 def _advice(verdict: Verdict, adapter: Adapter) -> tuple[str, ...]:
@@ -141,19 +163,22 @@ def _advice(verdict: Verdict, adapter: Adapter) -> tuple[str, ...]:
     elif verdict.level == "review":
         advice.append("Look at the pictures above before you publish: would a friend recognise the person?")
     else:
-        advice.append("These attacks found nothing. That is no proof of safety: stronger attacks read the weights themselves.")
+        advice.append("These attacks found nothing. That is no proof of safety: there may be stronger ones.")
     advice.append("Fine-tuning with fewer steps, a lower rank and more class images leaves less of the person in the file.")
     if header_findings(adapter.metadata):
         advice.append("Remove the file's header fields listed above before you share it.")
     return tuple(advice)
 
 
-def _limits(adapter: Adapter, settings: AuditSettings) -> tuple[str, ...]:
+def _limits(adapter: Adapter, settings: AuditSettings, attack: WeightAutoencoder | None) -> tuple[str, ...]:
     limits = [
-        "Only attacks that need no training on other people's adapters were run; weight-reading attacks may find more.",
         f"Similarity is what the embedder “{settings.embedder}” sees; people may judge otherwise.",
         f"{settings.images} pictures an arm: intervals are over pictures of this one adapter.",
     ]
+    if attack is None:
+        limits.append(
+            "Only attacks that need no training on other people's adapters were run; attacks that read the weights may find more."
+        )
     if not adapter.scale_known:
         limits.append("The file does not say its scale (alpha); it was applied with a scale of 1.")
     if adapter.residue:

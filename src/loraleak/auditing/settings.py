@@ -21,14 +21,18 @@ class AuditSettings:
     """What strangers type: the kind of thing that was trained, without the trigger."""
     arms: tuple[str, ...] = ()
     """Arms by name; none means all that apply."""
+    attack: str | None = None
+    """A weight autoencoder from `loraleak train`; none means the one that ships for pocket."""
+    step: int | None = None
+    """After how many steps of fine-tuning the adapter was saved, where you know it; the attack can do without."""
     images: int = 8
     """Pictures an arm."""
     steps: int = 20
     """Sampler steps."""
     guidance_scale: float = 3.0
-    """Classifier-free guidance of the prompt arms."""
+    """Classifier-free guidance of prompts and of z."""
     seed: int = 0
-    """Of the initial noise."""
+    """Of the initial noise, and of the codes that control arms draw."""
     device: str = "auto"
     """auto, cpu, cuda or mps."""
 

@@ -86,17 +86,21 @@ class Stack:
 
     @contextmanager
     def installed(self, places: Mapping[str, tuple[nn.Module, str]]) -> Iterator[None]:
-        """Within this context the models run with all adapters; afterwards they are as they were. `places` gives model and path."""
+        """Within this context the models run with all adapters; afterwards they are as they were. `places` gives model and path.
+
+        An adapter that is attached by itself gives way meanwhile.
+        """
         replaced: list[tuple[nn.Module, str, nn.Module]] = []
         try:
             for name in self.shapes:
                 model, path = places[name]
                 parent_path, _, attribute = path.rpartition(".")
                 parent = model.get_submodule(parent_path)
-                layer = parent.get_submodule(attribute)
+                there = parent.get_submodule(attribute)
+                layer = getattr(there, "base_layer", there)
                 if not isinstance(layer, nn.Linear | nn.Conv2d):
                     raise TypeError(f"{name} is a {type(layer).__name__}, and only linear layers and convolutions take factors")
-                replaced.append((parent, attribute, layer))
+                replaced.append((parent, attribute, there))
                 setattr(parent, attribute, _Stacked(layer, self, name))
             yield
         finally:

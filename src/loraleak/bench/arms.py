@@ -16,6 +16,7 @@ from loraleak.bases import load_base
 from loraleak.bench.cases import CaseSettings, draw_cases, pictures, run_cases
 from loraleak.embedders import load_embedder
 from loraleak.errors import UsageError
+from loraleak.inversion.autoencoder import attack_for
 from loraleak.scores import accept_threshold, bootstrap_mean, gallery_ranks, paired_difference
 from loraleak.types import Interval
 
@@ -23,17 +24,27 @@ __all__ = ["ArmsBench", "bench_arms"]
 
 _VICTIM_SEED = 2
 _GALLERY_LOOKS = 5
+_EFFECTS = {
+    "key": ("lora-mean-z", "lora-class"),
+    "learned key": ("lora-universal-z", "lora-class"),
+    "reading": ("lora-z", "lora-swapped-z"),
+    "reading over the learned key": ("lora-z", "lora-universal-z"),
+    "reading alone": ("base-z", "base-class"),
+}
+"""Differences of arms that part what opens an adapter from what is read in it (method.md, "Two effects")."""
 
 
 @dataclass(frozen=True)
 class ArmsBench:
     """How many victims, out of how many people."""
 
-    victims: int = 60
-    gallery: int = 200
+    victims: int = 100
+    gallery: int = 1000
     """People among whom each victim is looked for; the victims are some of them."""
     base: str = "pocket"
     embedder: str = "pocket"
+    attack: str | None = None
+    """A weight autoencoder; None takes the one that ships for pocket."""
     device: str = "auto"
     cases: CaseSettings = field(default_factory=CaseSettings)
 
@@ -55,7 +66,8 @@ def bench_arms(settings: ArmsBench, folder: Path) -> dict[str, Any]:
     looks = [pictures(case.person, _GALLERY_LOOKS, seed=(settings.cases.seed, case.index, 1)) for case in cases]
     gallery = np.stack([template(embedder.embed(list(images))) for images in looks])
     chosen = cases[: settings.victims]
-    results = run_cases(base, embedder, chosen, select_arms(tuple(ARMS)), settings.cases, folder)
+    attack = attack_for(base, settings.attack)
+    results = run_cases(base, embedder, chosen, select_arms(tuple(ARMS)), settings.cases, folder, attack)
     photos = [embedder.embed(list(result.private_images)) for result in results]
     made = [result.arms for result in results]
     scored = {name: _victim_scores([m[name] for m in made], photos, gallery) for name in made[0]}
@@ -73,7 +85,12 @@ def bench_arms(settings: ArmsBench, folder: Path) -> dict[str, Any]:
             | _excess(metrics, scored, controls[name])
             for name, metrics in scored.items()
         },
-        "verdict": _verdicts(made, photos, attacks, load_controls(settings.cases.sampling(base, embedder))),
+        "effects": {
+            effect: {metric: _plain(paired_difference(scored[one][metric], scored[other][metric])) for metric in scored[one]}
+            for effect, (one, other) in _EFFECTS.items()
+            if one in scored and other in scored
+        },
+        "verdict": _verdicts(made, photos, attacks, load_controls(settings.cases.sampling(base, embedder, attack))),
     }
 
 
@@ -86,11 +103,13 @@ def _victim_scores(
     to_gallery = np.stack([vectors @ gallery.T for vectors in made])
     genuine = np.stack([to_gallery[victim, :, victim] for victim in range(len(made))])
     impostor = np.concatenate([np.delete(to_gallery[victim], victim, axis=1).ravel() for victim in range(len(made))])
+    cosine = np.array([float((m @ p.T).mean()) for m, p in zip(made, photos, strict=True)])
     return {
         "rank1": np.array([np.mean(r == 0) for r in ranks]),
         "rank5": np.array([np.mean(r < 5) for r in ranks]),
         "tar_at_1_far": (genuine > accept_threshold(impostor)).mean(axis=1),
-        "cosine": np.array([float((m @ p.T).mean()) for m, p in zip(made, photos, strict=True)]),
+        "cosine": cosine,
+        "paper_scale": 0.5 * cosine + 0.5,
     }
 
 

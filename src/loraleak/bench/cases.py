@@ -18,6 +18,7 @@ from loraleak.embedders import Embedder
 from loraleak.files import write_text
 from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Job, finetune_together
+from loraleak.inversion.autoencoder import WeightAutoencoder
 from loraleak.people.avatars import Person, draw_look, render
 from loraleak.people.splits import Split, draw_people
 from loraleak.progress import track
@@ -41,12 +42,13 @@ class CaseSettings:
     steps: int = 20
     """Sampler steps."""
     guidance_scale: float = 3.0
-    """Classifier-free guidance of the prompt arms."""
+    """Classifier-free guidance of prompts and of z."""
     seed: int = 0
 
-    def sampling(self, base: DiffusersBase, embedder: Embedder) -> Sampling:
+    def sampling(self, base: DiffusersBase, embedder: Embedder, attack: WeightAutoencoder | None) -> Sampling:
         """As controls must have been sampled, to be compared with these cases."""
-        return Sampling(base.sha256, embedder.name, self.recipe.class_prompt, self.steps, self.guidance_scale)
+        read_by = "" if attack is None else attack.sha256
+        return Sampling(base.sha256, embedder.name, self.recipe.class_prompt, self.steps, self.guidance_scale, read_by)
 
     def recipe_of(self, case: "Case") -> Recipe:
         return replace(self.recipe, trigger=case.trigger, seed=self.seed + case.index)
@@ -92,14 +94,16 @@ def run_cases(
     arms: Sequence[Arm],
     settings: CaseSettings,
     folder: Path,
+    attack: WeightAutoencoder | None = None,
 ) -> list[CaseResult]:
     """Fine-tune on each case and sample every arm; what is finished is kept in `folder`, so that a stopped run goes on."""
-    key = json.dumps([asdict(settings), base.sha256, embedder.name, [arm.name for arm in arms]], sort_keys=True)
+    read_by = "" if attack is None else attack.sha256
+    key = json.dumps([asdict(settings), base.sha256, embedder.name, [arm.name for arm in arms], read_by], sort_keys=True)
     home = folder / hashlib.sha256(key.encode()).hexdigest()[:12]
     write_text(home / "settings.json", key)
     files = {case: home / f"{hashlib.sha256(repr(case).encode()).hexdigest()[:16]}.npz" for case in cases}
     missing = [case for case, file in files.items() if not file.exists()]
-    for case, made in track(_made(base, missing, arms, settings), "fine-tuning and sampling", total=len(missing)):
+    for case, made in track(_made(base, missing, arms, settings, attack), "fine-tuning and sampling", total=len(missing)):
         partial = files[case].with_suffix(f".{os.getpid()}.partial.npz")
         np.savez(partial, allow_pickle=False, **{arm: embedder.embed(list(images)) for arm, images in made.items()})
         partial.replace(files[case])
@@ -112,7 +116,11 @@ def _read(file: Path) -> dict[str, Float[np.ndarray, "images dim"]]:
 
 
 def _made(
-    base: DiffusersBase, cases: Sequence[Case], arms: Sequence[Arm], settings: CaseSettings
+    base: DiffusersBase,
+    cases: Sequence[Case],
+    arms: Sequence[Arm],
+    settings: CaseSettings,
+    attack: WeightAutoencoder | None,
 ) -> Iterator[tuple[Case, dict[str, Images]]]:
     for start in range(0, len(cases), _TOGETHER):
         group = cases[start : start + _TOGETHER]
@@ -125,6 +133,8 @@ def _made(
                 class_prompt=settings.recipe.class_prompt,
                 owner_prompt=jobs[k].recipe.prompt,
                 guidance_scale=settings.guidance_scale,
+                attack=attack,
+                seed=settings.seed + case.index,
             )
             (noise_seed,) = np.random.SeedSequence([settings.seed, case.index]).generate_state(1)
             yield case, reconstruct(scene, arms, images=settings.images, seed=int(noise_seed), steps=settings.steps)

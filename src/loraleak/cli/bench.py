@@ -16,12 +16,14 @@ class Bench:
 
     job: Positional[Literal["arms"]]
     """`arms`: every arm, with identification, verification, similarity, and the verdict's hits and false alarms."""
-    victims: int = 60
-    gallery: int = 200
+    victims: int = 100
+    gallery: int = 1000
     """People among whom each victim is looked for."""
     base: str = "pocket"
     """`pocket`, a diffusers pipeline folder, or a hub id."""
     embedder: str = "pocket"
+    attack: str | None = None
+    """A weight autoencoder from `loraleak train`; none means the one that ships for pocket."""
     device: str = "auto"
     """auto, cpu, cuda or mps."""
     seed: int = 0
@@ -40,6 +42,7 @@ class Bench:
             gallery=self.gallery,
             base=self.base,
             embedder=self.embedder,
+            attack=self.attack,
             device=self.device,
             cases=CaseSettings(seed=self.seed),
         )
@@ -49,14 +52,22 @@ class Bench:
         return 0
 
 
-_COLUMNS = {"rank1": "rank-1", "rank5": "rank-5", "tar_at_1_far": "TAR@1%FAR", "cosine": "cosine"}
+_COLUMNS = {
+    "rank1": "rank-1",
+    "rank5": "rank-5",
+    "tar_at_1_far": "TAR@1%FAR",
+    "cosine": "cosine",
+    "paper_scale": "paper's scale",
+}
 
 
 def _print_table(results: dict[str, Any]) -> None:
     print(f"{results['victims']} victims among {results['gallery']} people; 95% intervals over victims")
-    print(f"{'arm':<16}" + "".join(f"{title:>22}" for title in _COLUMNS.values()))
+    print(f"{'arm':<34}" + "".join(f"{title:>22}" for title in _COLUMNS.values()))
     for name, arm in results["arms"].items():
-        print(f"{name:<16}" + "".join(f"{_shown(arm[column]):>22}" for column in _COLUMNS))
+        print(f"{name:<34}" + "".join(f"{_shown(arm[column]):>22}" for column in _COLUMNS))
+    for name, effect in results["effects"].items():
+        print(f"{name + ' effect':<34}" + "".join(f"{_shown(effect[column]):>22}" for column in _COLUMNS))
     for name in ("own_photos", "other_persons_photos"):
         if name in results["verdict"]:
             row = results["verdict"][name]

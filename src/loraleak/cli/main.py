@@ -7,12 +7,14 @@ from typing import Annotated
 
 import tyro
 
+from loraleak.cli.attack import Attack
 from loraleak.cli.audit import Audit
 from loraleak.cli.bench import Bench
 from loraleak.cli.demo import Demo
 from loraleak.cli.finetune import Finetune
 from loraleak.cli.people import People
 from loraleak.cli.pocket import Pocket
+from loraleak.cli.train import Train
 from loraleak.cli.zoo import Zoo
 from loraleak.errors import LoraleakError
 
@@ -25,6 +27,8 @@ Command = (
     | Annotated[People, tyro.conf.subcommand("people")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]
     | Annotated[Zoo, tyro.conf.subcommand("zoo")]
+    | Annotated[Train, tyro.conf.subcommand("train")]
+    | Annotated[Attack, tyro.conf.subcommand("attack")]
     | Annotated[Pocket, tyro.conf.subcommand("pocket")]
 )
 

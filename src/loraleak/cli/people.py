@@ -20,6 +20,8 @@ class People:
     """Folder to write into: <identity>/<image>.png."""
     count: int = 10
     """People."""
+    first: int = 0
+    """Number of the first one; who comes before is left out, so that two folders of one seed share nobody."""
     images: int = 5
     """Pictures of each."""
     split: Literal["base", "embedder", "public", "victims"] = "victims"
@@ -33,14 +35,14 @@ class People:
     """Print the folders as JSON on stdout."""
 
     def __post_init__(self) -> None:
-        if min(self.count, self.images) < 1 or not 16 <= self.size <= 2048 or not self.styles:
+        if min(self.count, self.images) < 1 or self.first < 0 or not 16 <= self.size <= 2048 or not self.styles:
             raise UsageError("count and images must be at least 1, size 16 to 2048, and one style given")
 
     def run(self) -> int:
         from loraleak.people.folders import write_people
         from loraleak.people.splits import draw_people
 
-        people = draw_people(self.split, self.count, seed=self.seed, styles=self.styles)
-        written = write_people(self.out, people, images=self.images, size=self.size, seed=self.seed)
+        people = draw_people(self.split, self.first + self.count, seed=self.seed, styles=self.styles)[self.first :]
+        written = write_people(self.out, people, images=self.images, size=self.size, seed=self.seed, first=self.first)
         print(json.dumps([str(path) for path in written]) if self.json else f"{self.out}: {len(written)} people")
         return 0

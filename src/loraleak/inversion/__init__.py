@@ -2,7 +2,3 @@
 
 `z` is a condition `[tokens, dim]`, in the place of a prompt's states; the victim's own model decodes it.
 """
-
-from loraleak.inversion.autoencoder import WeightAutoencoder, load_attack
-
-__all__ = ["WeightAutoencoder", "load_attack"]

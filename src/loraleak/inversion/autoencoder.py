@@ -1,5 +1,6 @@
 """The weight autoencoder: adapters in, z out; the victim's own model decodes. One file on disk."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -22,7 +23,7 @@ from loraleak.inversion.settings import EncoderKind, Knowledge
 from loraleak.inversion.weights import stack_adapters
 from loraleak.types import Adapter, StackedFactors
 
-__all__ = ["POCKET_ATTACK", "SCHEMA", "Encoder", "WeightAutoencoder", "load_attack", "new_encoder"]
+__all__ = ["POCKET_ATTACK", "SCHEMA", "Encoder", "WeightAutoencoder", "attack_for", "load_attack", "new_encoder"]
 
 SCHEMA = "loraleak.attack/1"
 
@@ -47,6 +48,8 @@ class WeightAutoencoder:
     """The mean of z over public people."""
     universal_z: Float[Tensor, "tokens dim"]
     """One free z, learned to open every public adapter."""
+    sha256: str = ""
+    """Of the file's bytes; empty for one that has no file yet."""
 
     @torch.no_grad()
     def encode(self, adapters: Sequence[Adapter], steps: Sequence[int | None] | None = None) -> Posterior:
@@ -69,12 +72,9 @@ class WeightAutoencoder:
         draws = torch.randn(count, len(others), generator=torch.Generator().manual_seed(seed))
         return (centre + draws @ (others - centre) / len(others) ** 0.5).unflatten(1, self.others.shape[1:])
 
-    def check(self, base: DiffusersBase) -> None:
-        """Raises: BaseMismatchError, if the attack was trained for another base."""
-        if base.sha256 != self.base_sha256:
-            raise BaseMismatchError(
-                f"the attack was trained for another base than {base.name!r}: train one for it with `loraleak train`"
-            )
+    def reads(self, adapter: Adapter) -> bool:
+        """Whether there is anything in the adapter that the encoder looks at."""
+        return any(name in self.encoder.shapes for name in adapter.factors)
 
     def save(self, file: Path) -> None:
         """One safetensors file in half precision; what it is stands in its header."""
@@ -107,12 +107,16 @@ def load_attack(file: str | Path, base: DiffusersBase) -> WeightAutoencoder:
         raise UsageError(f"{file} holds no attack ({type(error).__name__}): make one with `loraleak train`") from error
     if facts.get("schema") != SCHEMA:
         raise UsageError(f"{file} is of the kind {facts.get('schema')!r}, this version reads {SCHEMA}: train it again")
+    if facts["base_sha256"] != base.sha256:
+        raise BaseMismatchError(
+            f"the attack was trained for another base than {base.name!r}: train one for it with `loraleak train`"
+        )
     shapes = {name: torch.Size(shape) for name, shape in facts["shapes"].items()}
     encoder = new_encoder(
         facts["kind"], shapes, base, steps=facts["step_embedding"], condition=tuple(facts["condition"]), sizes=facts["shape"]
     )
     encoder.load_state_dict({k.removeprefix("encoder."): v for k, v in tensors.items() if k.startswith("encoder.")})
-    attack = WeightAutoencoder(
+    return WeightAutoencoder(
         kind=facts["kind"],
         knowledge=facts["knowledge"],
         encoder=encoder.requires_grad_(False).eval(),
@@ -120,9 +124,23 @@ def load_attack(file: str | Path, base: DiffusersBase) -> WeightAutoencoder:
         others=tensors["others"],
         mean_z=tensors["mean_z"],
         universal_z=tensors["universal_z"],
+        sha256=hashlib.sha256(Path(file).read_bytes()).hexdigest(),
     )
-    attack.check(base)
-    return attack
+
+
+def attack_for(base: DiffusersBase, file: str | Path | None = None) -> WeightAutoencoder | None:
+    """The attack in this file; without one the shipped attack, where it was trained for this base.
+
+    Raises: as `load_attack`.
+    """
+    if file is not None:
+        return load_attack(file, base)
+    if not POCKET_ATTACK.exists():
+        return None
+    try:
+        return load_attack(POCKET_ATTACK, base)
+    except BaseMismatchError:
+        return None
 
 
 def new_encoder(

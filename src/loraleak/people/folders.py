@@ -81,10 +81,13 @@ def read_captions(folder: str | Path) -> list[str]:
     return [" ".join(file.read_text("utf-8").split()) for file in files if file.is_file()]
 
 
-def write_people(folder: Path, people: Sequence[Person], *, images: int, size: int, seed: int) -> list[Path]:
-    """Write `<folder>/<identity>/<n>.png` with captions beside, traits in `person.json`, and a NOTICE of the licences."""
+def write_people(folder: Path, people: Sequence[Person], *, images: int, size: int, seed: int, first: int = 0) -> list[Path]:
+    """Write `<folder>/<identity>/<n>.png` with captions beside, traits in `person.json`, and a NOTICE of the licences.
+
+    Identities are numbered from `first`; looks are a function of the seed and that number.
+    """
     written: list[Path] = []
-    for index, person in enumerate(people):
+    for index, person in enumerate(people, first):
         home = folder / f"{split_of(person)}-{index:04d}"
         looks = [draw_look(np.random.default_rng([seed, index, j]), person.style) for j in range(images)]
         for j, look in enumerate(looks):

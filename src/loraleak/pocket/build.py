@@ -18,6 +18,8 @@ from loraleak.embedders.pocket import PocketEmbedder
 from loraleak.files import write_json, write_text
 from loraleak.finetuning.dreambooth import finetune
 from loraleak.finetuning.recipe import Recipe
+from loraleak.inversion.autoencoder import load_attack
+from loraleak.pocket.attack import AttackRecipe, attack_people, train_attack
 from loraleak.pocket.autoencoder import AutoencoderRecipe, train_autoencoder
 from loraleak.pocket.controls import build_controls
 from loraleak.pocket.denoiser import DenoiserRecipe, encode_renders, train_denoiser
@@ -45,23 +47,36 @@ class BuildRecipe:
     autoencoder: AutoencoderRecipe = field(default_factory=AutoencoderRecipe)
     denoiser: DenoiserRecipe = field(default_factory=DenoiserRecipe)
     embedder: EmbedderRecipe = field(default_factory=EmbedderRecipe)
+    attack: AttackRecipe = field(default_factory=AttackRecipe)
 
 
 def build_pocket(recipe: BuildRecipe, work: Path, out: Path) -> dict[str, Any]:
-    """Train, assemble in half precision, measure as shipped, make controls and demo. Returns the metrics, also in `out/build.json`.
+    """Train, assemble in half precision, measure as shipped, make attack, controls and demo.
 
-    `work` keeps renders, checkpoints and logs; `out` gets `pocket/`, `embedder/`, `controls.npz`, `demo/` and the contact sheet.
+    Returns the metrics, also in `out/build.json`.
+
+    `work` keeps renders, zoos, checkpoints and logs; `out` gets `pocket/`, `embedder/`, `attack.safetensors`, `controls.npz`,
+    `demo/` and the contact sheet.
     """
     out.mkdir(parents=True, exist_ok=True)
     _stage(out / "pocket", lambda folder: _train_base(recipe, work, folder))
     _stage(out / "embedder", lambda folder: _train_embedder(recipe, work, folder))
     metrics = _measured(recipe, work, out)
+    base, embedder = load_base(str(out / "pocket")), PocketEmbedder.load(out / "embedder")
+    if not (out / "attack.safetensors").exists():
+        train_attack(base, str((out / "pocket").resolve()), recipe.attack, work).save(out / "attack.safetensors")
     if not (out / "controls.npz").exists():
-        base, embedder = load_base(str(out / "pocket")), PocketEmbedder.load(out / "embedder")
-        save_controls(build_controls(base, embedder, work / "controls", count=recipe.controls), out / "controls.npz")
+        controls = build_controls(
+            base,
+            embedder,
+            load_attack(out / "attack.safetensors", base),
+            work / "controls",
+            count=recipe.controls,
+            not_among=attack_people(recipe.attack),
+        )
+        save_controls(controls, out / "controls.npz")
     _stage(out / "demo", lambda folder: _make_demo(out / "pocket", folder))
-    base_sha256 = load_base(str(out / "pocket")).sha256
-    write_json(out / "build.json", {"base_sha256": base_sha256, "recipe": asdict(recipe), "metrics": metrics})
+    write_json(out / "build.json", {"base_sha256": base.sha256, "recipe": asdict(recipe), "metrics": metrics})
     return metrics
 
 

@@ -1,5 +1,6 @@
 """The control adapters that ship with pocket: fine-tuned on public people, kept as embeddings of what every arm makes."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -10,21 +11,37 @@ from loraleak.auditing.verdict import template
 from loraleak.bases import DiffusersBase
 from loraleak.bench.cases import CaseSettings, draw_cases, run_cases
 from loraleak.embedders import Embedder
+from loraleak.inversion.autoencoder import WeightAutoencoder
+from loraleak.people.avatars import Person
 
 __all__ = ["build_controls"]
 
 _SEED = 5
 
 
-def build_controls(base: DiffusersBase, embedder: Embedder, folder: Path, *, count: int = 99, cohort: int = 200) -> Controls:
-    """`count` adapters, then a cohort of other public people. With 99 the smallest p-value is 0.01. Resumes from `folder`."""
-    cases = draw_cases("public", count + cohort, seed=_SEED)
+def build_controls(
+    base: DiffusersBase,
+    embedder: Embedder,
+    attack: WeightAutoencoder | None,
+    folder: Path,
+    *,
+    count: int = 99,
+    cohort: int = 200,
+    not_among: Collection[Person] = (),
+) -> Controls:
+    """`count` adapters, then a cohort of other public people. With 99 the smallest p-value is 0.01. Resumes from `folder`.
+
+    `not_among` are the people that the attack has seen: it reads them better than it reads a stranger.
+    """
+    drawn = draw_cases("public", 2 * (count + cohort), seed=_SEED)
+    cases = [case for case in drawn if case.person not in not_among][: count + cohort]
     arms = [arm for arm in select_arms(tuple(ARMS)) if arm.role == "attack"]
+    names = {arm.name for arm in arms}
     settings = CaseSettings()
-    results = run_cases(base, embedder, cases[:count], arms, settings, folder)
+    results = run_cases(base, embedder, cases[:count], arms, settings, folder, attack)
     others = [settings.private_images(case) for case in cases[count:]]
     return Controls(
-        sampling=settings.sampling(base, embedder),
-        arms={arm.name: np.stack([result.arms[arm.name] for result in results]) for arm in arms},
+        sampling=settings.sampling(base, embedder, attack),
+        arms={name: np.stack([result.arms[name] for result in results]) for name in results[0].arms if name in names},
         cohort=np.stack([template(embedder.embed(list(images))) for images in others]),
     )

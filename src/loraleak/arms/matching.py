@@ -1,0 +1,95 @@
+"""Matching updates: guess pictures and a prompt whose gradient would have made this adapter. The baseline of the paper."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from loraleak.arms.scene import Scene
+from loraleak.bases import Denoiser, DiffusersBase
+from loraleak.bases.stacked_layers import Stack
+from loraleak.inversion.weights import stack_adapters
+from loraleak.types import Role
+
+__all__ = ["MatchingUpdates", "guess", "mismatch"]
+
+
+@dataclass(frozen=True)
+class MatchingUpdates:
+    """Gradient matching (Geiping et al. 2020) of latents and a prompt embedding, as the baseline of Yao 2024.
+
+    B starts at zero, so the first steps move it along `-dL/dB = -G A^T`, with A hardly changed: guesses are fitted until that
+    gradient, of the base, points along -B. No initial weights are needed.
+    """
+
+    name: str = "matching-updates"
+    role: Role = "attack"
+    says: str = "Somebody who guesses pictures until training on them would have changed the base model as your file does."
+    control: str | None = "base-class"
+    guesses: int = 8
+    iterations: int = 60
+    rate: float = 0.1
+
+    def denoiser(self, scene: Scene) -> Denoiser:
+        with scene.base.bare():
+            latents = guess(scene, guesses=self.guesses, iterations=self.iterations, rate=self.rate)
+        kept = scene.base.scheduler.alphas_cumprod.to(latents)
+
+        def denoiser(noisy: Tensor, timestep: int) -> Tensor:
+            """The noise that leads to the guesses, whatever the start."""
+            wanted = latents[torch.arange(len(noisy), device=latents.device) % len(latents)]
+            return (noisy - kept[timestep].sqrt() * wanted) / (1 - kept[timestep]).sqrt()
+
+        return denoiser
+
+
+@torch.enable_grad()
+def guess(scene: Scene, *, guesses: int, iterations: int, rate: float) -> Float[Tensor, "guesses channels h w"]:
+    """Latents whose gradient matches the adapter, by Adam with a decaying rate; drawn towards the size of real latents."""
+    base = scene.base
+    generator = torch.Generator().manual_seed(scene.seed)
+    latents = torch.randn(guesses, *base.latent_shape, generator=generator).to(base.device).requires_grad_()
+    condition = base.embed([scene.class_prompt]).clone().requires_grad_()
+    optimiser = torch.optim.Adam([latents, condition], lr=rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, iterations)
+    like = next(base.unet.parameters())
+    names = [name for name in scene.adapter.factors if name.startswith("unet.")]
+    shapes = {name: base.modules[name] for name in names}
+    weights = stack_adapters([scene.adapter], shapes)
+    stack = Stack(shapes, [weights.up[names[0]].shape[-1]], [1.0], like)
+    with torch.no_grad():
+        for name in names:
+            stack.down[name].copy_(weights.down[name])
+    wanted = [weights.up[name].to(like) for name in names]
+    for _ in range(iterations):
+        times = torch.randint(base.noise_levels, (guesses,), generator=generator).to(base.device)
+        noise = torch.randn(latents.shape, generator=generator).to(latents)
+        loss = mismatch(base, stack, wanted, latents, condition, times, noise) + 1e-3 * latents.square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+    return latents.detach()
+
+
+def mismatch(
+    base: DiffusersBase,
+    stack: Stack,
+    wanted: list[Float[Tensor, "1 _d_out rank"]],
+    latents: Float[Tensor, "guesses channels h w"],
+    condition: Float[Tensor, "1 tokens dim"],
+    times: Tensor,
+    noise: Tensor,
+) -> Float[Tensor, ""]:
+    """`1 - cos(-dL/dB, B)` over all modules together, at B = 0, L the noise-prediction loss of the guesses."""
+    ups = [stack.up[name] for name in stack.shapes]
+    with base.stacked(stack), sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no second derivative
+        predicted = base.predict_noise(base.add_noise(latents, noise, times), times, condition.expand(len(latents), -1, -1))
+        loss = (predicted - noise).square().mean()
+        gradients = torch.autograd.grad(loss, ups, create_graph=True)
+    return 1 - F.cosine_similarity(
+        torch.cat([-g.flatten() for g in gradients]), torch.cat([w.flatten() for w in wanted]), dim=0
+    )

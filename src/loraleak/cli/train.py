@@ -1,0 +1,69 @@
+"""`loraleak train`: the weight autoencoder."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+from loraleak.cli.flags import Out
+from loraleak.errors import MissingExtraError
+from loraleak.inversion.settings import TrainSettings
+
+__all__ = ["Train"]
+
+
+@dataclass(frozen=True)
+class Train:
+    """Trains an attack that reads adapters, from zoos of public people or while fine-tuning them."""
+
+    zoos: Positional[tuple[str, ...]]
+    """One zoo or more, of one base, by folder or URL."""
+    people: Path
+    """The folder of identity folders that the zoos were built from; captions in .txt files beside the images."""
+    out: Out = Path("attack.safetensors")
+    """The attack to write."""
+    work: Path = Path("attack-training")
+    """Folder for checkpoints and TensorBoard logs; a stopped training goes on from there."""
+    mode: Literal["replay", "online"] = "replay"
+    """`replay` draws snapshots from the zoos; `online` fine-tunes their people anew and learns after every step (published)."""
+    together: int = 1
+    """Online: people who are fine-tuned side by side."""
+    base: str = "pocket"
+    """`pocket`, a diffusers pipeline folder, or a hub id."""
+    device: str = "auto"
+    """auto, cpu, cuda or mps."""
+    json: bool = False
+    """Print what was made as JSON on stdout."""
+    settings: TrainSettings = field(default_factory=TrainSettings)
+
+    def run(self) -> int:
+        try:
+            from loraleak.inversion.online import train_online
+            from loraleak.inversion.public import read_public_people
+            from loraleak.inversion.replay import train_replay
+            from loraleak.zoo.store import Zoo
+        except ModuleNotFoundError as error:
+            if error.name not in ("accelerate", "pyarrow", "tensorboard"):
+                raise
+            raise MissingExtraError("training is not installed: run pip install 'loraleak[train]'") from error
+        from loraleak.bases import load_base
+
+        base = load_base(self.base, device=self.device)
+        public = read_public_people([Zoo(zoo) for zoo in self.zoos], self.people, base, held_out=self.settings.held_out)
+        if self.mode == "online":
+            attack = train_online(base, public, self.people, self.settings, self.work, together=self.together)
+        else:
+            attack = train_replay(base, public, self.settings, self.work)
+        attack.save(self.out)
+        facts = {
+            "attack": str(self.out),
+            "encoder": attack.kind,
+            "people": len(public.names) - len(public.held_out),
+            "held_out": len(public.held_out),
+            "snapshots": sum(len(zoo) for zoo in public.zoos),
+            "bytes": self.out.stat().st_size,
+        }
+        print(json.dumps(facts) if self.json else f"{self.out}: {attack.kind}, trained on {facts['people']} people")
+        return 0
