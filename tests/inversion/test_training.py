@@ -36,6 +36,15 @@ def test_nobody_who_is_held_out_is_trained_on(base: DiffusersBase, public: Publi
     assert held_out == public.held_out and trained | held_out == set(range(len(public.names)))
 
 
+def test_fewer_people_are_a_part_of_them(base: DiffusersBase, public: PublicPeople) -> None:
+    two = public.with_fewer(2, seed=0)
+    assert len(two.trained) == 2 and two.trained <= public.trained and two.held_out == public.held_out
+    rows = two.rows(0, held_out=False, last_only=False)
+    assert set(two.person_of[0][rows]) == two.trained
+    with pytest.raises(UsageError, match="build a larger zoo"):
+        public.with_fewer(99, seed=0)
+
+
 def test_without_the_step_embedding_only_final_weights_are_examples(
     base: DiffusersBase, public: PublicPeople, tmp_path: Path
 ) -> None:

@@ -1,24 +1,28 @@
 """`loraleak bench`: attacks over held-out people."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any
 
+import tyro
 from tyro.conf import Positional
+
+from loraleak.bench.settings import ProbeSettings
+from loraleak.errors import MissingExtraError
 
 __all__ = ["Bench"]
 
 
 @dataclass(frozen=True)
-class Bench:
+class Arms:
     """Fine-tunes on many synthetic victims, samples every arm, and tells how often the right person is found."""
 
-    job: Positional[Literal["arms"]]
-    """`arms`: every arm, with identification, verification, similarity, and the verdict's hits and false alarms."""
     victims: int = 100
     gallery: int = 1000
     """People among whom each victim is looked for."""
+    arms: tuple[str, ...] = ()
+    """Arms by name; none means all but the slow ones (matching-updates)."""
     base: str = "pocket"
     """`pocket`, a diffusers pipeline folder, or a hub id."""
     embedder: str = "pocket"
@@ -40,6 +44,7 @@ class Bench:
         settings = ArmsBench(
             victims=self.victims,
             gallery=self.gallery,
+            arms=self.arms,
             base=self.base,
             embedder=self.embedder,
             attack=self.attack,
@@ -48,8 +53,48 @@ class Bench:
         )
         results = bench_arms(settings, self.work / "cases")
         write_json(self.work / "arms.json", results)
-        print(json.dumps(results)) if self.json else _print_table(results)
+        print(json.dumps(results)) if self.json else _print_arms(results)
         return 0
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What can be read from adapters at all: traits of unseen people, by ridge regression, without any picture."""
+
+    zoos: Positional[tuple[str, ...]]
+    """One zoo or more, of one base, by folder or URL."""
+    people: Path
+    """The folder of synthetic people that the zoos were built from."""
+    work: Path = Path("bench")
+    """Results go to <work>/probe.json."""
+    json: bool = False
+    """Print the results as JSON on stdout."""
+    settings: ProbeSettings = field(default_factory=ProbeSettings)
+
+    def run(self) -> int:
+        try:
+            from loraleak.bench.probe import probe_weights
+            from loraleak.zoo.store import Zoo
+        except ModuleNotFoundError as error:
+            if error.name != "pyarrow":
+                raise
+            raise MissingExtraError("the zoo is not installed: run pip install 'loraleak[zoo]'") from error
+        from loraleak.files import write_json
+
+        results = probe_weights([Zoo(zoo) for zoo in self.zoos], self.people, self.settings)
+        write_json(self.work / "probe.json", results)
+        print(json.dumps(results)) if self.json else _print_probe(results)
+        return 0
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Attacks over held-out people: arms, probe."""
+
+    job: Annotated[Arms, tyro.conf.subcommand("arms")] | Annotated[Probe, tyro.conf.subcommand("probe")]
+
+    def run(self) -> int:
+        return self.job.run()
 
 
 _COLUMNS = {
@@ -61,7 +106,7 @@ _COLUMNS = {
 }
 
 
-def _print_table(results: dict[str, Any]) -> None:
+def _print_arms(results: dict[str, Any]) -> None:
     print(f"{results['victims']} victims among {results['gallery']} people; 95% intervals over victims")
     print(f"{'arm':<34}" + "".join(f"{title:>22}" for title in _COLUMNS.values()))
     for name, arm in results["arms"].items():
@@ -76,3 +121,15 @@ def _print_table(results: dict[str, Any]) -> None:
 
 def _shown(interval: dict[str, float]) -> str:
     return f"{interval['mean']:.2f} [{interval['low']:.2f}, {interval['high']:.2f}]"
+
+
+def _print_probe(results: dict[str, Any]) -> None:
+    traits = list(results["majority"])
+    print(f"{results['unseen']} unseen people; 95% intervals over them")
+    print(f"{'':<22}" + "".join(f"{trait:>20}" for trait in traits) + f"{'all six':>20}")
+    print(f"{'majority class':<22}" + "".join(f"{_shown(results['majority'][trait]):>20}" for trait in traits))
+    for knowledge, table in results["knowledge"].items():
+        for people, row in table.items():
+            print(
+                f"{knowledge + ', ' + people + ' people':<22}" + "".join(f"{_shown(row[t]):>20}" for t in [*traits, "all six"])
+            )

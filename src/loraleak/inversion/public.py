@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +41,7 @@ class PublicPeople:
     image_counts: Int[Tensor, " people"]
     captions: Float[Tensor, "people tokens dim"] | None
     """The mean prompt embedding of each person's captions; None where somebody has none."""
+    trained: frozenset[int]
     held_out: frozenset[int]
     person_of: tuple[Int[np.ndarray, " rows"], ...]
     """By zoo, the person of each row."""
@@ -55,7 +56,17 @@ class PublicPeople:
     def rows(self, zoo: int, *, held_out: bool, last_only: bool) -> Int[np.ndarray, " rows"]:
         """Rows of one zoo, of people who are trained on or of those who are held out."""
         rows = self.last[zoo] if last_only else np.arange(len(self.zoos[zoo]))
-        return rows[np.isin(self.person_of[zoo][rows], list(self.held_out)) == held_out]
+        return rows[np.isin(self.person_of[zoo][rows], list(self.held_out if held_out else self.trained))]
+
+    def with_fewer(self, count: int, *, seed: int) -> "PublicPeople":
+        """The same, but that only `count` people are trained on; those who are held out stay the same.
+
+        Raises: UsageError, if there are not so many.
+        """
+        if count > len(self.trained):
+            raise UsageError(f"there are {len(self.trained)} people to train on, not {count}: build a larger zoo")
+        chosen = np.random.default_rng(seed).permutation(sorted(self.trained))[:count]
+        return replace(self, trained=frozenset(int(person) for person in chosen))
 
     def examples(self, zoo: int, rows: Int[np.ndarray, " rows"], *, from_start: bool = False) -> Examples:
         """These rows; `from_start` gives A less its value before the first step."""
@@ -94,13 +105,15 @@ def read_public_people(zoos: Sequence[Zoo], folder: Path, base: DiffusersBase, *
     steps = [zoo.manifest["step"].to_numpy() for zoo in zoos]
     people = [np.array([index[name] for name in rows]) for rows in of_rows]
     known = [c for c in captions if c is not None]
+    left_out = frozenset(i for i, name in enumerate(names) if _slot(name) < held_out)
     return PublicPeople(
         zoos=tuple(zoos),
         names=names,
         latents=nn.utils.rnn.pad_sequence(latents, batch_first=True),
         image_counts=torch.tensor([len(part) for part in latents]),
         captions=torch.stack(known) if len(known) == len(captions) else None,
-        held_out=frozenset(i for i, name in enumerate(names) if _slot(name) < held_out),
+        trained=frozenset(range(len(names))) - left_out,
+        held_out=left_out,
         person_of=tuple(people),
         step_of=tuple(steps),
         last=tuple(_last_rows(p, s) for p, s in zip(people, steps, strict=True)),

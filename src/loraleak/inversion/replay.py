@@ -8,9 +8,9 @@ from loraleak.bases import DiffusersBase
 from loraleak.inversion.autoencoder import WeightAutoencoder
 from loraleak.inversion.public import Examples, PublicPeople
 from loraleak.inversion.settings import TrainSettings
-from loraleak.inversion.training import Training
+from loraleak.inversion.training import Source, Training
 
-__all__ = ["train_replay"]
+__all__ = ["replayed", "train_replay"]
 
 
 def train_replay(base: DiffusersBase, public: PublicPeople, settings: TrainSettings, folder: Path) -> WeightAutoencoder:
@@ -19,6 +19,13 @@ def train_replay(base: DiffusersBase, public: PublicPeople, settings: TrainSetti
     Raises: UsageError, if there is nothing to learn from, or the folder holds a training of other settings.
     """
     training = Training(base, public, settings, folder)
+    training.run(replayed(training))
+    return training.finished()
+
+
+def replayed(training: Training) -> Source:
+    """Snapshots of people who are trained on, in random order."""
+    public, settings = training.public, training.settings
     sizes = np.array([len(rows) for rows in training.rows])
 
     def source(step: int) -> Examples:
@@ -27,5 +34,4 @@ def train_replay(base: DiffusersBase, public: PublicPeople, settings: TrainSetti
         chosen = rng.choice(training.rows[zoo], min(settings.batch, sizes[zoo]), replace=False)
         return public.examples(zoo, chosen, from_start=settings.knowledge == "start")
 
-    training.run(source)
-    return training.finished()
+    return source

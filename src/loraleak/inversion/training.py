@@ -97,11 +97,15 @@ class Training:
                     self._checkpoint()
         self.accelerator.end_training()
 
-    def finished(self) -> WeightAutoencoder:
-        """The best encoder on held-out people, with what is known of z over public people."""
+    def best_encoder(self) -> Encoder:
+        """As it was when it read held-out people best."""
         encoder: Encoder = self.accelerator.unwrap_model(self.encoder)
         encoder.load_state_dict(torch.load(self.folder / "best.pt", weights_only=True))
-        encoder.requires_grad_(False).eval().cpu()
+        return encoder.requires_grad_(False).eval().cpu()
+
+    def finished(self) -> WeightAutoencoder:
+        """The best encoder, with what is known of z over public people."""
+        encoder = self.best_encoder()
         rng = np.random.default_rng([self.settings.seed, 2])
         trained = torch.cat([self._means(encoder, e) for e in self._sampled(self.rows, rng, _EVALUATED)])
         others = torch.cat([self._means(encoder, e) for e in self._sampled(self.held_out, rng, _OTHERS)])

@@ -1,0 +1,147 @@
+"""What an encoder reads, without any picture: how near z comes to the captions of people it has never seen.
+
+python benchmarks/encoders.py timesteps ZOO --people DIR   the step embedding and all snapshots, against last weights only
+python benchmarks/encoders.py models ZOO --people DIR      invariant and conv-clip in three threat models
+
+Trains without the noise-prediction loss, every variant for the same number of steps on the same people. Judged on the last
+adapters of held-out people: rank-1 among them by z, and the distance to the person's captions (1: nothing known).
+"""
+
+import argparse
+import json
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+
+from loraleak.bases import load_base
+from loraleak.inversion.public import PublicPeople, read_public_people
+from loraleak.inversion.replay import replayed
+from loraleak.inversion.settings import TrainSettings
+from loraleak.inversion.training import Training
+from loraleak.scores import bootstrap_mean
+from loraleak.types import StackedFactors
+from loraleak.zoo.store import Zoo
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("job", choices=("timesteps", "models"))
+    parser.add_argument("zoos", nargs="+")
+    parser.add_argument("--people", type=Path, required=True)
+    parser.add_argument("--counts", type=int, nargs="+", default=[50, 200, 800])
+    parser.add_argument("--steps", type=int, default=1_500)
+    parser.add_argument("--held-out", type=float, default=0.1)
+    parser.add_argument("--out", type=Path, default=Path("docs/timesteps"))
+    arguments = parser.parse_args()
+    base = load_base("pocket", device="cpu")
+    public = read_public_people([Zoo(z) for z in arguments.zoos], arguments.people, base, held_out=arguments.held_out)
+    settings = TrainSettings(
+        steps=arguments.steps, noise_weight=0.0, evaluate_every=100, patience=10**6, held_out=arguments.held_out
+    )
+    print(
+        f"{len(public.held_out)} held-out people, {arguments.steps} steps of {settings.batch} adapters; 95% intervals over people"
+    )
+    run = _timesteps if arguments.job == "timesteps" else _models
+    run(base, public, settings, arguments)
+
+
+def _timesteps(base, public, settings, arguments) -> None:
+    rows = []
+    for count in arguments.counts:
+        for with_steps in (True, False):
+            score = _trained(base, public.with_fewer(count, seed=0), replace(settings, step_embedding=with_steps))(lambda w: w)
+            rows.append({"people": count, "step_embedding": with_steps, **score})
+            print(
+                f"{count:>5} people, {'all snapshots, step embedded' if with_steps else 'last weights only':<30} {_shown(score)}"
+            )
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.with_suffix(".json").write_text(json.dumps(rows, indent=1) + "\n")
+    _plot(rows, arguments.out)
+
+
+def _models(base, public, settings, arguments) -> None:
+    for encoder in ("invariant", "conv-clip"):
+        for knowledge in ("file", "start"):
+            judge = _trained(base, public, replace(settings, encoder=encoder, knowledge=knowledge))
+            print(
+                f"{encoder:<10} {'initial weights known' if knowledge == 'start' else 'file only':<24} {_shown(judge(lambda w: w))}"
+            )
+            if knowledge == "file":
+                print(f"{encoder:<10} {'file, factored anew':<24} {_shown(judge(_factored_anew))}")
+
+
+def _trained(base, public: PublicPeople, settings: TrainSettings):
+    """Train; a function that judges the best encoder on held-out people, whose factors it first changes as it is told."""
+    with tempfile.TemporaryDirectory() as folder:
+        training = Training(base, public, settings, Path(folder))
+        training.run(replayed(training))
+        encoder = training.best_encoder()
+
+    def judge(change) -> dict[str, dict[str, float]]:
+        means, who = [], []
+        for zoo in range(len(public.zoos)):
+            rows = public.rows(zoo, held_out=True, last_only=True)
+            for start in range(0, len(rows), 64):
+                examples = public.examples(zoo, rows[start : start + 64], from_start=settings.knowledge == "start")
+                with torch.no_grad():
+                    means.append(encoder(change(examples.weights), torch.zeros_like(examples.steps)).mean)
+                who.append(examples.people)
+        z, people = torch.cat(means).flatten(1), torch.cat(who)
+        captions, gallery = public.captions.flatten(1), torch.tensor(sorted(public.held_out))
+        right = gallery[torch.cdist(z, captions[gallery]).argmin(1)] == people
+        distance = (z - captions[people]).square().mean(1) / captions.std(0).square().mean()
+        return {
+            "rank1": vars(bootstrap_mean(right.double().numpy())),
+            "distance": vars(bootstrap_mean(distance.double().numpy())),
+        }
+
+    return judge
+
+
+def _factored_anew(weights: StackedFactors) -> StackedFactors:
+    """The same functions as `B M^-1, M A`, M random."""
+    generator = torch.Generator().manual_seed(0)
+    down, up = {}, {}
+    for name in weights.up:
+        rank = weights.up[name].shape[-1]
+        mixing = torch.linalg.qr(torch.randn(len(weights.up[name]), rank, rank, generator=generator))[0]
+        down[name], up[name] = mixing @ weights.down[name], weights.up[name] @ mixing.transpose(1, 2)
+    return StackedFactors(down, up, weights.scales, torch.full_like(weights.ranks, rank))
+
+
+def _shown(score: dict[str, dict[str, float]]) -> str:
+    return "  ".join(f"{name} {s['mean']:.3f} [{s['low']:.3f}, {s['high']:.3f}]" for name, s in score.items())
+
+
+def _plot(rows: list[dict], out: Path) -> None:
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 4.2))
+    for with_steps, colour, name in (
+        (True, "#1f6feb", "all snapshots, step embedded"),
+        (False, "#d1242f", "last weights only"),
+    ):
+        mine = [row for row in rows if row["step_embedding"] == with_steps]
+        x = np.array([row["people"] for row in mine])
+        mean, low, high = (np.array([row["rank1"][key] for row in mine]) for key in ("mean", "low", "high"))
+        axes.errorbar(x, mean, [mean - low, high - mean], marker="o", capsize=4, color=colour, label=name)
+    axes.set_xscale("log")
+    axes.set_xticks(x, [str(n) for n in x])
+    axes.minorticks_off()
+    axes.set_xlabel("public people who were fine-tuned")
+    axes.set_ylabel("held-out people found by z (rank-1)")
+    axes.set_ylim(0, 1)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    figure.tight_layout()
+    for suffix in (".png", ".svg"):
+        figure.savefig(out.with_suffix(suffix), dpi=150)
+
+
+if __name__ == "__main__":
+    main()
