@@ -86,7 +86,8 @@ def test_z_arms_decode_what_their_names_say(base: DiffusersBase, adapter: Adapte
         empty = base.embed([""]).expand(2, -1, -1)
 
         def guided_by(codes: torch.Tensor) -> torch.Tensor:
-            without = base.predict_noise(latents, times, empty)
+            with base.bare():
+                without = base.predict_noise(latents, times, empty)
             return without + 2 * (base.predict_noise(latents, times, codes) - without)
 
         def same(name: str, expected: torch.Tensor) -> None:
@@ -96,6 +97,10 @@ def test_z_arms_decode_what_their_names_say(base: DiffusersBase, adapter: Adapte
         same("lora-mean-z", guided_by(attack.mean_z.expand(2, -1, -1)))
         same("lora-universal-z", guided_by(attack.universal_z.expand(2, -1, -1)))
         same("lora-swapped-z", guided_by(swapped[:2]))
+        tuned = base.predict_noise(latents, times, z.expand(2, -1, -1))
+        with base.bare():
+            plain = base.predict_noise(latents, times, z.expand(2, -1, -1))
+        same("lora-z-guidance", guided_by(z.expand(2, -1, -1)) + tuned - plain)
         with base.bare():
             same("base-z", guided_by(z.expand(2, -1, -1)))
 

@@ -32,24 +32,24 @@ class LoraZ:
 
 @dataclass(frozen=True)
 class LoraZGuidance:
-    """`eps_0 + w (eps_ft - eps_0)`, both with z."""
+    """As `lora-z`, and `w (eps_ft(z) - eps_0(z))` on top."""
 
     name: str = "lora-z-guidance"
     role: Role = "attack"
     says: str = "The same reader, who also amplifies the difference between your model and the public base model."
     control: str | None = "lora-swapped-z"
-    weight: float = 2.0
+    weight: float = 1.0
 
     def denoiser(self, scene: Scene) -> Denoiser | None:
         if scene.attack is None:
             return None
         z = _z(scene, scene.attack)
-        tuned, plain = guided(scene.base, z, z, 1.0), _decoded(scene, z[None])
+        guided_by_z, with_z = _decoded(scene, z[None]), guided(scene.base, z, z, 1.0)
 
         def denoiser(latents: Tensor, timestep: int) -> Tensor:
             with scene.base.bare():
-                before = guided(scene.base, z, z, 1.0)(latents, timestep)
-            return plain(latents, timestep) + (self.weight - 1) * (tuned(latents, timestep) - before)
+                before = with_z(latents, timestep)
+            return guided_by_z(latents, timestep) + self.weight * (with_z(latents, timestep) - before)
 
         return denoiser
 
@@ -135,12 +135,19 @@ def _z(scene: Scene, attack: WeightAutoencoder) -> Float[Tensor, "tokens dim"]:
 
 
 def _decoded(scene: Scene, z: Float[Tensor, "codes tokens dim"]) -> Denoiser:
-    """Picture `i` with code `i` (modulo their number), guided away from the empty prompt."""
-    (empty,) = scene.base.embed([""])
+    """Picture `i` with code `i` (modulo their number): `eps_0(empty) + w (eps_ft(z) - eps_0(empty))`.
+
+    Guided away from what the *base* makes of the empty prompt: the adapter may show the person there too.
+    """
+    with scene.base.bare():
+        (empty,) = scene.base.embed([""])
     z = z.to(scene.base.device)
 
     def denoiser(latents: Tensor, timestep: int) -> Tensor:
         chosen = z[torch.arange(len(latents)) % len(z)]
-        return guided(scene.base, chosen, empty, scene.guidance_scale)(latents, timestep)
+        with scene.base.bare():
+            without = guided(scene.base, empty, empty, 1.0)(latents, timestep)
+        tuned = guided(scene.base, chosen, empty, 1.0)(latents, timestep)
+        return without + scene.guidance_scale * (tuned - without)
 
     return denoiser

@@ -36,8 +36,10 @@ def probe_weights(zoos: Sequence[Zoo], folder: Path, settings: ProbeSettings) ->
     """
     rows = [(zoo, row) for zoo in zoos for row in _last_rows(zoo)]
     most = len(rows) - settings.unseen
-    if most < min(settings.people):
-        raise UsageError(f"{len(rows)} people are too few to learn from {min(settings.people)} and judge {settings.unseen}")
+    if most < min(settings.learned_from):
+        raise UsageError(
+            f"{len(rows)} people are too few to learn from {min(settings.learned_from)} and judge {settings.unseen}"
+        )
     order = np.random.default_rng(settings.seed).permutation(len(rows))
     unseen, learned = order[: settings.unseen], order[settings.unseen :]
     names = [zoo.manifest["person"][row].as_py() for zoo, row in rows]
@@ -46,7 +48,7 @@ def probe_weights(zoos: Sequence[Zoo], folder: Path, settings: ProbeSettings) ->
     for knowledge in ("file", "start"):
         features = _features(rows, learned, knowledge)
         table[knowledge] = {
-            str(count): _judged(features, traits, learned[:count], unseen) for count in settings.people if count <= most
+            str(count): _judged(features, traits, learned[:count], unseen) for count in settings.learned_from if count <= most
         }
     majority = {
         trait: bootstrap_mean(_right([_most_common([traits[i][trait] for i in learned])] * len(unseen), traits, unseen, trait))

@@ -21,7 +21,7 @@ class TrainSettings:
     """`file`: the adapter as it is shared; `start`: its change since the first step, which needs the seed of its training."""
     step_embedding: bool = True
     """Tell the encoder the fine-tuning step, and train on all snapshots; off: on each run's last one only."""
-    steps: int = 6_000
+    steps: int = 4_500
     batch: int = 64
     """Adapters a step."""
     learning_rate: float = 1e-3
@@ -29,8 +29,8 @@ class TrainSettings:
     warmup: int = 100
     caption_weight: float = 1.0
     """Of the distance between z and the prompt embedding of the public people's captions."""
-    noise_weight: float = 1.0
-    """Of the noise-prediction loss, with the adapter's own model as decoder."""
+    noise_weight: float = 30.0
+    """Of the noise-prediction loss, with the adapter's own model as decoder; it is small beside the distance to captions."""
     noise_from: float = 0.7
     """Share of the steps that pass before the noise-prediction loss sets in; it costs most of the time."""
     noise_adapters: int = 16

@@ -90,6 +90,8 @@ class Training:
                 self.step += 1
                 bar.update(task, advance=1, figures=" ".join(f"{k} {v:.3g}" for k, v in figures.items()))
                 self._log("train", figures)
+                if self._decoding(self.step) and not self._decoding(self.step - 1):
+                    self.best, self.waited = float("inf"), 0  # another loss from here on: what was best before is no measure
                 if self.step % settings.evaluate_every == 0 or self.step == settings.steps:
                     held_out = self._evaluated()
                     self._log("held-out", held_out)
@@ -101,7 +103,7 @@ class Training:
         """As it was when it read held-out people best."""
         encoder: Encoder = self.accelerator.unwrap_model(self.encoder)
         encoder.load_state_dict(torch.load(self.folder / "best.pt", weights_only=True))
-        return encoder.requires_grad_(False).eval().cpu()
+        return encoder.requires_grad_(False).eval()
 
     def finished(self) -> WeightAutoencoder:
         """The best encoder, with what is known of z over public people."""
@@ -123,7 +125,7 @@ class Training:
         settings = self.settings
         rng = np.random.default_rng([settings.seed, self.accelerator.process_index, self.step])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        loss, figures = self._loss(examples, rng, generator, decoding=self.step >= settings.noise_from * settings.steps)
+        loss, figures = self._loss(examples, rng, generator, decoding=self._decoding(self.step))
         self.optimiser.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_(self.encoder.parameters(), 1.0)
@@ -143,7 +145,7 @@ class Training:
         if settings.caption_weight:
             captions, spread = self._targets(examples, device)
             parts["caption"] = settings.caption_weight * caption_loss(posterior.mean, captions, spread)
-        if settings.noise_weight and decoding:
+        if decoding:
             some = slice(0, settings.noise_adapters)
             z = posterior.sample(generator)[some]
             latents = self.public.images(examples.people[some], settings.noise_images, rng)
@@ -159,30 +161,27 @@ class Training:
 
     @torch.no_grad()
     def _evaluated(self) -> dict[str, float]:
-        """On held-out people: the loss that training is judged by, and how often z is nearest to its own person's captions."""
+        """On held-out people: their mean loss, and how often z is nearest to its own person's captions."""
         encoder: Encoder = self.accelerator.unwrap_model(self.encoder).eval()
         rng = np.random.default_rng([self.settings.seed, 1])  # the same adapters and noise each time
         generator = torch.Generator().manual_seed(self.settings.seed)
-        means, people, noise = [], [], []
+        decoding = self._decoding(self.step)
+        rows, losses = [], []
         for examples in self._sampled(self.held_out, rng, _EVALUATED):
-            posterior = encoder(
-                examples.weights.to(self.accelerator.device), torch.zeros_like(examples.steps).to(self.accelerator.device)
-            )
-            means.append(posterior.mean.cpu())
-            people.append(examples.people)
-            if not self.settings.caption_weight:
-                _, figures = self._loss(examples, rng, generator, decoding=True)
-                noise.append(figures["noise"])
-        if self.public.captions is None or not self.settings.caption_weight:
-            return {"loss": float(np.mean(noise))}
-        z, who = torch.cat(means), torch.cat(people)
-        gallery = torch.tensor(sorted(self.public.held_out))
-        nearest = gallery[torch.cdist(z.flatten(1), self.public.captions[gallery].flatten(1)).argmin(1)]
-        assert self.spread is not None
-        return {
-            "loss": float(caption_loss(z, self.public.captions[who], self.spread)),
-            "rank1": float((nearest == who).float().mean()),
-        }
+            loss, _ = self._loss(examples, rng, generator, decoding=decoding)
+            rows.append(examples)
+            losses.append(float(loss))
+        figures = {"loss": float(np.mean(losses))}
+        if self.public.captions is not None:
+            z, who = torch.cat([self._means(encoder, e) for e in rows]), torch.cat([e.people for e in rows])
+            gallery = torch.tensor(sorted(self.public.held_out))
+            nearest = gallery[torch.cdist(z.flatten(1), self.public.captions[gallery].flatten(1)).argmin(1)]
+            figures["rank1"] = float((nearest == who).float().mean())
+        return figures
+
+    def _decoding(self, step: int) -> bool:
+        """Whether the noise-prediction loss has set in."""
+        return self.settings.noise_weight > 0 and step >= self.settings.noise_from * self.settings.steps
 
     def _targets(self, examples: Examples, device: torch.device) -> tuple[Tensor, Tensor]:
         assert self.public.captions is not None and self.spread is not None
@@ -209,7 +208,8 @@ class Training:
 
     @torch.no_grad()
     def _means(self, encoder: Encoder, examples: Examples) -> Float[Tensor, "adapters tokens dim"]:
-        return encoder(examples.weights, torch.zeros_like(examples.steps)).mean
+        device = self.accelerator.device
+        return encoder(examples.weights.to(device), torch.zeros_like(examples.steps).to(device)).mean.cpu()
 
     def _agree(self) -> None:
         """Write the settings, or see that those of a training begun here are the same."""
