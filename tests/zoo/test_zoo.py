@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from loraleak.adapters import load_adapter
-from loraleak.bases import DiffusersBase
+from loraleak.bases import DiffusersBase, load_base
 from loraleak.cli import main
 from loraleak.errors import UsageError
 from loraleak.finetuning.recipe import Recipe
@@ -198,6 +198,19 @@ def test_a_folder_of_another_zoo_is_refused(
     other = plan_zoo(people, replace(ranges, ranks=(2,)), seed=1, together=2)
     with pytest.raises(UsageError, match="differs in plan, ranges"):
         build_zoo(other, people, tmp_path / "zoo", base)
+
+
+def test_a_base_that_lies_elsewhere_is_the_same_base(
+    plan: ZooPlan, people: Path, base: DiffusersBase, pipeline_folder: Path, tmp_path: Path
+) -> None:
+    build_zoo(plan, people, tmp_path / "zoo", base)
+    moved = load_base(str(shutil.copytree(pipeline_folder, tmp_path / "moved")), device="cpu")
+    assert build_zoo(plan, people, tmp_path / "zoo", moved) == []
+    with torch.no_grad():
+        base.unet.conv_in.bias[0] += 1
+    base.__dict__.pop("sha256", None)
+    with pytest.raises(UsageError, match="differs in base_sha256"):
+        build_zoo(plan, people, tmp_path / "zoo", base)
 
 
 def test_the_command_line(people: Path, pipeline_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

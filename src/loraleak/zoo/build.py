@@ -148,7 +148,8 @@ def _begin(plan: ZooPlan, folder: Place, base: DiffusersBase) -> None:
     file = folder / "zoo.json"
     if file.exists():
         there = json.loads(file.read_text("utf-8"))
-        differing = [key for key, value in json.loads(json.dumps(facts)).items() if there.get(key) != value]
+        # a base is its weights, wherever it lies
+        differing = [key for key, value in json.loads(json.dumps(facts)).items() if key != "base" and there.get(key) != value]
         if differing:
             raise UsageError(
                 f"{folder} holds a zoo that differs in {', '.join(differing)}: build with the same people, ranges, seed and base, "

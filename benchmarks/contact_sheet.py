@@ -1,0 +1,62 @@
+"""A sheet to look at: victims' private photos beside what the arms make of their files.
+
+python benchmarks/contact_sheet.py --out docs/attack-sheet.png
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from loraleak.arms import Scene, reconstruct, select_arms
+from loraleak.bases import load_base
+from loraleak.bench.cases import CaseSettings, draw_cases
+from loraleak.finetuning.stacked import Job, finetune_together
+from loraleak.inversion.autoencoder import attack_for
+
+ARMS = ("lora-class", "lora-z", "base-z", "lora-universal-z", "lora-trigger")
+TILE, GAP, BLOCK, HEAD = 96, 4, 22, 34
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--victims", type=int, default=12)
+    parser.add_argument("--seed", type=int, default=3, help="of the victims' draw")
+    parser.add_argument("--attack", default=None)
+    parser.add_argument("--out", type=Path, default=Path("docs/attack-sheet.png"))
+    arguments = parser.parse_args()
+    base, settings = load_base("pocket"), CaseSettings(images=2)
+    attack = attack_for(base, arguments.attack)
+    cases = draw_cases("victims", arguments.victims, seed=arguments.seed)
+    rows = []
+    for start in range(0, len(cases), 8):
+        group = cases[start : start + 8]
+        jobs = [Job(settings.private_images(case), settings.recipe_of(case)) for case in group]
+        adapters = {snapshot.job: snapshot.adapter for snapshot in finetune_together(base, jobs)}
+        for k, case in enumerate(group):
+            scene = Scene(base, adapters[k], owner_prompt=jobs[k].recipe.prompt, attack=attack, seed=case.index)
+            made = reconstruct(scene, select_arms(ARMS), images=settings.images, seed=case.index)
+            rows.append({"private photos": np.asarray(jobs[k].images)[:3], **{name: made[name] for name in ARMS}})
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    _sheet(rows).save(arguments.out, optimize=True)
+
+
+def _sheet(rows: list[dict[str, np.ndarray]]) -> Image.Image:
+    """One row a victim; blocks of pictures with a heading each."""
+    widths = {name: len(images) * (TILE + GAP) for name, images in rows[0].items()}
+    canvas = Image.new("RGB", (sum(widths.values()) + BLOCK * len(widths), HEAD + len(rows) * (TILE + GAP) + GAP), "white")
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(16)
+    left = BLOCK // 2
+    for name, width in widths.items():
+        draw.text((left, HEAD // 2), name, fill=(40, 40, 40), font=font, anchor="lm")
+        for row, pictures in enumerate(rows):
+            for i, picture in enumerate(pictures[name]):
+                tile = Image.fromarray(picture).resize((TILE, TILE), Image.Resampling.LANCZOS)
+                canvas.paste(tile, (left + i * (TILE + GAP), HEAD + row * (TILE + GAP)))
+        left += width + BLOCK
+    return canvas
+
+
+if __name__ == "__main__":
+    main()
