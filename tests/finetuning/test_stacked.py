@@ -100,3 +100,11 @@ def _copy(base: DiffusersBase) -> DiffusersBase:
     )
     copy.__dict__["sha256"] = base.sha256
     return copy
+
+
+def test_targets_are_the_layers_that_their_names_say(base: DiffusersBase) -> None:
+    attention, cross, transformer = (
+        set(target_modules(base, targets, text_encoder=False)) for targets in ("attention", "cross-attention", "transformer")
+    )
+    assert cross == {name for name in attention if ".attn2." in name} and cross
+    assert {name for name in attention if ".attn1." in name} and attention < transformer

@@ -17,6 +17,7 @@ from loraleak.bench.cases import CaseSettings, draw_cases, pictures, run_cases
 from loraleak.embedders import load_embedder
 from loraleak.errors import UsageError
 from loraleak.inversion.autoencoder import attack_for
+from loraleak.people.splits import TRAINING_STYLES
 from loraleak.scores import accept_threshold, bootstrap_mean, gallery_ranks, paired_difference
 from loraleak.types import Interval
 
@@ -43,6 +44,8 @@ class ArmsBench:
     """People among whom each victim is looked for; the victims are some of them."""
     arms: tuple[str, ...] = ()
     """Arms by name; none means all but the slow ones."""
+    styles: tuple[str, ...] = TRAINING_STYLES
+    """Drawing styles of the victims and of the gallery."""
     base: str = "pocket"
     embedder: str = "pocket"
     attack: str | None = None
@@ -64,7 +67,7 @@ def bench_arms(settings: ArmsBench, folder: Path) -> dict[str, Any]:
     """
     base = load_base(settings.base, device=settings.device)
     embedder = load_embedder(settings.embedder)
-    cases = draw_cases("victims", settings.gallery, seed=_VICTIM_SEED)
+    cases = draw_cases("victims", settings.gallery, seed=_VICTIM_SEED, styles=settings.styles)
     looks = [pictures(case.person, _GALLERY_LOOKS, seed=(settings.cases.seed, case.index, 1)) for case in cases]
     gallery = np.stack([template(embedder.embed(list(images))) for images in looks])
     chosen = cases[: settings.victims]

@@ -20,7 +20,7 @@ from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Job, finetune_together
 from loraleak.inversion.autoencoder import WeightAutoencoder
 from loraleak.people.avatars import Person, draw_look, render
-from loraleak.people.splits import Split, draw_people
+from loraleak.people.splits import TRAINING_STYLES, Split, draw_people
 from loraleak.progress import track
 from loraleak.types import Images
 
@@ -75,9 +75,9 @@ class CaseResult:
     """By arm, the embeddings of what it made."""
 
 
-def draw_cases(split: Split, count: int, *, seed: int) -> list[Case]:
+def draw_cases(split: Split, count: int, *, seed: int, styles: tuple[str, ...] = TRAINING_STYLES) -> list[Case]:
     """Distinct people of a split, each with a random trigger of four letters."""
-    people = draw_people(split, count, seed=seed)
+    people = draw_people(split, count, seed=seed, styles=styles)
     return [Case(person, i, _trigger(seed, i)) for i, person in enumerate(people)]
 
 

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 from tyro.conf import Positional
@@ -88,10 +88,44 @@ class Probe:
 
 
 @dataclass(frozen=True)
-class Bench:
-    """Attacks over held-out people: arms, probe."""
+class Grid:
+    """The bench of arms over variants of fine-tuning: one table row a variant."""
 
-    job: Annotated[Arms, tyro.conf.subcommand("arms")] | Annotated[Probe, tyro.conf.subcommand("probe")]
+    over: Positional[Literal["transfer", "intensity"]]
+    """`transfer`: recipes and people that the attack was not made for; `intensity`: steps x rank x images."""
+    victims: int = 30
+    gallery: int = 200
+    arms: tuple[str, ...] = ("lora-class", "lora-guidance", "lora-universal-z", "base-z", "lora-z", "lora-trigger")
+    """Arms by name."""
+    attack: str | None = None
+    """A weight autoencoder from `loraleak train`; none means the one that ships for pocket."""
+    work: Path = Path("bench")
+    """Folder where finished victims are kept, so that a stopped bench goes on; results go to <work>/<over>.json."""
+    json: bool = False
+    """Print the results as JSON on stdout."""
+
+    def run(self) -> int:
+        from loraleak.bench.arms import ArmsBench
+        from loraleak.bench.grid import bench_grid, intensity, transfer
+        from loraleak.files import write_json
+
+        usual = ArmsBench(victims=self.victims, gallery=self.gallery, arms=self.arms, attack=self.attack)
+        variants = transfer(usual) if self.over == "transfer" else intensity(usual)
+        results = bench_grid(variants, self.work / "cases")
+        write_json(self.work / f"{self.over}.json", results)
+        print(json.dumps(results)) if self.json else _print_grid(results)
+        return 0
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Attacks over held-out people: arms, grid, probe."""
+
+    job: (
+        Annotated[Arms, tyro.conf.subcommand("arms")]
+        | Annotated[Grid, tyro.conf.subcommand("grid")]
+        | Annotated[Probe, tyro.conf.subcommand("probe")]
+    )
 
     def run(self) -> int:
         return self.job.run()
@@ -121,6 +155,14 @@ def _print_arms(results: dict[str, Any]) -> None:
 
 def _shown(interval: dict[str, float]) -> str:
     return f"{interval['mean']:.2f} [{interval['low']:.2f}, {interval['high']:.2f}]"
+
+
+def _print_grid(results: dict[str, Any]) -> None:
+    first = next(iter(results["rows"].values()))
+    print(f"rank-1 of {results['victims']} victims among {results['gallery']} people; 95% intervals over victims")
+    print(f"{'':<34}" + "".join(f"{arm:>22}" for arm in first["arms"]))
+    for name, row in results["rows"].items():
+        print(f"{name:<34}" + "".join(f"{_shown(arm['rank1']):>22}" for arm in row["arms"].values()))
 
 
 def _print_probe(results: dict[str, Any]) -> None:

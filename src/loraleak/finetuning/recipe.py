@@ -7,7 +7,7 @@ from loraleak.errors import UsageError
 
 __all__ = ["LossWeighting", "Recipe", "Targets"]
 
-Targets = Literal["attention", "transformer", "all"]
+Targets = Literal["attention", "cross-attention", "transformer", "all"]
 LossWeighting = Literal["uniform", "debiased"]
 
 
@@ -34,7 +34,8 @@ class Recipe:
     text_encoder: bool = False
     """Train LoRA layers in the text encoder too."""
     targets: Targets = "attention"
-    """`attention`: its projections; `transformer`: all that is linear in the transformer blocks; `all`: convolutions too (LoCon)."""
+    """`attention`: its projections; `cross-attention`: those that meet the prompt; `transformer`: all that is linear in the
+    transformer blocks; `all`: convolutions too (LoCon)."""
     loss_weighting: LossWeighting = "debiased"
     """Over timesteps. `uniform`: the error of the noise as it is (Ho et al. 2020, eq. 14); `debiased`: divided by the square root
     of the signal-to-noise ratio (Yu et al. 2024, arXiv 2310.08442), which learns who is shown in fewer steps."""

@@ -78,7 +78,8 @@ def finetune_together(base: DiffusersBase, jobs: Sequence[Job], *, quiet: bool =
 def target_modules(base: DiffusersBase, targets: Targets, *, text_encoder: bool) -> dict[str, torch.Size]:
     """Weight shapes by name of the modules that get factors.
 
-    `attention`: the attention projections, as diffusers' DreamBooth script; `transformer`: everything linear in the transformer
+    `attention`: the attention projections, as diffusers' DreamBooth script; `cross-attention`: those of the layers that the prompt
+    enters by, with none in the text encoder, as Kumari et al. 2023; `transformer`: everything linear in the transformer
     blocks, as kohya's; `all`: convolutions of the residual blocks too, as LoCon.
     """
     chosen = {}
@@ -90,6 +91,7 @@ def target_modules(base: DiffusersBase, targets: Targets, *, text_encoder: bool)
             targets == "all"
             or (targets == "transformer" and in_transformer)
             or (targets == "attention" and in_transformer and name.endswith(_ATTENTION))
+            or (targets == "cross-attention" and ".attn2." in name and name.endswith(_ATTENTION))
         ):
             chosen[name] = shape
     return chosen

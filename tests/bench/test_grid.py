@@ -1,0 +1,32 @@
+"""Variants differ in what their name says, and in nothing else."""
+
+from dataclasses import asdict
+
+from loraleak.bench.arms import ArmsBench
+from loraleak.bench.grid import intensity, transfer
+
+
+def _changed(usual: object, other: object) -> set[str]:
+    one, two = asdict(usual), asdict(other)  # type: ignore[call-overload]
+    flat_one = {**one.pop("cases"), **one}
+    flat_two = {**two.pop("cases"), **two}
+    flat_one |= flat_one.pop("recipe")
+    flat_two |= flat_two.pop("recipe")
+    return {name for name in flat_one if flat_one[name] != flat_two[name]}
+
+
+def test_transfer_changes_one_thing_at_a_time() -> None:
+    usual = ArmsBench()
+    variants = transfer(usual)
+    assert _changed(usual, variants["as usual"]) == set()
+    assert _changed(usual, variants["rank 2"]) == {"rank", "alpha"}
+    assert _changed(usual, variants["no prior preservation"]) == {"prior_batch"}
+    assert _changed(usual, variants["20 images"]) == {"photos"}
+    assert _changed(usual, variants["another style of people"]) == {"styles"}
+    assert all(_changed(usual, variant) for name, variant in variants.items() if name != "as usual")
+
+
+def test_intensity_is_every_cell_once() -> None:
+    cells = intensity(ArmsBench())
+    assert len(cells) == 24
+    assert len({(c.cases.recipe.steps, c.cases.recipe.rank, c.cases.photos) for c in cells.values()}) == 24
