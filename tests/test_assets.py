@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 import loraleak
+from loraleak.adapters import load_adapter
+from loraleak.arms import select_arms
 from loraleak.auditing.controls import Sampling, load_controls
 from loraleak.auditing.settings import AuditSettings
 from loraleak.bases import load_base
 from loraleak.embedders import load_embedder
+from loraleak.inversion.autoencoder import POCKET_ATTACK, attack_for
 
 ASSETS = Path(loraleak.__file__).parent / "assets"
 
@@ -47,9 +50,23 @@ def test_the_recorded_quality_is_that_of_what_ships_and_meets_its_bars() -> None
 def test_controls_fit_what_ships_and_the_defaults_of_an_audit() -> None:
     settings = AuditSettings()
     base, embedder = load_base("pocket", device="cpu"), load_embedder("pocket")
-    sampling = Sampling(base.sha256, embedder.name, settings.class_prompt, settings.steps, settings.guidance_scale)
+    attack = attack_for(base)
+    assert attack is not None
+    sampling = Sampling(
+        base.sha256, embedder.name, settings.class_prompt, settings.steps, settings.guidance_scale, attack.sha256
+    )
     controls = load_controls(sampling)
     assert controls is not None and len(controls) == 99
+    assert set(controls.arms) == {arm.name for arm in select_arms() if arm.role == "attack"}
+
+
+def test_the_attack_is_small_and_reads_the_demo() -> None:
+    assert POCKET_ATTACK.stat().st_size <= 8e6
+    attack = attack_for(load_base("pocket", device="cpu"))
+    assert attack is not None and attack.kind == "invariant" and attack.knowledge == "file"
+    adapter = load_adapter(ASSETS / "demo" / "adapter.safetensors")
+    own = attack.encode([adapter]).mean[0]
+    assert (own - attack.mean_z).square().mean() > 0.1 * attack.others.var(0).mean()
 
 
 def test_they_are_small() -> None:

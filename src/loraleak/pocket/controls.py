@@ -33,7 +33,7 @@ def build_controls(
 
     `not_among` are the people that the attack has seen: it reads them better than it reads a stranger.
     """
-    drawn = draw_cases("public", 2 * (count + cohort), seed=_SEED)
+    drawn = draw_cases("public", count + cohort + len(not_among), seed=_SEED)  # enough, should all of them be drawn
     cases = [case for case in drawn if case.person not in not_among][: count + cohort]
     arms = [arm for arm in select_arms(tuple(ARMS)) if arm.role == "attack"]
     names = {arm.name for arm in arms}
