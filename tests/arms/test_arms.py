@@ -101,8 +101,12 @@ def test_z_arms_decode_what_their_names_say(base: DiffusersBase, adapter: Adapte
         with base.bare():
             plain = base.predict_noise(latents, times, z.expand(2, -1, -1))
         same("lora-z-guidance", guided_by(z.expand(2, -1, -1)) + tuned - plain)
-        with base.bare():
-            same("base-z", guided_by(z.expand(2, -1, -1)))
+    with torch.no_grad():
+        bare = base.predict_noise(latents, times, empty)
+        expected = bare + 2 * (base.predict_noise(latents, times, z.expand(2, -1, -1)) - bare)
+    with base.adapted(adapter), torch.no_grad():
+        same("base-z", expected)
+        assert not torch.allclose(arms["lora-z"].denoiser(scene)(latents, 400), expected, atol=1e-2)
 
 
 def test_random_codes_have_the_mean_and_spread_of_public_ones(attack: WeightAutoencoder) -> None:

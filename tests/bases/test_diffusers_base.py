@@ -53,6 +53,9 @@ def test_bare_and_after_the_base_is_itself_again(base: DiffusersBase, adapter: A
             assert not torch.allclose(_noise(base), before)
             with base.bare():
                 torch.testing.assert_close(_noise(base), before)
+                with base.bare():
+                    torch.testing.assert_close(_noise(base), before)
+                torch.testing.assert_close(_noise(base), before)
             assert not torch.allclose(_noise(base), before)
         torch.testing.assert_close(_noise(base), before)
     assert {f"unet.{n}" for n, m in base.unet.named_modules() if isinstance(m, torch.nn.Linear)} <= names

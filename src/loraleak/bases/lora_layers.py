@@ -72,8 +72,8 @@ def layers(model: nn.Module) -> dict[str, LoraLayer]:
 
 @contextmanager
 def switched_off(models: tuple[nn.Module, ...]) -> Iterator[None]:
-    """Within this context the models run without our layers."""
-    active = [layer for model in models for layer in layers(model).values()]
+    """Within this context, which may lie within another, the models run without our layers."""
+    active = [layer for model in models for layer in layers(model).values() if not layer.disable_adapters]
     for layer in active:
         layer.enable_adapters(False)
     try:
