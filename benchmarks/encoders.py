@@ -88,7 +88,7 @@ def _trained(base, public: PublicPeople, settings: TrainSettings):
             for start in range(0, len(rows), 64):
                 examples = public.examples(zoo, rows[start : start + 64], from_start=settings.knowledge == "start")
                 with torch.no_grad():
-                    means.append(encoder(change(examples.weights), torch.zeros_like(examples.steps)).mean)
+                    means.append(encoder(change(examples.read), torch.zeros_like(examples.steps)).mean)
                 who.append(examples.people)
         z, people = torch.cat(means).flatten(1), torch.cat(who)
         captions, gallery = public.captions.flatten(1), torch.tensor(sorted(public.held_out))

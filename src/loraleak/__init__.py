@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from loraleak.auditing.attack import attack as attack
     from loraleak.auditing.report import Report as Report
     from loraleak.auditing.run import audit as audit
+    from loraleak.auditing.settings import AttackSettings as AttackSettings
     from loraleak.auditing.settings import AuditSettings as AuditSettings
     from loraleak.bases import load_base as load_base
     from loraleak.embedders import load_embedder as load_embedder
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Adapter": "loraleak.types",
+    "AttackSettings": "loraleak.auditing.settings",
     "AuditSettings": "loraleak.auditing.settings",
     "Recipe": "loraleak.finetuning.recipe",
     "Report": "loraleak.auditing.report",

@@ -94,11 +94,11 @@ class StackedFactors:
         up = {name: value[:count] for name, value in self.up.items()}
         return StackedFactors(down, up, self.scales[:count], self.ranks[:count])
 
-    def to(self, device: torch.device) -> "StackedFactors":
-        """On this device."""
-        down = {name: value.to(device) for name, value in self.down.items()}
-        up = {name: value.to(device) for name, value in self.up.items()}
-        return StackedFactors(down, up, self.scales.to(device), self.ranks)
+    def to(self, target: torch.device | torch.dtype) -> "StackedFactors":
+        """On this device, or of this type."""
+        down = {name: value.to(target) for name, value in self.down.items()}
+        up = {name: value.to(target) for name, value in self.up.items()}
+        return StackedFactors(down, up, self.scales.to(target), self.ranks)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,12 +14,12 @@ from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Job, finetune_together
 from loraleak.inversion.autoencoder import load_attack
 from loraleak.inversion.online import train_online
-from loraleak.inversion.public import Examples, PublicPeople, since_start
+from loraleak.inversion.public import Examples, PublicPeople
 from loraleak.inversion.replay import train_replay
 from loraleak.inversion.settings import EncoderKind, TrainSettings
 from loraleak.inversion.training import Training
-from loraleak.inversion.weights import stack_adapters
-from loraleak.types import Images
+from loraleak.inversion.weights import since_start, stack_adapters
+from loraleak.types import Images, StackedFactors
 
 SETTINGS = TrainSettings(steps=6, batch=4, warmup=1, evaluate_every=2, noise_from=0.5, noise_adapters=2, noise_images=1)
 
@@ -110,6 +111,70 @@ def test_online_learns_after_every_step_of_every_person(
     assert attack.encode([public.zoos[0].adapter(0)]).mean.isfinite().all()
     assert len(seen) == 8 and not {person for person, _ in seen} & public.held_out
     assert all(b[1] == a[1] + 1 if a[0] == b[0] else b[1] == 1 for a, b in pairwise(seen))
+
+
+def test_online_goes_on_with_the_step_where_it_stopped(
+    base: DiffusersBase, public: PublicPeople, people_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(SETTINGS, steps=8)
+    seen: list[tuple[int, int]] = []
+    true_step = Training._one_step
+
+    def step(self: Training, examples: Examples) -> dict[str, float]:
+        if self.step == stop:
+            raise KeyboardInterrupt
+        seen.extend(zip(examples.people.tolist(), examples.steps.tolist(), strict=True))
+        return true_step(self, examples)
+
+    monkeypatch.setattr(Training, "_one_step", step)
+    stop = -1
+    train_online(base, public, people_folder, settings, tmp_path / "whole")
+    whole, seen = seen, []
+    stop = 6
+    with pytest.raises(KeyboardInterrupt):
+        train_online(base, public, people_folder, settings, tmp_path / "killed")
+    assert seen == whole[:6]
+    stop = -1
+    train_online(base, public, people_folder, settings, tmp_path / "killed")
+    assert seen == whole
+
+
+def test_without_captions_the_published_loss_is_there_from_the_first_step(
+    base: DiffusersBase, public: PublicPeople, tmp_path: Path
+) -> None:
+    settings = replace(SETTINGS, caption_weight=0.0, beta=0.0, noise_weight=1.0)
+    training = Training(base, replace(public, captions=None), settings, tmp_path)
+    assert set(training._one_step(public.examples(0, training.rows[0][:4]))) == {"noise"}
+
+
+def test_whoever_knows_the_start_decodes_with_the_whole_adapter(
+    base: DiffusersBase, public: PublicPeople, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[StackedFactors] = []
+
+    def seen(base: DiffusersBase, weights: StackedFactors, z: torch.Tensor, *_: object, **__: object) -> torch.Tensor:
+        decoded.append(weights)
+        return z.mean()
+
+    monkeypatch.setattr("loraleak.inversion.training.decoding_loss", seen)
+    training = Training(base, public, replace(SETTINGS, knowledge="start", noise_from=0.0), tmp_path)
+    rows = training.rows[0][:2]
+    examples = public.examples(0, rows, from_start=True)
+    training._one_step(examples)
+    whole, name = public.zoos[0].batch(rows), next(iter(public.shapes))
+    assert torch.equal(decoded[0].down[name], whole.down[name])
+    assert not torch.equal(examples.read.down[name], whole.down[name])
+
+
+def test_an_attack_that_needs_the_start_asks_for_seeds(base: DiffusersBase, public: PublicPeople, tmp_path: Path) -> None:
+    attack = train_replay(base, public, replace(SETTINGS, knowledge="start"), tmp_path)
+    adapter, seed = public.zoos[0].adapter(2), int(public.zoos[0].manifest["seed"][2].as_py())
+    with pytest.raises(UsageError, match="does not tell where it started: give the seeds"):
+        attack.encode([adapter])
+    read = public.examples(0, np.array([2]), from_start=True).read
+    with torch.no_grad():
+        expected = attack.encoder(read, torch.zeros(1, dtype=torch.long)).mean
+    torch.testing.assert_close(attack.encode([adapter], seeds=[seed]).mean, expected, atol=1e-4, rtol=1e-3)
 
 
 def test_the_change_since_the_start_is_what_training_did(base: DiffusersBase, private_images: Images) -> None:

@@ -27,10 +27,3 @@ def refactored(weights: StackedFactors, seed: int) -> StackedFactors:
         flat = mixing @ down[name].flatten(2)
         down[name], up[name] = flat.view_as(down[name]), up[name] @ torch.linalg.inv(mixing)
     return StackedFactors(down, up, weights.scales, weights.ranks)
-
-
-def doubled(weights: StackedFactors) -> StackedFactors:
-    """In double precision."""
-    down = {name: value.double() for name, value in weights.down.items()}
-    up = {name: value.double() for name, value in weights.up.items()}
-    return StackedFactors(down, up, weights.scales.double(), weights.ranks)

@@ -33,7 +33,9 @@ class MatchingUpdates:
     iterations: int = 60
     rate: float = 0.1
 
-    def denoiser(self, scene: Scene) -> Denoiser:
+    def denoiser(self, scene: Scene) -> Denoiser | None:
+        if not any(name.startswith("unet.") for name in scene.adapter.factors):
+            return None
         with scene.base.bare():
             latents = guess(scene, guesses=self.guesses, iterations=self.iterations, rate=self.rate)
         kept = scene.base.scheduler.alphas_cumprod.to(latents)

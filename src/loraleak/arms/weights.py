@@ -19,19 +19,27 @@ from loraleak.types import Role
 __all__ = ["BaseZ", "LoraMeanZ", "LoraRandomZ", "LoraSwappedZ", "LoraUniversalZ", "LoraZ", "LoraZGuidance"]
 
 
+class _DecodesZ:
+    """Samples with codes in the place of a prompt; nothing where the scene has no attack."""
+
+    def codes(self, scene: Scene, attack: WeightAutoencoder) -> Float[Tensor, "codes tokens dim"]:
+        """Picture `i` is made with code `i`, modulo their number."""
+        return attack.encode([scene.adapter], [scene.step]).mean
+
+    def denoiser(self, scene: Scene) -> Denoiser | None:
+        return None if scene.attack is None else _decoded(scene, self.codes(scene, scene.attack))
+
+
 @dataclass(frozen=True)
-class LoraZ:
+class LoraZ(_DecodesZ):
     name: str = "lora-z"
     role: Role = "attack"
     says: str = "Somebody who reads the weights in your file with a trained attack: no prompt, no trigger word, no photo."
     control: str | None = "lora-swapped-z"
 
-    def denoiser(self, scene: Scene) -> Denoiser | None:
-        return None if scene.attack is None else _decoded(scene, _z(scene, scene.attack)[None])
-
 
 @dataclass(frozen=True)
-class LoraZGuidance:
+class LoraZGuidance(_DecodesZ):
     """As `lora-z`, and `w (eps_ft(z) - eps_0(z))` on top."""
 
     name: str = "lora-z-guidance"
@@ -43,8 +51,8 @@ class LoraZGuidance:
     def denoiser(self, scene: Scene) -> Denoiser | None:
         if scene.attack is None:
             return None
-        z = _z(scene, scene.attack)
-        guided_by_z, with_z = _decoded(scene, z[None]), guided(scene.base, z, z, 1.0)
+        z = self.codes(scene, scene.attack).to(scene.base.device)
+        guided_by_z, with_z = _decoded(scene, z), guided(scene.base, z, z[0], 1.0)
 
         def denoiser(latents: Tensor, timestep: int) -> Tensor:
             with scene.base.bare():
@@ -55,7 +63,7 @@ class LoraZGuidance:
 
 
 @dataclass(frozen=True)
-class BaseZ:
+class BaseZ(_DecodesZ):
     name: str = "base-z"
     role: Role = "attack"
     says: str = (
@@ -64,10 +72,9 @@ class BaseZ:
     control: str | None = "base-class"
 
     def denoiser(self, scene: Scene) -> Denoiser | None:
-        if scene.attack is None:
+        inner = super().denoiser(scene)
+        if inner is None:
             return None
-        with scene.base.bare():
-            inner = _decoded(scene, _z(scene, scene.attack)[None])
 
         def denoiser(latents: Tensor, timestep: int) -> Tensor:
             with scene.base.bare():
@@ -77,61 +84,51 @@ class BaseZ:
 
 
 @dataclass(frozen=True)
-class LoraRandomZ:
+class LoraRandomZ(_DecodesZ):
     name: str = "lora-random-z"
     role: Role = "control"
     says: str = "A random code in the place of the one read from your file: is it the code, or just your model?"
     control: str | None = "base-class"
 
-    def denoiser(self, scene: Scene) -> Denoiser | None:
-        if scene.attack is None:
-            return None
-        return _decoded(scene, scene.attack.random_z(_MOST_IMAGES, seed=scene.seed))
+    def codes(self, scene: Scene, attack: WeightAutoencoder) -> Float[Tensor, "codes tokens dim"]:
+        return attack.random_z(_MOST_IMAGES, seed=scene.seed)
 
 
 @dataclass(frozen=True)
-class LoraSwappedZ:
+class LoraSwappedZ(_DecodesZ):
     name: str = "lora-swapped-z"
     role: Role = "control"
     says: str = "Codes that were read from other people's files, run through your model."
     control: str | None = "base-class"
 
-    def denoiser(self, scene: Scene) -> Denoiser | None:
-        if scene.attack is None:
-            return None
-        order = torch.randperm(len(scene.attack.others), generator=torch.Generator().manual_seed(scene.seed))
-        return _decoded(scene, scene.attack.others[order])
+    def codes(self, scene: Scene, attack: WeightAutoencoder) -> Float[Tensor, "codes tokens dim"]:
+        return attack.others[torch.randperm(len(attack.others), generator=torch.Generator().manual_seed(scene.seed))]
 
 
 @dataclass(frozen=True)
-class LoraMeanZ:
+class LoraMeanZ(_DecodesZ):
     name: str = "lora-mean-z"
     role: Role = "control"
     says: str = "One code for everybody, the mean over many files: it opens your model without reading it."
     control: str | None = "lora-class"
 
-    def denoiser(self, scene: Scene) -> Denoiser | None:
-        return None if scene.attack is None else _decoded(scene, scene.attack.mean_z[None])
+    def codes(self, scene: Scene, attack: WeightAutoencoder) -> Float[Tensor, "codes tokens dim"]:
+        return attack.mean_z[None]
 
 
 @dataclass(frozen=True)
-class LoraUniversalZ:
+class LoraUniversalZ(_DecodesZ):
     name: str = "lora-universal-z"
     role: Role = "attack"
     says: str = "One code for everybody, learned to open any such file: no reading, no prompt, no trigger word."
     control: str | None = "lora-class"
 
-    def denoiser(self, scene: Scene) -> Denoiser | None:
-        return None if scene.attack is None else _decoded(scene, scene.attack.universal_z[None])
+    def codes(self, scene: Scene, attack: WeightAutoencoder) -> Float[Tensor, "codes tokens dim"]:
+        return attack.universal_z[None]
 
 
 _MOST_IMAGES = 64
 """Different random codes before they come again."""
-
-
-def _z(scene: Scene, attack: WeightAutoencoder) -> Float[Tensor, "tokens dim"]:
-    (z,) = attack.encode([scene.adapter], [scene.step]).mean
-    return z.to(scene.base.device)
 
 
 def _decoded(scene: Scene, z: Float[Tensor, "codes tokens dim"]) -> Denoiser:

@@ -9,16 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from loraleak.adapters import header_findings, load_adapter
-from loraleak.arms import ARMS, Arm, Scene, reconstruct, select_arms
+from loraleak.arms import ARMS, Arm, reconstruct, select_arms
 from loraleak.auditing.controls import Controls, Sampling, load_controls
 from loraleak.auditing.report import ArmResult, Photo, Report, Verdict
+from loraleak.auditing.scene import scene_of
 from loraleak.auditing.settings import AuditSettings
 from loraleak.auditing.verdict import template, verdict_against_base, verdict_against_controls
 from loraleak.bases import load_base
 from loraleak.embedders import Embedder, load_embedder
 from loraleak.errors import UsageError
 from loraleak.files import printable
-from loraleak.inversion.autoencoder import WeightAutoencoder, attack_for
+from loraleak.inversion.autoencoder import WeightAutoencoder
 from loraleak.people.folders import read_photos
 from loraleak.scores import bootstrap_mean, exposure, paired_difference
 from loraleak.types import Adapter, Embeddings, Images, Picture
@@ -42,21 +43,9 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
         raise UsageError(
             f"{', '.join(settings.arms)}: no attack is among these arms, so there is nothing to judge; add lora-class"
         )
-    attack = attack_for(base, settings.attack)
-    if attack is not None and not attack.reads(loaded):
-        attack = None
+    scene = scene_of(loaded, base, settings)
     photo_vectors = _embedded(embedder, [photo.picture for photo in photo_files])
     ready = time.perf_counter()
-    scene = Scene(
-        base,
-        loaded,
-        class_prompt=settings.class_prompt,
-        owner_prompt=settings.prompt,
-        guidance_scale=settings.guidance_scale,
-        attack=attack,
-        step=settings.step,
-        seed=settings.seed,
-    )
     made = reconstruct(scene, arms, images=settings.images, seed=settings.seed, steps=settings.steps)
     sampled = time.perf_counter()
     vectors = {name: _embedded(embedder, images) for name, images in made.items()}
@@ -68,7 +57,7 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
         settings.class_prompt,
         settings.steps,
         settings.guidance_scale,
-        "" if attack is None else attack.sha256,
+        "" if scene.attack is None else scene.attack.sha256,
     )
     verdict = _judge(vectors, photo_vectors, results, load_controls(sampling))
     end = time.perf_counter()
@@ -89,9 +78,9 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
         verdict=verdict,
         arms=results,
         metadata=header_findings(loaded.metadata),
-        knowledge=_knowledge(settings, attack),
+        knowledge=_knowledge(settings, scene.attack),
         advice=_advice(verdict, loaded),
-        limits=_limits(loaded, settings, attack),
+        limits=_limits(loaded, settings, scene.attack),
         settings={
             **_plain(settings),
             "embedder_version": embedder.name,

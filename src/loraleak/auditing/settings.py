@@ -4,17 +4,15 @@ from dataclasses import dataclass
 
 from loraleak.errors import UsageError
 
-__all__ = ["AuditSettings"]
+__all__ = ["AttackSettings", "AuditSettings"]
 
 
 @dataclass(frozen=True)
-class AuditSettings:
-    """How an audit samples and scores."""
+class AttackSettings:
+    """How an adapter is sampled."""
 
     base: str = "pocket"
     """`pocket`, a diffusers pipeline folder, or a hub id."""
-    embedder: str = "pocket"
-    """`pocket`, `faces`, `general`, `clip:<folder or id>` or `dino:<folder or id>`."""
     prompt: str | None = None
     """The owner's own prompt with the trigger; adds the ceiling, does not touch the verdict."""
     class_prompt: str = "a photo of a person"
@@ -40,3 +38,11 @@ class AuditSettings:
         low = [f"{name} is {value}" for name, value in (("images", self.images), ("steps", self.steps)) if value < 2]
         if low:
             raise UsageError(f"{' and '.join(low)}: give at least 2")
+
+
+@dataclass(frozen=True)
+class AuditSettings(AttackSettings):
+    """How an audit samples and scores."""
+
+    embedder: str = "pocket"
+    """`pocket`, `faces`, `general`, `clip:<folder or id>` or `dino:<folder or id>`."""

@@ -31,6 +31,8 @@ _EFFECTS = {
     "reading": ("lora-z", "lora-swapped-z"),
     "reading over the learned key": ("lora-z", "lora-universal-z"),
     "reading alone": ("base-z", "base-class"),
+    "reading over guidance": ("lora-z", "lora-guidance"),
+    "reading over the owner's prompt": ("lora-z", "lora-trigger"),
 }
 """Differences of arms that part what opens an adapter from what is read in it (method.md, "Two effects")."""
 

@@ -12,8 +12,8 @@ from jaxtyping import Float, Int
 from loraleak.bench.settings import ProbeSettings
 from loraleak.errors import UsageError
 from loraleak.inversion.invariant import InvariantEncoder, InvariantShape, ProbeStatistics
-from loraleak.inversion.public import since_start
 from loraleak.inversion.settings import Knowledge
+from loraleak.inversion.weights import since_start
 from loraleak.progress import track
 from loraleak.scores import bootstrap_mean
 from loraleak.types import StackedFactors
@@ -34,7 +34,7 @@ def probe_weights(zoos: Sequence[Zoo], folder: Path, settings: ProbeSettings) ->
     seed nobody has who downloads a file. The unit of intervals is the unseen person.
     Raises: UsageError, if there are too few people.
     """
-    rows = [(zoo, row) for zoo in zoos for row in _last_rows(zoo)]
+    rows = [(zoo, row) for zoo in zoos for row in zoo.last_rows()]
     most = len(rows) - settings.unseen
     if most < min(settings.learned_from):
         raise UsageError(
@@ -42,7 +42,7 @@ def probe_weights(zoos: Sequence[Zoo], folder: Path, settings: ProbeSettings) ->
         )
     order = np.random.default_rng(settings.seed).permutation(len(rows))
     unseen, learned = order[: settings.unseen], order[settings.unseen :]
-    names = [zoo.manifest["person"][row].as_py() for zoo, row in rows]
+    names = [zoo.manifest["person"][int(row)].as_py() for zoo, row in rows]
     traits = [json.loads((folder / name / "person.json").read_text("utf-8"))["attributes"] for name in names]
     table: dict[str, Any] = {}
     for knowledge in ("file", "start"):
@@ -131,15 +131,6 @@ def _batches(rows: Sequence[tuple[Zoo, int]], knowledge: Knowledge) -> Iterator[
         weights = zoo.batch(mine)
         yield since_start(weights, zoo.manifest["seed"].to_numpy()[mine]) if knowledge == "start" else weights
         start = end
-
-
-def _last_rows(zoo: Zoo) -> list[int]:
-    last: dict[str, int] = {}
-    steps = zoo.manifest["step"].to_pylist()
-    for row, person in enumerate(zoo.manifest["person"].to_pylist()):
-        if person not in last or steps[row] > steps[last[person]]:
-            last[person] = row
-    return sorted(last.values())
 
 
 def _right(

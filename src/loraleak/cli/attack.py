@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from loraleak.auditing.settings import AuditSettings
+from loraleak.auditing.settings import AttackSettings
 from loraleak.cli.flags import Out
 
 __all__ = ["Attack"]
@@ -25,7 +25,7 @@ class Attack:
     """Folder for <arm>/<n>.png and sheet.png, one row an arm."""
     json: bool = False
     """Print what was made as JSON on stdout."""
-    settings: AuditSettings = field(default_factory=AuditSettings)
+    settings: AttackSettings = field(default_factory=AttackSettings)
 
     def run(self) -> int:
         from loraleak.auditing.attack import attack

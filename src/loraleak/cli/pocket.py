@@ -16,7 +16,7 @@ _ASSETS = Path(__file__).parents[1] / "assets"
 
 @dataclass(frozen=True)
 class Pocket:
-    """Rebuilds the embedded base, its embedder, controls and demo from nothing (about two hours), or shows their quality."""
+    """Rebuilds the embedded base, its embedder, attack, controls and demo from nothing (most of a day), or shows their quality."""
 
     job: Positional[Literal["build", "show"]]
     """`build` goes on where it was stopped; `show` prints the quality of what ships."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -20,8 +20,8 @@ from loraleak.inversion.conv_clip import ConvClipEncoder, ConvClipShape
 from loraleak.inversion.invariant import InvariantEncoder, InvariantShape
 from loraleak.inversion.posterior import Posterior
 from loraleak.inversion.settings import EncoderKind, Knowledge
-from loraleak.inversion.weights import stack_adapters
-from loraleak.types import Adapter, StackedFactors
+from loraleak.inversion.weights import since_start, stack_adapters
+from loraleak.types import Adapter
 
 __all__ = ["POCKET_ATTACK", "SCHEMA", "Encoder", "WeightAutoencoder", "attack_for", "load_attack", "new_encoder"]
 
@@ -52,18 +52,28 @@ class WeightAutoencoder:
     """Of the file's bytes; empty for one that has no file yet."""
 
     @torch.no_grad()
-    def encode(self, adapters: Sequence[Adapter], steps: Sequence[int | None] | None = None) -> Posterior:
-        """`q(z | adapter, step)` of each; a step that is not known is None.
+    def encode(
+        self,
+        adapters: Sequence[Adapter],
+        steps: Sequence[int | None] | None = None,
+        *,
+        seeds: Sequence[int] | None = None,
+    ) -> Posterior:
+        """`q(z | adapter, step)` of each; a step that is not known is None. `seeds` of their training tell where they started.
 
-        Raises: BaseMismatchError, if an adapter was trained for another base.
+        Raises: BaseMismatchError, if an adapter was trained for another base; UsageError, if the attack reads the change since the
+        first step and the seeds are not known.
         """
         weights = stack_adapters(adapters, self.encoder.shapes)
+        if self.knowledge == "start":
+            if seeds is None:
+                raise UsageError(
+                    "this attack reads the change since the first step, and a file does not tell where it started: "
+                    "give the seeds, or take an attack that was trained with --knowledge file"
+                )
+            weights = since_start(weights, seeds)
         counted = [0 if step is None else step for step in steps or [None] * len(adapters)]
-        return self.posterior(weights, torch.tensor(counted))
-
-    def posterior(self, weights: StackedFactors, steps: Int[Tensor, " batch"]) -> Posterior:
-        """As `encode`, of stacked factors, with gradient; 0 is a step that is not known."""
-        return self.encoder(weights, steps)
+        return self.encoder(weights, torch.tensor(counted))
 
     def random_z(self, count: int, *, seed: int) -> Float[Tensor, "count tokens dim"]:
         """Draws from a Gaussian with the mean and covariance of z over public people: the encoder's aggregate posterior."""

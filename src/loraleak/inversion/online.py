@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import cycle, islice
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,10 @@ from loraleak.bases import DiffusersBase
 from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Job, Snapshot, finetune_together
 from loraleak.inversion.autoencoder import WeightAutoencoder
-from loraleak.inversion.public import Examples, PublicPeople, since_start
+from loraleak.inversion.public import Examples, PublicPeople
 from loraleak.inversion.settings import TrainSettings
 from loraleak.inversion.training import Training
-from loraleak.inversion.weights import stack_adapters
+from loraleak.inversion.weights import since_start, stack_adapters
 from loraleak.people.folders import read_photos
 
 __all__ = ["train_online"]
@@ -35,9 +35,9 @@ def train_online(
 ) -> WeightAutoencoder:
     """Yao 2024, Algorithm 2: fine-tune one public person after the other, and update the encoder after each step of the LoRA.
 
-    The people, their order and their recipes are the zoo's, so that online and replay differ in nothing else; whoever is held out
-    there is held out here. `together` people are fine-tuned side by side, which makes one batch of examples; 1 is the published
-    way. After the last person the first one comes again. An interrupted training repeats the fine-tuning it was in.
+    The people and their recipes are the zoo's, each trained on all of their images; whoever is held out there is held out here.
+    `together` people are fine-tuned side by side, which makes one batch of examples; 1 is the published way. After the last person
+    the first one comes again. An interrupted training repeats the fine-tuning it was in.
     Raises: UsageError, if there is nothing to learn from, or the folder holds a training of other settings.
     """
     training = Training(base, public, settings, folder)
@@ -47,7 +47,7 @@ def train_online(
     def source(step: int) -> Examples:
         nonlocal examples
         if examples is None:
-            examples = islice(_endless(base, public, people, runs, settings, together), step, None)
+            examples = _endless(base, public, people, runs, settings, together, skip=step)
         return next(examples)
 
     training.run(source)
@@ -55,13 +55,23 @@ def train_online(
 
 
 def _endless(
-    base: DiffusersBase, public: PublicPeople, people: Path, runs: Sequence[_Run], settings: TrainSettings, together: int
+    base: DiffusersBase,
+    public: PublicPeople,
+    people: Path,
+    runs: Sequence[_Run],
+    settings: TrainSettings,
+    together: int,
+    *,
+    skip: int,
 ) -> Iterator[Examples]:
     kinds = {batch: [run for run in runs if run.recipe.prior_batch == batch] for batch in {r.recipe.prior_batch for r in runs}}
     groups = [mine[i : i + together] for mine in kinds.values() for i in range(0, len(mine), together)]
     np.random.default_rng([settings.seed, 6]).shuffle(groups)
     for group in cycle(groups):
         fewest = min(run.recipe.steps for run in group)
+        if skip >= fewest:
+            skip -= fewest
+            continue
         jobs = [
             Job(
                 [photo.picture for photo in read_photos(people / public.names[run.person])],
@@ -74,16 +84,18 @@ def _endless(
         for snapshot in finetune_together(base, jobs, quiet=True):
             waiting.append(snapshot)
             if len(waiting) == len(group):
-                yield _examples(public, group, waiting, settings)
+                if snapshot.step > skip:
+                    yield _examples(public, group, waiting, settings)
                 waiting = []
+        skip = 0
 
 
 def _examples(public: PublicPeople, group: Sequence[_Run], snapshots: Sequence[Snapshot], settings: TrainSettings) -> Examples:
     weights = stack_adapters([s.adapter for s in snapshots], public.shapes)
-    if settings.knowledge == "start":
-        weights = since_start(weights, [group[s.job].recipe.seed for s in snapshots])
+    seeds = [group[s.job].recipe.seed for s in snapshots]
     return Examples(
         weights,
+        since_start(weights, seeds) if settings.knowledge == "start" else weights,
         torch.tensor([s.step for s in snapshots]),
         torch.tensor([group[s.job].person for s in snapshots]),
     )

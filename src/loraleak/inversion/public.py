@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from loraleak.bases import DiffusersBase
 from loraleak.errors import UsageError
-from loraleak.finetuning.randomness import start_numbers
+from loraleak.inversion.weights import since_start
 from loraleak.people.folders import read_captions, read_photos
 from loraleak.progress import track
 from loraleak.types import StackedFactors
 from loraleak.zoo.store import Zoo
 
-__all__ = ["Examples", "PublicPeople", "read_public_people", "since_start"]
+__all__ = ["Examples", "PublicPeople", "read_public_people"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,9 @@ class Examples:
     """Adapters, after how many steps, and whose they are."""
 
     weights: StackedFactors
+    """Whole: what the person's own model runs with."""
+    read: StackedFactors
+    """What the encoder is shown: the same, or its change since the first step."""
     steps: Int[Tensor, " adapters"]
     people: Int[Tensor, " adapters"]
 
@@ -69,11 +72,10 @@ class PublicPeople:
         return replace(self, trained=frozenset(int(person) for person in chosen))
 
     def examples(self, zoo: int, rows: Int[np.ndarray, " rows"], *, from_start: bool = False) -> Examples:
-        """These rows; `from_start` gives A less its value before the first step."""
+        """These rows; with `from_start` the encoder is shown their change since the first step."""
         weights = self.zoos[zoo].batch(rows)
-        if from_start:
-            weights = since_start(weights, self.zoos[zoo].manifest["seed"].to_numpy()[rows])
-        return Examples(weights, torch.from_numpy(self.step_of[zoo][rows]), torch.from_numpy(self.person_of[zoo][rows]))
+        read = since_start(weights, self.zoos[zoo].manifest["seed"].to_numpy()[rows]) if from_start else weights
+        return Examples(weights, read, torch.from_numpy(self.step_of[zoo][rows]), torch.from_numpy(self.person_of[zoo][rows]))
 
     def images(
         self, people: Int[Tensor, " adapters"], count: int, rng: np.random.Generator
@@ -102,8 +104,6 @@ def read_public_people(zoos: Sequence[Zoo], folder: Path, base: DiffusersBase, *
         latents.append(base.encode([photo.picture for photo in read_photos(folder / name)]).cpu())
         written = read_captions(folder / name)
         captions.append(base.embed(written).mean(0).cpu() if written else None)
-    steps = [zoo.manifest["step"].to_numpy() for zoo in zoos]
-    people = [np.array([index[name] for name in rows]) for rows in of_rows]
     known = [c for c in captions if c is not None]
     left_out = frozenset(i for i, name in enumerate(names) if _slot(name) < held_out)
     return PublicPeople(
@@ -114,31 +114,10 @@ def read_public_people(zoos: Sequence[Zoo], folder: Path, base: DiffusersBase, *
         captions=torch.stack(known) if len(known) == len(captions) else None,
         trained=frozenset(range(len(names))) - left_out,
         held_out=left_out,
-        person_of=tuple(people),
-        step_of=tuple(steps),
-        last=tuple(_last_rows(p, s) for p, s in zip(people, steps, strict=True)),
+        person_of=tuple(np.array([index[name] for name in rows]) for rows in of_rows),
+        step_of=tuple(zoo.manifest["step"].to_numpy() for zoo in zoos),
+        last=tuple(zoo.last_rows() for zoo in zoos),
     )
-
-
-def since_start(weights: StackedFactors, seeds: Sequence[int] | Int[np.ndarray, " adapters"]) -> StackedFactors:
-    """`theta_s - theta_0`: A less the start that our fine-tuning draws from the seed (B starts at zero).
-
-    This is the published method's input. Whoever downloads a file has no such seed unless the file names it.
-    """
-    down = {name: value.clone() for name, value in weights.down.items()}
-    widths = {name: value[0, 0].numel() for name, value in down.items()}
-    for k, (seed, rank) in enumerate(zip(seeds, weights.ranks.tolist(), strict=True)):
-        numbers = start_numbers(int(seed), rank * sum(widths.values()))
-        parts = numbers.split([rank * width for width in widths.values()])
-        for (name, width), part in zip(widths.items(), parts, strict=True):
-            down[name][k, :rank] -= ((2 * part - 1) / width**0.5).view_as(down[name][k, :rank])
-    return StackedFactors(down, weights.up, weights.scales, weights.ranks)
-
-
-def _last_rows(people: Int[np.ndarray, " rows"], steps: Int[np.ndarray, " rows"]) -> Int[np.ndarray, " runs"]:
-    order = np.lexsort((steps, people))
-    ends = np.append(np.flatnonzero(np.diff(people[order])), len(order) - 1) if len(order) else np.empty(0, dtype=np.int64)
-    return np.sort(order[ends])
 
 
 def _slot(name: str) -> float:

@@ -138,7 +138,7 @@ class Training:
     ) -> tuple[Float[Tensor, ""], dict[str, float]]:
         settings, device = self.settings, self.accelerator.device
         told = examples.steps * torch.from_numpy(rng.random(len(examples.steps)) < 0.5)  # the others' step is not known
-        posterior = self.encoder(examples.weights.to(device), told.to(device))
+        posterior = self.encoder(examples.read.to(device), told.to(device))
         parts: dict[str, Tensor] = {}
         if settings.beta:
             parts["divergence"] = settings.beta * posterior.divergence().mean()
@@ -180,8 +180,10 @@ class Training:
         return figures
 
     def _decoding(self, step: int) -> bool:
-        """Whether the noise-prediction loss has set in."""
-        return self.settings.noise_weight > 0 and step >= self.settings.noise_from * self.settings.steps
+        """Whether the noise-prediction loss has set in; without captions there is nothing to learn before it."""
+        settings = self.settings
+        late = step >= settings.noise_from * settings.steps or not settings.caption_weight
+        return settings.noise_weight > 0 and late
 
     def _targets(self, examples: Examples, device: torch.device) -> tuple[Tensor, Tensor]:
         assert self.public.captions is not None and self.spread is not None
@@ -203,13 +205,13 @@ class Training:
     def _statistics(self) -> ProbeStatistics:
         statistics = ProbeStatistics(self.public.shapes)
         for examples in self._sampled(self.rows, np.random.default_rng([self.settings.seed, 3]), _STATISTICS):
-            statistics.add(examples.weights)
+            statistics.add(examples.read)
         return statistics
 
     @torch.no_grad()
     def _means(self, encoder: Encoder, examples: Examples) -> Float[Tensor, "adapters tokens dim"]:
         device = self.accelerator.device
-        return encoder(examples.weights.to(device), torch.zeros_like(examples.steps).to(device)).mean.cpu()
+        return encoder(examples.read.to(device), torch.zeros_like(examples.steps).to(device)).mean.cpu()
 
     def _agree(self) -> None:
         """Write the settings, or see that those of a training begun here are the same."""
@@ -225,17 +227,22 @@ class Training:
     def _keep_best(self, loss: float) -> None:
         if loss < self.best:
             self.best, self.waited = loss, 0
-            _write(self.accelerator.unwrap_model(self.encoder).state_dict(), self.folder / "best.pt")
+            if self.accelerator.is_main_process:
+                _write(self.accelerator.unwrap_model(self.encoder).state_dict(), self.folder / "best.pt")
         else:
             self.waited += 1
 
     def _checkpoint(self) -> None:
         partial, done = self.folder / "checkpoint.partial", self.folder / "checkpoint"
-        shutil.rmtree(partial, ignore_errors=True)
+        with self.accelerator.main_process_first():
+            shutil.rmtree(partial, ignore_errors=True)
         self.accelerator.save_state(str(partial))
-        write_text(partial / "progress.json", json.dumps({"step": self.step, "best": self.best, "waited": self.waited}))
-        shutil.rmtree(done, ignore_errors=True)
-        partial.replace(done)
+        self.accelerator.wait_for_everyone()
+        if self.accelerator.is_main_process:
+            write_text(partial / "progress.json", json.dumps({"step": self.step, "best": self.best, "waited": self.waited}))
+            shutil.rmtree(done, ignore_errors=True)
+            partial.replace(done)
+        self.accelerator.wait_for_everyone()
 
     def _resume(self) -> None:
         done = self.folder / "checkpoint"

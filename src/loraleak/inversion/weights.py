@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
+from jaxtyping import Int
 
 from loraleak.errors import BaseMismatchError
+from loraleak.finetuning.randomness import start_numbers
 from loraleak.types import Adapter, StackedFactors
 
-__all__ = ["stack_adapters"]
+__all__ = ["since_start", "stack_adapters"]
 
 
-def stack_adapters(adapters: Sequence[Adapter], shapes: Mapping[str, torch.Size], *, rank: int = 1) -> StackedFactors:
-    """The adapters' factors for these modules, filled up with zeros to the highest rank, and to `rank` at least.
+def stack_adapters(adapters: Sequence[Adapter], shapes: Mapping[str, torch.Size]) -> StackedFactors:
+    """The adapters' factors for these modules, filled up with zeros to the highest rank.
 
     A module that an adapter lacks is zero: it changes nothing there. Scales differ by module in some files, so they are
     multiplied into B. An unknown scale counts as 1, as when the adapter is run. Modules that are not in `shapes` are not read.
@@ -33,7 +36,7 @@ def stack_adapters(adapters: Sequence[Adapter], shapes: Mapping[str, torch.Size]
                     "take an attack that was trained for the adapter's base"
                 )
     ranks = [max(f.rank for name, f in adapter.factors.items() if name in shapes) for adapter in adapters]
-    highest = max([rank, *ranks])
+    highest = max(ranks)
     down = {name: torch.zeros(len(adapters), highest, *shape[1:]) for name, shape in shapes.items()}
     up = {name: torch.zeros(len(adapters), shape[0], highest) for name, shape in shapes.items()}
     for k, adapter in enumerate(adapters):
@@ -44,3 +47,18 @@ def stack_adapters(adapters: Sequence[Adapter], shapes: Mapping[str, torch.Size]
                 down[name][k, : factors.rank] = factors.down.float()
                 up[name][k, :, : factors.rank] = scale * factors.up.float().reshape(len(up[name][k]), factors.rank)
     return StackedFactors(down, up, torch.ones(len(adapters)), torch.tensor(ranks))
+
+
+def since_start(weights: StackedFactors, seeds: Sequence[int] | Int[np.ndarray, " adapters"]) -> StackedFactors:
+    """`theta_s - theta_0`: A less the start that our fine-tuning draws from the seed (B starts at zero).
+
+    This is the published method's input. Whoever downloads a file has no such seed unless the file names it.
+    """
+    down = {name: value.clone() for name, value in weights.down.items()}
+    widths = {name: value[0, 0].numel() for name, value in down.items()}
+    for k, (seed, rank) in enumerate(zip(seeds, weights.ranks.tolist(), strict=True)):
+        numbers = start_numbers(int(seed), rank * sum(widths.values()))
+        parts = numbers.split([rank * width for width in widths.values()])
+        for (name, width), part in zip(widths.items(), parts, strict=True):
+            down[name][k, :rank] -= ((2 * part - 1) / width**0.5).view_as(down[name][k, :rank])
+    return StackedFactors(down, weights.up, weights.scales, weights.ranks)

@@ -139,6 +139,15 @@ class Zoo:
             raise UsageError(f"{person} has no snapshot after {step} steps: choose from {', '.join(map(str, sorted(steps)))}")
         return steps[max(steps) if step is None else step]
 
+    def last_rows(self) -> Int[np.ndarray, " people"]:
+        """The index of each person's last snapshot, in rising order."""
+        people, steps = self._people_and_steps()
+        last: dict[str, int] = {}
+        for row, person in enumerate(people):
+            if person not in last or steps[row] > steps[last[person]]:
+                last[person] = row
+        return np.array(sorted(last.values()), dtype=np.int64)
+
     def faults(self) -> dict[str, str]:
         """What is wrong, by shard; empty where every byte is as it was written."""
         found: dict[str, str] = {}

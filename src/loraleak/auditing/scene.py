@@ -1,0 +1,27 @@
+"""The scene that settings ask for."""
+
+from loraleak.arms import Scene
+from loraleak.auditing.settings import AttackSettings
+from loraleak.bases import DiffusersBase
+from loraleak.inversion.autoencoder import attack_for
+from loraleak.types import Adapter
+
+__all__ = ["scene_of"]
+
+
+def scene_of(adapter: Adapter, base: DiffusersBase, settings: AttackSettings) -> Scene:
+    """This adapter on its base, with the attack that reads it, where there is one.
+
+    Raises: UsageError or BaseMismatchError, if the attack that was asked for cannot be used.
+    """
+    attack = attack_for(base, settings.attack)
+    return Scene(
+        base,
+        adapter,
+        class_prompt=settings.class_prompt,
+        owner_prompt=settings.prompt,
+        guidance_scale=settings.guidance_scale,
+        attack=attack if attack is not None and attack.reads(adapter) else None,
+        step=settings.step,
+        seed=settings.seed,
+    )
