@@ -61,8 +61,8 @@ def print_summary(report: "Report", out: Path, *, as_json: bool) -> None:
     print(f"verdict: {verdict.level} (p = {verdict.p_value:.3f})")
     for reason in verdict.reasons:
         print(f"  {reason}")
-    print(f"{'arm':<16}{'role':<10}{'similarity':>12}{'excess':>10}")
+    print(f"{'arm':<20}{'role':<10}{'similarity':>12}{'excess':>10}")
     for arm in report.arms:
         excess = "" if arm.excess is None else f"{arm.excess.mean:+.2f}"
-        print(f"{arm.name:<16}{arm.role:<10}{arm.similarity.mean:>12.2f}{excess:>10}")
+        print(f"{arm.name:<20}{arm.role:<10}{arm.similarity.mean:>12.2f}{excess:>10}")
     print(f"report: {out / 'report.html'}")

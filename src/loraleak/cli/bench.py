@@ -142,11 +142,11 @@ _COLUMNS = {
 
 def _print_arms(results: dict[str, Any]) -> None:
     print(f"{results['victims']} victims among {results['gallery']} people; 95% intervals over victims")
-    print(f"{'arm':<34}" + "".join(f"{title:>22}" for title in _COLUMNS.values()))
+    print(f"{'arm':<40}" + "".join(f"{title:>22}" for title in _COLUMNS.values()))
     for name, arm in results["arms"].items():
-        print(f"{name:<34}" + "".join(f"{_shown(arm[column]):>22}" for column in _COLUMNS))
+        print(f"{name:<40}" + "".join(f"{_shown(arm[column]):>22}" for column in _COLUMNS))
     for name, effect in results["effects"].items():
-        print(f"{name + ' effect':<34}" + "".join(f"{_shown(effect[column]):>22}" for column in _COLUMNS))
+        print(f"{name + ' effect':<40}" + "".join(f"{_shown(effect[column]):>22}" for column in _COLUMNS))
     for name in ("own_photos", "other_persons_photos"):
         if name in results["verdict"]:
             row = results["verdict"][name]
