@@ -43,6 +43,7 @@ class Train:
             from loraleak.inversion.online import train_online
             from loraleak.inversion.public import read_public_people
             from loraleak.inversion.replay import train_replay
+            from loraleak.inversion.training import is_main_process
             from loraleak.zoo.store import Zoo
         except ModuleNotFoundError as error:
             if error.name not in ("accelerate", "pyarrow", "tensorboard"):
@@ -56,6 +57,8 @@ class Train:
             attack = train_online(base, public, self.people, self.settings, self.work, together=self.together)
         else:
             attack = train_replay(base, public, self.settings, self.work)
+        if not is_main_process():
+            return 0
         attack.save(self.out)
         facts = {
             "attack": str(self.out),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from jaxtyping import Float
 from torch import Tensor
 
@@ -23,7 +23,7 @@ from loraleak.inversion.settings import TrainSettings
 from loraleak.inversion.universal import learn_universal_z
 from loraleak.progress import progress_bar
 
-__all__ = ["Source", "Training"]
+__all__ = ["Source", "Training", "is_main_process"]
 
 _OTHERS = 24
 _STATISTICS = 512
@@ -234,8 +234,9 @@ class Training:
 
     def _checkpoint(self) -> None:
         partial, done = self.folder / "checkpoint.partial", self.folder / "checkpoint"
-        with self.accelerator.main_process_first():
+        if self.accelerator.is_main_process:
             shutil.rmtree(partial, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
         self.accelerator.save_state(str(partial))
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
@@ -250,6 +251,11 @@ class Training:
             self.accelerator.load_state(str(done))
             progress = json.loads((done / "progress.json").read_text("utf-8"))
             self.step, self.best, self.waited = progress["step"], progress["best"], progress["waited"]
+
+
+def is_main_process() -> bool:
+    """Whether this process is the one of a data-parallel training that writes and prints."""
+    return PartialState().is_main_process
 
 
 def _write(state: Mapping[str, Tensor], file: Path) -> None:
