@@ -56,7 +56,7 @@ def test_shares_are_as_documented() -> None:
     rng = np.random.default_rng(0)
     people = {draw_person(rng, style) for style in ALL_STYLES for _ in range(4000)}
     counts = Counter(split_of(p) for p in people)
-    for split, share in {"base": 0.4, "embedder": 0.25, "public": 0.2, "victims": 0.15}.items():
+    for split, share in {"base": 0.4, "embedder": 0.25, "public": 0.2, "victims": 0.1, "controls": 0.05}.items():
         assert counts[split] / len(people) == pytest.approx(share, abs=0.02)
 
 

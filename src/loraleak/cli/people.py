@@ -24,7 +24,7 @@ class People:
     """Number of the first one; who comes before is left out, so that two folders of one seed share nobody."""
     images: int = 5
     """Pictures of each."""
-    split: Literal["base", "embedder", "public", "victims"] = "victims"
+    split: Literal["base", "embedder", "public", "victims", "controls"] = "victims"
     """Splits never share a person: base and embedder trained pocket, public is for attackers, victims for scoring."""
     styles: tuple[Literal["avataaars", "open-peeps", "toon-head"], ...] = ("avataaars", "open-peeps")
     """Drawing styles, in turn; pocket has never seen toon-head."""

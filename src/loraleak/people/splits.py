@@ -11,16 +11,20 @@ from loraleak.people.avatars import Person, draw_person
 
 __all__ = ["SPLITS", "TRAINING_STYLES", "Split", "draw_people", "split_of"]
 
-Split = Literal["base", "embedder", "public", "victims"]
+Split = Literal["base", "embedder", "public", "victims", "controls"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 TRAINING_STYLES = ("avataaars", "open-peeps")
 
-_SHARES: dict[Split, int] = {"base": 40, "embedder": 25, "public": 20, "victims": 15}
+_SHARES: dict[Split, int] = {"base": 40, "embedder": 25, "public": 20, "controls": 5, "victims": 10}
 _MOST_REPEATS = 2_000
 
 
 def split_of(person: Person) -> Split:
-    """The one split that this person belongs to: base 40%, embedder 25%, public (attack training) 20%, victims 15%."""
+    """The one split that this person belongs to: base 40%, embedder 25%, public (attack training) 20%, controls 5%, victims 10%.
+
+    Controls have a split of their own, so that they are drawn as victims are. People of the public split whom the attack
+    happens not to have seen are the rare ones, and a null of rare people calls common ones leaks.
+    """
     traits = "|".join((person.style, person.hair, person.colour, person.skin, person.facial_hair, person.glasses))
     slot = int.from_bytes(hashlib.sha256(traits.encode()).digest()[:8], "big") % 100
     for split, share in _SHARES.items():

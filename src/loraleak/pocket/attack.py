@@ -10,7 +10,6 @@ from loraleak.inversion.autoencoder import WeightAutoencoder
 from loraleak.inversion.public import read_public_people
 from loraleak.inversion.replay import train_replay
 from loraleak.inversion.settings import TrainSettings
-from loraleak.people.avatars import Person
 from loraleak.people.folders import write_people
 from loraleak.people.splits import draw_people
 from loraleak.zoo.build import build_zoo
@@ -19,7 +18,7 @@ from loraleak.zoo.ranges import RecipeRanges
 from loraleak.zoo.store import Zoo
 from loraleak.zoo.workers import Site, local_workers
 
-__all__ = ["AttackRecipe", "ZooRecipe", "attack_people", "train_attack"]
+__all__ = ["AttackRecipe", "ZooRecipe", "train_attack"]
 
 _SEED = 11
 _IMAGES = 8
@@ -43,12 +42,6 @@ class AttackRecipe:
         ZooRecipe(1700, 800, RecipeRanges(steps=(150, 350), learning_rate=(3e-3, 7e-3), batch=2, prior_batch=1)),
     )
     training: TrainSettings = field(default_factory=TrainSettings)
-
-
-def attack_people(recipe: AttackRecipe) -> frozenset[Person]:
-    """Everybody whom the attack learned from, or was stopped by: no control and no victim."""
-    drawn = draw_people("public", max(zoo.first + zoo.people for zoo in recipe.zoos), seed=_SEED)
-    return frozenset(person for zoo in recipe.zoos for person in drawn[zoo.first : zoo.first + zoo.people])
 
 
 def train_attack(base: DiffusersBase, source: str, recipe: AttackRecipe, work: Path) -> WeightAutoencoder:

@@ -19,7 +19,7 @@ from loraleak.files import write_json, write_text
 from loraleak.finetuning.dreambooth import finetune
 from loraleak.finetuning.recipe import Recipe
 from loraleak.inversion.autoencoder import load_attack
-from loraleak.pocket.attack import AttackRecipe, attack_people, train_attack
+from loraleak.pocket.attack import AttackRecipe, train_attack
 from loraleak.pocket.autoencoder import AutoencoderRecipe, train_autoencoder
 from loraleak.pocket.controls import build_controls
 from loraleak.pocket.denoiser import DenoiserRecipe, encode_renders, train_denoiser
@@ -72,7 +72,6 @@ def build_pocket(recipe: BuildRecipe, work: Path, out: Path) -> dict[str, Any]:
             load_attack(out / "attack.safetensors", base),
             work / "controls",
             count=recipe.controls,
-            not_among=attack_people(recipe.attack),
         )
         save_controls(controls, out / "controls.npz")
     _stage(out / "demo", lambda folder: _make_demo(out / "pocket", folder))

@@ -1,6 +1,5 @@
-"""The control adapters that ship with pocket: fine-tuned on public people, kept as embeddings of what every arm makes."""
+"""The control adapters that ship with pocket: fine-tuned on people whom nothing else has seen, kept as embeddings of what every arm makes."""
 
-from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ from loraleak.bases import DiffusersBase
 from loraleak.bench.cases import CaseSettings, draw_cases, run_cases
 from loraleak.embedders import Embedder
 from loraleak.inversion.autoencoder import WeightAutoencoder
-from loraleak.people.avatars import Person
 
 __all__ = ["build_controls"]
 
@@ -27,14 +25,9 @@ def build_controls(
     *,
     count: int = 99,
     cohort: int = 200,
-    not_among: Collection[Person] = (),
 ) -> Controls:
-    """`count` adapters, then a cohort of other public people. With 99 the smallest p-value is 0.01. Resumes from `folder`.
-
-    `not_among` are the people that the attack has seen: it reads them better than it reads a stranger.
-    """
-    drawn = draw_cases("public", count + cohort + len(not_among), seed=_SEED)  # enough, should all of them be drawn
-    cases = [case for case in drawn if case.person not in not_among][: count + cohort]
+    """`count` adapters, then a cohort of other people. With 99 the smallest p-value is 0.01. Resumes from `folder`."""
+    cases = draw_cases("controls", count + cohort, seed=_SEED)
     arms = [arm for arm in select_arms(tuple(ARMS)) if arm.role == "attack"]
     names = {arm.name for arm in arms}
     settings = CaseSettings()
