@@ -1,0 +1,39 @@
+"""Can the random start of a published adapter be rebuilt, though no header tells its seed?
+
+python benchmarks/starts.py FILE...   tries the seeds of examples and habit; each file takes about half a minute on one core
+"""
+
+import argparse
+
+import torch
+
+from loraleak.adapters import load_adapter
+from loraleak.errors import AdapterError
+from loraleak.inversion.starts import COMMON_SEEDS, find_start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="+")
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(COMMON_SEEDS))
+    parser.add_argument("--reach", type=int, default=2**20, help="how many numbers of each seed are searched")
+    arguments = parser.parse_args()
+    for file in arguments.files:
+        try:
+            adapter = load_adapter(file)
+        except AdapterError as error:
+            print(error)
+            continue
+        start = find_start(adapter, arguments.seeds, reach=arguments.reach)
+        if start is None:
+            print(f"{file}: none of {len(arguments.seeds)} seeds")
+            continue
+        left = [float((adapter.factors[name].down - down).norm() / down.norm()) for name, down in start.down.items()]
+        print(
+            f"{file}: seed {start.seed}, {start.law}; {len(start.down)} of {len(adapter.factors)} modules, "
+            f"correlation {start.correlation:.4f}; A has moved by {torch.tensor(left).median():.3f} of its norm (median)"
+        )
+
+
+if __name__ == "__main__":
+    main()
