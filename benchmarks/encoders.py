@@ -2,6 +2,7 @@
 
 python benchmarks/encoders.py timesteps ZOO --people DIR   the step embedding and all snapshots, against last weights only
 python benchmarks/encoders.py models ZOO --people DIR      invariant and conv-clip in three threat models
+python benchmarks/encoders.py online ZOO --people DIR      learning while fine-tuning, against learning from snapshots
 
 Trains without the noise-prediction loss, every variant for the same number of steps on the same people. Judged on the last
 adapters of held-out people: rank-1 among them by z, and the distance to the person's captions (1: nothing known).
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 
 from loraleak.bases import load_base
+from loraleak.inversion.online import fine_tuned
 from loraleak.inversion.public import PublicPeople, read_public_people
 from loraleak.inversion.replay import replayed
 from loraleak.inversion.settings import TrainSettings
@@ -29,11 +31,12 @@ from loraleak.zoo.store import Zoo
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("job", choices=("timesteps", "models"))
+    parser.add_argument("job", choices=("timesteps", "models", "online"))
     parser.add_argument("zoos", nargs="+")
     parser.add_argument("--people", type=Path, required=True)
     parser.add_argument("--counts", type=int, nargs="+", default=[50, 200, 800])
     parser.add_argument("--steps", type=int, default=1_500)
+    parser.add_argument("--online-people", type=int, default=100)
     parser.add_argument("--held-out", type=float, default=0.1)
     parser.add_argument("--out", type=Path, default=Path("docs/timesteps"))
     arguments = parser.parse_args()
@@ -45,8 +48,7 @@ def main() -> None:
     print(
         f"{len(public.held_out)} held-out people, {arguments.steps} steps of {settings.batch} adapters; 95% intervals over people"
     )
-    run = _timesteps if arguments.job == "timesteps" else _models
-    run(base, public, settings, arguments)
+    {"timesteps": _timesteps, "models": _models, "online": _online}[arguments.job](base, public, settings, arguments)
 
 
 def _timesteps(base, public, settings, arguments) -> None:
@@ -74,11 +76,33 @@ def _models(base, public, settings, arguments) -> None:
                 print(f"{encoder:<10} {'file, factored anew':<24} {_shown(judge(_factored_anew))}")
 
 
-def _trained(base, public: PublicPeople, settings: TrainSettings):
+def _online(base, public, settings, arguments) -> None:
+    """The same people, fine-tuned once, and the same number of adapters learned from: as they come, or shuffled afterwards.
+
+    Either way the fine-tuning costs the same, and so does the learning: what differs is which adapters make a batch.
+    """
+    few = public.with_fewer(arguments.online_people, seed=0)
+    steps = sum(int(few.step_of[z][r]) for z in range(len(few.zoos)) for r in few.rows(z, held_out=False, last_only=True))
+    for together in (1, 16):
+        for rate in (1e-3, 1e-4):
+            here = replace(
+                settings,
+                steps=steps // together,
+                batch=max(2, together),
+                learning_rate=rate,
+                evaluate_every=max(50, steps // together // 20),
+            )
+            online = _trained(base, few, here, source=lambda training, n=together: fine_tuned(training, arguments.people, n))
+            print(f"online, {together:>2} people side by side, rate {rate:g}   {_shown(online(lambda w: w))}", flush=True)
+            replay = _trained(base, few, replace(here, steps=steps // here.batch))
+            print(f"replay, batches of {here.batch:>2}, rate {rate:g}            {_shown(replay(lambda w: w))}", flush=True)
+
+
+def _trained(base, public: PublicPeople, settings: TrainSettings, source=replayed):
     """Train; a function that judges the best encoder on held-out people, whose factors it first changes as it is told."""
     with tempfile.TemporaryDirectory() as folder:
         training = Training(base, public, settings, Path(folder))
-        training.run(replayed(training))
+        training.run(source(training))
         encoder = training.best_encoder()
 
     def judge(change) -> dict[str, dict[str, float]]:

@@ -15,11 +15,11 @@ from loraleak.finetuning.stacked import Job, Snapshot, finetune_together
 from loraleak.inversion.autoencoder import WeightAutoencoder
 from loraleak.inversion.public import Examples, PublicPeople
 from loraleak.inversion.settings import TrainSettings
-from loraleak.inversion.training import Training
+from loraleak.inversion.training import Source, Training
 from loraleak.inversion.weights import since_start, stack_adapters
 from loraleak.people.folders import read_photos
 
-__all__ = ["train_online"]
+__all__ = ["fine_tuned", "train_online"]
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,22 @@ def train_online(
     Raises: UsageError, if there is nothing to learn from, or the folder holds a training of other settings.
     """
     training = Training(base, public, settings, folder)
-    runs = _runs(public, training.rows)
+    training.run(fine_tuned(training, people, together))
+    return training.finished()
+
+
+def fine_tuned(training: Training, people: Path, together: int) -> Source:
+    """Examples of people who are trained on, while they are fine-tuned."""
+    runs = _runs(training.public, training.rows)
     examples: Iterator[Examples] | None = None
 
     def source(step: int) -> Examples:
         nonlocal examples
         if examples is None:
-            examples = _endless(base, public, people, runs, settings, together, skip=step)
+            examples = _endless(training.base, training.public, people, runs, training.settings, together, skip=step)
         return next(examples)
 
-    training.run(source)
-    return training.finished()
+    return source
 
 
 def _endless(

@@ -1,4 +1,4 @@
-"""The control adapters that ship with pocket: fine-tuned on people whom nothing else has seen, kept as embeddings of what every arm makes."""
+"""The control adapters that ship with pocket: of people whom nothing else has seen, kept as embeddings of what every arm makes."""
 
 from pathlib import Path
 
