@@ -13,7 +13,8 @@ from loraleak.auditing.controls import Controls, load_controls
 from loraleak.auditing.report import Verdict
 from loraleak.auditing.verdict import template, verdict_against_controls
 from loraleak.bases import load_base
-from loraleak.bench.cases import CaseSettings, draw_cases, pictures, run_cases
+from loraleak.bench.cases import CaseSettings, draw_cases, pictures
+from loraleak.bench.runs import run_cases
 from loraleak.embedders import load_embedder
 from loraleak.errors import UsageError
 from loraleak.inversion.autoencoder import attack_for

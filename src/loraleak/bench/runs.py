@@ -1,0 +1,138 @@
+"""Running cases: adapters, then what each arm makes of them; both are kept, so that a stopped run goes on.
+
+An adapter is trained once for all arms that are ever asked for, and an arm is sampled once for all benches that ask for it.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from loraleak.adapters import load_adapter, save_adapter
+from loraleak.arms import Arm, Scene, reconstruct
+from loraleak.bases import DiffusersBase
+from loraleak.bench.cases import Case, CaseSettings
+from loraleak.embedders import Embedder
+from loraleak.files import write_text
+from loraleak.finetuning.stacked import Job, finetune_together
+from loraleak.inversion.autoencoder import WeightAutoencoder
+from loraleak.progress import track
+from loraleak.types import Adapter, Images
+
+__all__ = ["CaseResult", "fine_tuned", "run_cases"]
+
+_TOGETHER = 8
+"""Adapters that train in one batch."""
+_NOTHING = np.zeros((0, 0), np.float32)
+"""Of an arm that lacks something, such as an attack."""
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """What came of one case."""
+
+    private_images: Images
+    arms: Mapping[str, Float[np.ndarray, "images dim"]]
+    """By arm, the embeddings of what it made."""
+
+
+def run_cases(
+    base: DiffusersBase,
+    embedder: Embedder,
+    cases: Sequence[Case],
+    arms: Sequence[Arm],
+    settings: CaseSettings,
+    folder: Path,
+    attack: WeightAutoencoder | None = None,
+) -> list[CaseResult]:
+    """Fine-tune on each case and sample every arm; goes on from `folder`. An arm that lacks something is in no result."""
+    adapters = fine_tuned(base, cases, settings, folder)
+    home = _home(folder, "arms", [asdict(settings), base.sha256, embedder.name, "" if attack is None else attack.sha256])
+    missing = []
+    for case, adapter in zip(cases, adapters, strict=True):
+        kept = _read(home / _name(case, ".npz"))
+        left = [arm for arm in arms if arm.name not in kept]
+        if left:
+            missing.append((case, adapter, left))
+    for case, adapter, left in track(missing, "sampling", total=len(missing)):
+        made = _made(base, case, load_adapter(adapter), left, settings, attack)
+        vectors = {arm.name: embedder.embed(list(made[arm.name])) if arm.name in made else _NOTHING for arm in left}
+        _add(home / _name(case, ".npz"), vectors)
+    results = []
+    for case in cases:
+        kept = _read(home / _name(case, ".npz"))
+        made_by = {arm.name: kept[arm.name] for arm in arms if len(kept[arm.name])}
+        results.append(CaseResult(settings.private_images(case), made_by))
+    return results
+
+
+def fine_tuned(base: DiffusersBase, cases: Sequence[Case], settings: CaseSettings, folder: Path) -> list[Path]:
+    """The file of each case's adapter; those that are not in `folder` are trained."""
+    home = _home(folder, "adapters", [asdict(settings.recipe), settings.photos, settings.seed, base.sha256])
+    files = [home / _name(case, ".safetensors") for case in cases]
+    missing = [(case, file) for case, file in zip(cases, files, strict=True) if not file.exists()]
+    for file, adapter in track(_trained(base, missing, settings), "fine-tuning", total=len(missing)):
+        save_adapter(adapter, file)
+    return files
+
+
+def _trained(
+    base: DiffusersBase, missing: Sequence[tuple[Case, Path]], settings: CaseSettings
+) -> Iterator[tuple[Path, Adapter]]:
+    for start in range(0, len(missing), _TOGETHER):
+        group = missing[start : start + _TOGETHER]
+        jobs = [Job(settings.private_images(case), settings.recipe_of(case)) for case, _ in group]
+        for snapshot in finetune_together(base, jobs, quiet=True):
+            yield group[snapshot.job][1], snapshot.adapter
+
+
+def _made(
+    base: DiffusersBase,
+    case: Case,
+    adapter: Adapter,
+    arms: Sequence[Arm],
+    settings: CaseSettings,
+    attack: WeightAutoencoder | None,
+) -> dict[str, Images]:
+    recipe = settings.recipe_of(case)
+    scene = Scene(
+        base,
+        adapter,
+        class_prompt=recipe.class_prompt,
+        owner_prompt=recipe.prompt,
+        guidance_scale=settings.guidance_scale,
+        attack=attack,
+        seed=settings.seed + case.index,
+    )
+    (noise_seed,) = np.random.SeedSequence([settings.seed, case.index]).generate_state(1)
+    return reconstruct(scene, arms, images=settings.images, seed=int(noise_seed), steps=settings.steps)
+
+
+def _home(folder: Path, what: str, decided_by: list[Any]) -> Path:
+    key = json.dumps(decided_by, sort_keys=True)
+    home = folder / f"{what}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+    write_text(home / "settings.json", key)
+    return home
+
+
+def _name(case: Case, suffix: str) -> str:
+    return hashlib.sha256(repr(case).encode()).hexdigest()[:16] + suffix
+
+
+def _read(file: Path) -> dict[str, Float[np.ndarray, "images dim"]]:
+    if not file.exists():
+        return {}
+    with np.load(file, allow_pickle=False) as data:
+        return {arm: data[arm] for arm in data.files}
+
+
+def _add(file: Path, arms: Mapping[str, Float[np.ndarray, "images dim"]]) -> None:
+    partial = file.with_suffix(f".{os.getpid()}.partial.npz")
+    np.savez(partial, allow_pickle=False, **(_read(file) | dict(arms)))
+    partial.replace(file)
