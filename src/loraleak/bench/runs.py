@@ -52,17 +52,13 @@ def run_cases(
     attack: WeightAutoencoder | None = None,
 ) -> list[CaseResult]:
     """Fine-tune on each case and sample every arm; goes on from `folder`. An arm that lacks something is in no result."""
-    adapters = fine_tuned(base, cases, settings, folder)
     home = _home(folder, "arms", [asdict(settings), base.sha256, embedder.name, "" if attack is None else attack.sha256])
-    missing = []
-    for case, adapter in zip(cases, adapters, strict=True):
-        kept = _read(home / _name(case, ".npz"))
-        left = [arm for arm in arms if arm.name not in kept]
-        if left:
-            missing.append((case, adapter, left))
-    for case, adapter, left in track(missing, "sampling", total=len(missing)):
-        made = _made(base, case, load_adapter(adapter), left, settings, attack)
-        vectors = {arm.name: embedder.embed(list(made[arm.name])) if arm.name in made else _NOTHING for arm in left}
+    left = {case: [arm for arm in arms if arm.name not in _read(home / _name(case, ".npz"))] for case in cases}
+    missing = [case for case in cases if left[case]]
+    adapters = fine_tuned(base, missing, settings, folder)
+    for case, adapter in track(zip(missing, adapters, strict=True), "sampling", total=len(missing)):
+        made = _made(base, case, load_adapter(adapter), left[case], settings, attack)
+        vectors = {arm.name: embedder.embed(list(made[arm.name])) if arm.name in made else _NOTHING for arm in left[case]}
         _add(home / _name(case, ".npz"), vectors)
     results = []
     for case in cases:
