@@ -14,6 +14,7 @@ from torch import Tensor
 from loraleak.adapters import load_adapter, save_adapter, scrub_header
 from loraleak.adapters import scrub as scrubbing
 from loraleak.adapters.header import header_findings
+from loraleak.adapters.scrub import backed_up
 from loraleak.errors import AdapterError, UsageError
 from loraleak.types import Adapter
 
@@ -112,6 +113,30 @@ def test_a_peft_folder_keeps_its_scale_and_loses_its_paths(unet_adapter: Adapter
     before, after = load_adapter(folder), load_adapter(out)
     assert {n: f.scale for n, f in before.factors.items()} == {n: f.scale for n, f in after.factors.items()}
     assert header_findings(after.metadata) == ()
+
+
+def test_a_peft_folder_in_place(unet_adapter: Adapter, tmp_path: Path) -> None:
+    folder = tmp_path / "jane"
+    save_adapter(unet_adapter, folder, "peft")
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    with backed_up(folder) as backup:
+        done = scrub_header(folder, folder)
+    assert backup == tmp_path / "jane.backup"
+    assert {file.name: file.read_bytes() for file in backup.iterdir()} == before
+    assert {file.name for file in folder.iterdir()} == set(before)
+    assert load_adapter(folder).sha256 == done.sha256_after
+    with pytest.raises(UsageError, match="is there already"), backed_up(folder):
+        pass
+
+
+def test_what_fails_in_place_leaves_no_backup(unet_adapter: Adapter, tmp_path: Path) -> None:
+    folder = tmp_path / "jane"
+    save_adapter(unet_adapter, folder, "peft")
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    with pytest.raises(UsageError, match="no field"), backed_up(folder):
+        scrub_header(folder, folder, ("nothing",))
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    assert [f.name for f in tmp_path.iterdir()] == ["jane"]
 
 
 def test_trigger_words_in_names_are_pointed_at(tmp_path: Path) -> None:

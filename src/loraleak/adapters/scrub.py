@@ -5,7 +5,8 @@ import os
 import re
 import shutil
 import struct
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -18,10 +19,10 @@ from loraleak.adapters.header import header_findings
 from loraleak.adapters.load import locate
 from loraleak.adapters.peft import CONFIG, WEIGHTS
 from loraleak.adapters.public import public_metadata
-from loraleak.errors import AdapterError, UsageError
+from loraleak.errors import AdapterError, LoraleakError, UsageError
 from loraleak.types import Severity
 
-__all__ = ["Removed", "Scrubbed", "back_up", "remarks", "removals", "scrub_header"]
+__all__ = ["Removed", "Scrubbed", "backed_up", "remarks", "removals", "scrub_header"]
 
 _MOST_CONFIG_BYTES = 2**20
 _TRIGGERS = re.compile(r"(<(?P<token>[^>]+)>|bundle_emb\.(?P<name>.+?)\.(string_to_param\..+|clip_.+|\w+))")
@@ -70,9 +71,9 @@ def scrub_header(path: str | Path, out: str | Path, keep: Collection[str] = ()) 
     header = {field: value for field, value in kept.items() if field not in config}
     target = out / WEIGHTS if config else out
     data = _with_header(file, before, header)
+    _write(target, data, before)
     if config:
         _write(target.with_name(CONFIG), kept[CONFIG].encode() + b"\n")
-    _write(target, data, before)
     return Scrubbed(
         removed=removals(metadata, removed),
         kept=tuple(sorted(kept)),
@@ -83,17 +84,32 @@ def scrub_header(path: str | Path, out: str | Path, keep: Collection[str] = ()) 
     )
 
 
-def back_up(path: Path) -> Path:
-    """Copy a file or folder as `<name>.backup` beside itself. Raises: UsageError, if that is there already."""
-    copy = path.with_name(f"{path.name}.backup")
-    if copy.exists():
-        raise UsageError(f"{copy} is there already and is not overwritten: move it away, or write elsewhere with -o")
-    partial = copy.with_name(f".{copy.name}.{os.getpid()}.partial")
+@contextmanager
+def backed_up(path: str | Path) -> Iterator[Path]:
+    """Within this context the file or folder may be written over: its backup is `<name>.backup` beside.
+
+    Where that fails for a reason of the user's, nothing was written and the backup is taken away again.
+    Raises: AdapterError, if the file cannot be used; UsageError, if a backup is there already.
+    """
+    path = Path(path)
+    read_container(locate(path))
+    backup = path.with_name(f"{path.name}.backup")
+    if backup.exists():
+        raise UsageError(f"{backup} is there already and is not overwritten: move it away, or write elsewhere with -o")
+    partial = backup.with_name(f".{backup.name}.{os.getpid()}.partial")
     if path.is_dir():
         shutil.copytree(path, partial)
     else:
         shutil.copy2(path, partial)
-    return partial.rename(copy)
+    partial.rename(backup)
+    try:
+        yield backup
+    except LoraleakError:
+        if backup.is_dir():
+            shutil.rmtree(backup)
+        else:
+            backup.unlink()
+        raise
 
 
 def removals(metadata: Mapping[str, str], names: Collection[str]) -> tuple[Removed, ...]:

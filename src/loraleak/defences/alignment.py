@@ -64,7 +64,7 @@ def alignment(svd: ThinSvd, weight: Float[Tensor, "d_out *width"], top: float) -
 
     `U_k`, `V_k` are the base weight's first k singular vectors, k the share `top` of them, at least one.
     """
-    left, _, right = torch.linalg.svd(weight.flatten(1).cpu(), full_matrices=False)
+    left, _, right = torch.linalg.svd(weight.flatten(1).float().cpu(), full_matrices=False)
     k = math.ceil(top * left.shape[1])
     by_left = (left[:, :k].double().T @ svd.left).square().sum(dim=0)
     by_right = (right[:k].double() @ svd.right.T).square().sum(dim=0)
