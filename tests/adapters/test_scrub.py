@@ -155,14 +155,15 @@ def test_a_folder_where_a_file_must_be_and_the_other_way_round(kohya: Path, unet
 
 
 def test_a_copy_that_differs_is_never_put_in_place(kohya: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spoil = scrubbing._with_header
+    def swapped(old: bytes, metadata: object) -> bytes:
+        entries = json.loads(old)
+        entries.pop("__metadata__", None)
+        one, other = entries["lora_unet_z.lora_up.weight"], entries["what is this"]
+        one["data_offsets"], other["data_offsets"] = other["data_offsets"], one["data_offsets"]
+        text = json.dumps(entries).encode()
+        return struct.pack("<Q", len(text)) + text
 
-    def spoilt(*arguments: object) -> bytes:
-        data = bytearray(spoil(*arguments))  # type: ignore[arg-type]
-        data[-1] ^= 1
-        return bytes(data)
-
-    monkeypatch.setattr(scrubbing, "_with_header", spoilt)
+    monkeypatch.setattr(scrubbing, "_header", swapped)
     with pytest.raises(AdapterError, match="bit by bit"):
         scrub_header(kohya, tmp_path / "out.safetensors")
     assert [f.name for f in tmp_path.iterdir()] == [kohya.name]
@@ -172,3 +173,24 @@ def test_a_pickle_is_refused(loras: Path, tmp_path: Path) -> None:
     with pytest.raises(AdapterError, match="pickle"):
         scrub_header(loras / "refuse-me-pickle.bin", tmp_path / "out.safetensors")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_changes_meanwhile_is_not_copied(kohya: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = scrubbing.public_metadata
+
+    def late(*arguments: object) -> object:
+        kohya.write_bytes(kohya.read_bytes()[:-1] + b"x")
+        return whole(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(scrubbing, "public_metadata", late)
+    with pytest.raises(AdapterError, match="changed while it was read"):
+        scrub_header(kohya, tmp_path / "out.safetensors")
+    assert [f.name for f in tmp_path.iterdir()] == [kohya.name]
+
+
+@pytest.mark.parametrize("text", ["[]", "{", "[" * 100_000])
+def test_a_configuration_that_is_no_table_is_refused(text: str, unet_adapter: Adapter, tmp_path: Path) -> None:
+    save_adapter(unet_adapter, tmp_path / "in", "peft")
+    (tmp_path / "in" / "adapter_config.json").write_text(text)
+    with pytest.raises(AdapterError, match="no readable JSON object"):
+        scrub_header(tmp_path / "in", tmp_path / "out")
