@@ -139,6 +139,14 @@ def test_what_fails_in_place_leaves_no_backup(unet_adapter: Adapter, tmp_path: P
     assert [f.name for f in tmp_path.iterdir()] == ["jane"]
 
 
+def test_a_backup_stays_where_the_file_was_written_over(kohya: Path, tmp_path: Path) -> None:
+    before = kohya.read_bytes()
+    with pytest.raises(UsageError), backed_up(kohya):
+        scrub_header(kohya, kohya)
+        raise UsageError("late")
+    assert (tmp_path / "kohya.safetensors.backup").read_bytes() == before != kohya.read_bytes()
+
+
 def test_trigger_words_in_names_are_pointed_at(tmp_path: Path) -> None:
     tensors = {"<jane>": torch.ones(2), "bundle_emb.doe.string_to_param.*": torch.ones(2)}
     save_file(tensors, tmp_path / "in.safetensors", {"<jane>": "<embed>"})

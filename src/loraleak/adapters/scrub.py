@@ -91,11 +91,11 @@ def scrub_header(path: str | Path, out: str | Path, keep: Collection[str] = ()) 
 def backed_up(path: str | Path) -> Iterator[Path]:
     """Within this context the file or folder may be written over: its backup is `<name>.backup` beside.
 
-    Where that fails for a reason of the user's, nothing was written and the backup is taken away again.
+    Where that fails for a reason of the user's before anything was written, the backup is taken away again.
     Raises: AdapterError, if the file cannot be used; UsageError, if a backup is there already.
     """
     path = Path(path)
-    read_container(locate(path))
+    before = read_container(locate(path)).sha256
     backup = path.with_name(f"{path.name}.backup")
     if backup.exists():
         raise UsageError(f"{backup} is there already and is not overwritten: move it away, or write elsewhere with -o")
@@ -108,10 +108,11 @@ def backed_up(path: str | Path) -> Iterator[Path]:
     try:
         yield backup
     except LoraleakError:
-        if backup.is_dir():
-            shutil.rmtree(backup)
-        else:
-            backup.unlink()
+        if sha256(locate(path).read_bytes()).hexdigest() == before:
+            if backup.is_dir():
+                shutil.rmtree(backup)
+            else:
+                backup.unlink()
         raise
 
 

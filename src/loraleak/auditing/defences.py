@@ -16,7 +16,7 @@ from loraleak.progress import track
 from loraleak.scores import bootstrap_mean, paired_difference
 from loraleak.types import Adapter, Images
 
-__all__ = ["recommended", "study_defences"]
+__all__ = ["check_reach", "recommended", "study_defences"]
 
 _SETTINGS = (
     "scaling:factor=0.5",
@@ -55,13 +55,9 @@ def study_defences(
 
     The leak is what the attack shows that comes nearest, setting by setting: a stranger takes what works. The noise is not the audit's.
 
-    Raises: UsageError, if the adapter holds tensors that were not understood, which no defence would treat.
+    Raises: as `check_reach`.
     """
-    if scene.adapter.residue:
-        raise UsageError(
-            f"{len(scene.adapter.residue)} tensors of the file are not understood, and no defence would reach them: audit without "
-            "--defences"
-        )
+    check_reach(scene.adapter)
     seed = scene.seed + 1
     arms = [arm for arm in select_arms((*attacks, _CEILING)) if arm.name in (*attacks, _CEILING)]
     (floor,) = reconstruct(scene, select_arms((_FLOOR,)), images=images, seed=seed, steps=steps).values()
@@ -81,6 +77,14 @@ def study_defences(
         tried.append(_result(now, before, spelled(defence), defence.name, defence.says, needs_base=_needs_base(defence, scene)))
     undefended = _result(before, before, "", "as it is", "The file as you would publish it.")
     return DefenceStudy(tuple(attacks), _FLOOR, undefended, tuple(tried), recommended(tried))
+
+
+def check_reach(adapter: Adapter) -> None:
+    """Raises: UsageError, if the adapter holds tensors that were not understood, which no defence would treat."""
+    if adapter.residue:
+        raise UsageError(
+            f"{len(adapter.residue)} tensors of the file are not understood, and no defence would reach them: audit without --defences"
+        )
 
 
 def recommended(tried: Sequence[DefenceResult]) -> int | None:

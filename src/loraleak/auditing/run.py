@@ -11,7 +11,7 @@ import numpy as np
 from loraleak.adapters import header_findings, load_adapter
 from loraleak.arms import ARMS, Arm, reconstruct, select_arms
 from loraleak.auditing.controls import Controls, Sampling, load_controls
-from loraleak.auditing.defences import study_defences
+from loraleak.auditing.defences import check_reach, study_defences
 from loraleak.auditing.report import ArmResult, DefenceStudy, Photo, Report, Verdict
 from loraleak.auditing.scene import scene_of
 from loraleak.auditing.settings import AuditSettings
@@ -36,6 +36,8 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
     settings = settings or AuditSettings()
     start = time.perf_counter()
     loaded = load_adapter(adapter)
+    if settings.defences:
+        check_reach(loaded)
     photo_files = read_photos(photos)
     base = load_base(settings.base, device=settings.device)
     embedder = load_embedder(settings.embedder)
