@@ -1,0 +1,143 @@
+"""Defences by name, with settings: `gaussian-noise:level=0.5,seed=1`; post-hoc ones may be chained with `+`."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from importlib.metadata import entry_points
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from loraleak.defences.alignment import SpectralAlignment
+from loraleak.defences.chain import Chain
+from loraleak.defences.header import MetadataScrub
+from loraleak.defences.noise import GaussianNoise
+from loraleak.defences.protocol import PostHoc, TrainingTime
+from loraleak.defences.quantisation import Quantisation
+from loraleak.defences.refactoring import RandomRefactoring
+from loraleak.defences.scaling import Scaling
+from loraleak.defences.truncation import RankTruncation
+from loraleak.errors import UsageError
+
+__all__ = ["DEFENCES", "known_defences", "parse_defence", "spelled"]
+
+DEFENCES: dict[str, type] = {
+    "gaussian-noise": GaussianNoise,
+    "rank-truncation": RankTruncation,
+    "scaling": Scaling,
+    "quantisation": Quantisation,
+    "spectral-alignment": SpectralAlignment,
+    "random-refactoring": RandomRefactoring,
+    "metadata-scrub": MetadataScrub,
+}
+"""A new defence is one more file and one more line here, or an entry point in the group `loraleak.defences`."""
+
+_LINK = re.compile(r"\+(?=\s*[A-Za-z])")  # the plus of 1e+5 is none
+
+
+def known_defences() -> Mapping[str, type]:
+    """Ours and third parties'."""
+    return DEFENCES | {e.name: e.load() for e in entry_points(group="loraleak.defences") if e.name not in DEFENCES}
+
+
+def parse_defence(text: str) -> PostHoc | TrainingTime:
+    """A defence from its text.
+
+    Raises: UsageError, with all faults in one line: names that there are not, settings that a defence does not have or that are no
+    such values, and a chain that holds a training-time defence.
+    """
+    parts = [part.strip() for part in _LINK.split(text)]
+    made: list[PostHoc | TrainingTime] = []
+    faults: list[str] = []
+    for part in parts:
+        try:
+            made.append(_one(part))
+        except UsageError as error:
+            faults.append(str(error))
+    if faults:
+        raise UsageError("; ".join(faults))
+    if len(made) == 1:
+        return made[0]
+    late = [defence for defence in made if isinstance(defence, PostHoc)]
+    if len(late) < len(made):
+        early = next(defence for defence in made if not isinstance(defence, PostHoc))
+        raise UsageError(f"{early.name} changes fine-tuning and cannot be chained: give it alone, to `finetune`")
+    return Chain(tuple(late))
+
+
+def spelled(defence: PostHoc | TrainingTime) -> str:
+    """The text that `parse_defence` makes this defence of, every setting written out."""
+    if isinstance(defence, Chain):
+        return "+".join(spelled(link) for link in defence.links)
+    settings = [f"{key}={_written(getattr(defence, key))}" for key in _settings(type(defence))]
+    return f"{defence.name}:{','.join(settings)}" if settings else defence.name
+
+
+def _one(text: str) -> PostHoc | TrainingTime:
+    name, _, rest = text.partition(":")
+    known = known_defences()
+    if name not in known:
+        raise UsageError(f"no defence is called {name!r}: choose from {', '.join(sorted(known))}")
+    kind = known[name]
+    settings = _settings(kind)
+    given: dict[str, Any] = {}
+    faults: list[str] = []
+    for part in rest.split(",") if rest.strip() else []:
+        key, equals, value = (side.strip() for side in part.partition("="))
+        if key not in settings:
+            faults.append(f"{name} has no setting {key!r}: it has {', '.join(settings) or 'none'}")
+        elif not equals:
+            faults.append(f"{name}: {key} has no value, write {key}=...")
+        elif key in given:
+            faults.append(f"{name}: {key} is given twice")
+        else:
+            try:
+                given[key] = _read(value, settings[key])
+            except ValueError:
+                faults.append(f"{name}: {key} is {value!r}, give {_kind_in_words(settings[key])}")
+    missing = [f.name for f in _fields(kind) if f.default is MISSING and f.default_factory is MISSING and f.name not in given]
+    faults += [f"{name} needs {key}, write {name}:{key}=..." for key in missing]
+    if faults:
+        raise UsageError("; ".join(faults))
+    made: PostHoc | TrainingTime = kind(**given)
+    return made
+
+
+def _fields(kind: type) -> tuple[Field[Any], ...]:
+    return tuple(f for f in fields(kind) if f.init and f.name not in ("name", "says")) if is_dataclass(kind) else ()
+
+
+def _settings(kind: type) -> dict[str, Any]:
+    """The settings of a defence, with their types."""
+    hints = get_type_hints(kind)
+    return {f.name: hints[f.name] for f in _fields(kind)}
+
+
+def _read(text: str, kind: Any) -> Any:
+    """A value of this type. Raises: ValueError."""
+    options = get_args(kind)
+    if get_origin(kind) is Literal:
+        for option in options:
+            if str(option) == text:
+                return option
+        raise ValueError(text)
+    if type(None) in options:
+        return None if text.lower() == "none" else _read(text, next(o for o in options if o is not type(None)))
+    if kind is bool:
+        return {"true": True, "false": False}[text.lower()] if text.lower() in ("true", "false") else _refused(text)
+    return kind(text)
+
+
+def _refused(text: str) -> bool:
+    raise ValueError(text)
+
+
+def _kind_in_words(kind: Any) -> str:
+    options = get_args(kind)
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(map(str, options))}"
+    if type(None) in options:
+        return f"{_kind_in_words(next(o for o in options if o is not type(None)))} or none"
+    return {int: "a whole number", float: "a number", bool: "true or false"}.get(kind, "a text")
+
+
+def _written(value: Any) -> str:
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
