@@ -63,6 +63,8 @@ class Adapter:
     """Of the file's bytes; empty for one that has no file yet."""
     residue: tuple[str, ...] = ()
     """Tensors that were not understood: listed, never dropped in silence."""
+    magnitudes: Mapping[str, Tensor] = field(default_factory=dict)
+    """DoRA's m by module, `[d_out, 1, *ones]` or `[1, d_in, *ones]`: the update is then `m (W + dW) / ||W + dW|| - W`, not dW."""
 
     @property
     def ranks(self) -> tuple[int, int]:
