@@ -376,14 +376,20 @@ def test_rows_that_cannot_be_cut_are_refused(tmp_path: Path, normal: Normal) -> 
         _read(tmp_path, _kohya(normal, {"lora_unet_double_blocks_0_img_attn_qkv": ((8, 4), 1.0)}))
 
 
+def _loha(stem: str, out: int, rank: int, columns: int) -> dict[str, Tensor]:
+    shapes = {"a": (out, rank), "b": (rank, columns)}
+    return {f"{stem}.hada_w{n}_{side}": torch.zeros(shape, dtype=torch.half) for n in "12" for side, shape in shapes.items()}
+
+
 def test_a_small_file_cannot_ask_for_much_memory(tmp_path: Path) -> None:
-    tensors = {}
-    for i in range(5):
-        stem = f"lora_unet_down_blocks_{i % 4}_resnets_{i // 4}_time_emb_proj"
-        tensors |= {
-            f"{stem}.hada_w{n}_{side}": torch.zeros(*shape)
-            for n in "12"
-            for side, shape in (("a", (2**13, 64)), ("b", (64, 2**16)))
-        }
-    with pytest.raises(AdapterError, match=r"factors come to [\d,]+ numbers, more than 1,073,741,824: .*loraleak inspect"):
-        _read(tmp_path, {name: tensor.half() for name, tensor in tensors.items()})
+    with pytest.raises(AdapterError, match=r"comes to [\d,]+ numbers, more than 134,217,728"):
+        _read(tmp_path, _loha("lora_unet_conv_in", 2**14, 128, 2**14))
+    kron = {"lora_unet_conv_in.lokr_w1": torch.zeros(1024, 1024), "lora_unet_conv_in.lokr_w2": torch.zeros(1024, 1)}
+    with pytest.raises(AdapterError, match=r"is 1048576 wide, more than 131072"):
+        _read(tmp_path, kron)
+
+
+def test_all_modules_together_may_not_be_larger_than_memory_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loraleak.adapters.load._MOST_NUMBERS", 1000)
+    with pytest.raises(AdapterError, match=r"factors come to 3,072 numbers, more than 1,000: .*loraleak inspect"):
+        _read(tmp_path, _loha("lora_unet_conv_in", 32, 8, 64))

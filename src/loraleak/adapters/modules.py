@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from loraleak.adapters import diffusers, layers, peft
@@ -17,7 +16,7 @@ from loraleak.adapters.detect import Dialect, Scales, classify
 from loraleak.adapters.family import Family, family_of_shapes
 from loraleak.adapters.kohya import KOHYA
 from loraleak.adapters.lycoris import LYCORIS
-from loraleak.adapters.reduce import Pair, Role, reduce_to_pair
+from loraleak.adapters.reduce import Pair, Role, pair_shapes, reduce_to_pair
 from loraleak.types import Factors
 
 __all__ = ["DIALECTS", "Contents", "Module", "Update", "contents", "read_modules"]
@@ -35,6 +34,8 @@ DIALECTS: tuple[Dialect, ...] = (
 """The layouts that we read, in the order to test: a new one is one more file and one more name here."""
 
 _MOST_RANK = 1024
+_MOST_NUMBERS = 2**27
+_MOST_WIDTH = 2**17
 _CONVOLUTION = re.compile(r"unet\.(.*\.)?(conv1|conv2|conv|conv_in|conv_out)")
 _POINTWISE = re.compile(r"unet\..*\.conv_shortcut")
 _PROJECTION = re.compile(r"unet\..*\.proj_(in|out)")
@@ -65,10 +66,14 @@ class Contents:
 
 @dataclass(frozen=True)
 class Update:
-    """One module of the adapter."""
+    """One layer of diffusers' model."""
 
     name: str
+    source: str
+    """The module of the file that it is, or is cut from."""
     factors: Factors
+    rank: int | None
+    """The file's own, which LoHa and LoKr exceed; None where both halves of LoKr are whole."""
     magnitude: Tensor | None
     """Of DoRA, `[d_out, 1, *ones]`, or `[1, d_in, *ones]` where it was taken over the other side."""
 
@@ -102,7 +107,8 @@ def read_modules(file: Path, container: Container, held: Contents, fields: Mappi
         stored = {role: container.tensors[tensor] for role, tensor in module.names.items()}
         tensors = {role: tensor if role == "alpha" else tensor.float() for role, tensor in stored.items()}
         pair = reduce_to_pair(tensors)
-        whole = Update(name, _factors(name, pair, tensors.get("alpha"), scales[module.dialect.name]), tensors.get("magnitude"))
+        factors = _factors(name, pair, tensors.get("alpha"), scales[module.dialect.name])
+        whole = Update(name, name, factors, pair.rank, tensors.get("magnitude"))
         if not all(t.isfinite().all() for t in (whole.factors.down, whole.factors.up)) or not math.isfinite(
             whole.factors.scale or 0
         ):
@@ -171,21 +177,20 @@ def _fault(name: str, module: Module, container: Container) -> str:
         if role == "alpha" and math.prod(shape) != 1:
             return f"{printable(name)} has an alpha of {math.prod(shape)} numbers"
     try:
-        pair = reduce_to_pair({role: torch.empty(shape, device="meta") for role, shape in shapes.items()})
-    except (ValueError, RuntimeError) as error:
-        reason = (
-            str(error)
-            if isinstance(error, ValueError)
-            else f"has factors of shapes {sorted(shapes.values())}, which make no layer"
-        )
-        return f"{printable(name)} {reason}"
+        pair = pair_shapes(shapes)
+    except ValueError as error:
+        return f"{printable(name)} {error}"
     if pair.rank is not None and pair.rank > _MOST_RANK:
         return f"{printable(name)} has rank {pair.rank}, more than {_MOST_RANK}"
-    module.shape = (pair.up.shape[0], *pair.down.shape[1:])
-    module.size = pair.down.numel() + pair.up.numel()
+    module.shape = (pair.up[0], *pair.down[1:])
+    module.size = math.prod(pair.down) + math.prod(pair.up)
+    if max(module.shape) > _MOST_WIDTH:
+        return f"{printable(name)} is {max(module.shape)} wide, more than {_MOST_WIDTH}"
+    if module.size > _MOST_NUMBERS:
+        return f"{printable(name)} comes to {module.size:,} numbers, more than {_MOST_NUMBERS:,}"
     layer = layers.place(name)
-    if pair.up.shape[0] % sum(layer.shares):
-        return f"{printable(name)} has {pair.up.shape[0]} rows, which cannot be cut in {sum(layer.shares)}"
+    if pair.up[0] % sum(layer.shares):
+        return f"{printable(name)} has {pair.up[0]} rows, which cannot be cut in {sum(layer.shares)}"
     return ""
 
 
@@ -223,10 +228,10 @@ def _with_kernel(update: Update, family: Family) -> Update:
     else:
         return update
     magnitude = update.magnitude
-    return Update(
-        update.name,
-        Factors(down.reshape(down.shape[0], -1, side, side), up[..., None, None], update.factors.scale),
-        magnitude if magnitude is None else magnitude[..., None, None],
+    return replace(
+        update,
+        factors=Factors(down.reshape(down.shape[0], -1, side, side), up[..., None, None], update.factors.scale),
+        magnitude=magnitude if magnitude is None else magnitude[..., None, None],
     )
 
 
@@ -243,7 +248,8 @@ def _placed(update: Update) -> Iterator[Update]:
     parts = up.split(sizes)
     magnitudes = magnitude.split(sizes) if magnitude is not None and by_rows else [magnitude] * len(parts)
     for target, part, its in zip(layer.targets, parts, magnitudes, strict=True):
-        yield Update(target, Factors(update.factors.down, part.contiguous(), update.factors.scale), its)
+        factors = Factors(update.factors.down, part.contiguous(), update.factors.scale)
+        yield replace(update, name=target, factors=factors, magnitude=its)
 
 
 def _refuse_unread(file: Path, container: Container) -> None:
