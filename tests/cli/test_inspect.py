@@ -47,6 +47,18 @@ def test_several_files_make_one_gate(adapter: Path, tmp_path: Path, capsys: pyte
     assert "its header gives nothing away" in capsys.readouterr().out
 
 
+def test_usable_files_are_told_even_where_others_are_not(
+    adapter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pickles = [tmp_path / "a.bin", tmp_path / "b.ckpt"]
+    for pickle in pickles:
+        pickle.write_bytes(b"PK\x03\x04" + bytes(40))
+    assert main(["inspect", str(pickles[0]), str(adapter), str(pickles[1]), "--sarif"]) == 2
+    captured = capsys.readouterr()
+    assert len(json.loads(captured.out)["runs"]) == 1
+    assert captured.err.count("\n") == 1 and captured.err.count("it is a pickle") == 2
+
+
 def test_no_file_is_a_fault(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect"]) == 2
     assert "no file is given" in capsys.readouterr().err

@@ -7,7 +7,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from loraleak.errors import UsageError
+from loraleak.errors import AdapterError, UsageError
 
 __all__ = ["Inspect"]
 
@@ -40,9 +40,13 @@ class Inspect:
         from loraleak.inspection.inspect import at_or_above, inspect_adapter
 
         above = False
-        runs = []
+        runs, faults = [], []
         for file in self.file:
-            inspection = inspect_adapter(file)
+            try:
+                inspection = inspect_adapter(file)
+            except AdapterError as fault:
+                faults.append(str(fault))
+                continue
             above |= at_or_above(inspection.findings, self.fail_on)
             if self.json:
                 print(json.dumps(as_json(inspection), allow_nan=False))
@@ -52,4 +56,6 @@ class Inspect:
                 Console(markup=False, emoji=False, highlight=False, soft_wrap=True).print(as_text(inspection))
         if self.sarif:
             print(json.dumps(as_sarif(runs), allow_nan=False))
+        if faults:
+            raise AdapterError("; ".join(faults))
         return int(above)
