@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint browser clean
+.PHONY: demo test lint browser fuzz clean
 
 demo: $(VENV)/ready
 	$(BIN)/loraleak demo --out demo
@@ -15,6 +15,12 @@ lint: $(VENV)/ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+# Longer than the smoke among the tests; what it finds stays in found/.
+fuzz: $(VENV)/ready-dev
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
+	mkdir -p found
+	$(BIN)/python fuzz/fuzz_reader.py found fuzz/corpus -max_total_time=$${SECONDS_OF_FUZZING:-1800} -rss_limit_mb=2048
 
 # The report is opened in a real browser; Debian's package is installed where we may.
 browser:

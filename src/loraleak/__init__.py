@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from loraleak.embedders import load_embedder as load_embedder
     from loraleak.finetuning.dreambooth import finetune as finetune
     from loraleak.finetuning.recipe import Recipe as Recipe
+    from loraleak.inspection import Inspection as Inspection
+    from loraleak.inspection import inspect_adapter as inspect_adapter
     from loraleak.inversion.autoencoder import WeightAutoencoder as WeightAutoencoder
     from loraleak.inversion.autoencoder import load_attack as load_attack
     from loraleak.types import Adapter as Adapter
@@ -25,12 +27,14 @@ _HOMES = {
     "Adapter": "loraleak.types",
     "AttackSettings": "loraleak.auditing.settings",
     "AuditSettings": "loraleak.auditing.settings",
+    "Inspection": "loraleak.inspection",
     "Recipe": "loraleak.finetuning.recipe",
     "Report": "loraleak.auditing.report",
     "WeightAutoencoder": "loraleak.inversion.autoencoder",
     "attack": "loraleak.auditing.attack",
     "audit": "loraleak.auditing.run",
     "finetune": "loraleak.finetuning.dreambooth",
+    "inspect_adapter": "loraleak.inspection",
     "load_adapter": "loraleak.adapters",
     "load_attack": "loraleak.inversion.autoencoder",
     "load_base": "loraleak.bases",

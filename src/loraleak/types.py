@@ -9,7 +9,19 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-__all__ = ["Adapter", "Embeddings", "Factors", "Finding", "Images", "Interval", "Picture", "Role", "Severity", "StackedFactors"]
+__all__ = [
+    "Adapter",
+    "Embeddings",
+    "Factors",
+    "Finding",
+    "Group",
+    "Images",
+    "Interval",
+    "Picture",
+    "Role",
+    "Severity",
+    "StackedFactors",
+]
 
 Picture = UInt8[np.ndarray, "_height _width 3"]
 """One RGB image, 0 to 255."""
@@ -22,6 +34,8 @@ Embeddings = Float[np.ndarray, "_images dim"]
 
 Role = Literal["attack", "control", "floor", "ceiling"]
 Severity = Literal["critical", "high", "medium"]
+Group = Literal["people", "captions", "counts", "times", "seeds", "paths", "links", "software", "other"]
+"""What a field gives away: names of people and folders, captions, how many images, when, seeds, where it was made, ..."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +77,8 @@ class Adapter:
     """Of the file's bytes; empty for one that has no file yet."""
     residue: tuple[str, ...] = ()
     """Tensors that were not understood: listed, never dropped in silence."""
+    magnitudes: Mapping[str, Tensor] = field(default_factory=dict)
+    """DoRA's m by module, `[d_out, 1, *ones]` or `[1, d_in, *ones]`: the update is then `m (W + dW) / ||W + dW|| - W`, not dW."""
 
     @property
     def ranks(self) -> tuple[int, int]:
@@ -108,3 +124,4 @@ class Finding:
     field: str
     severity: Severity
     says: str
+    group: Group = "other"

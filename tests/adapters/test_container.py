@@ -76,7 +76,7 @@ def test_unusable_files_are_refused_in_one_line_with_the_remedy(case: str, tmp_p
     file = tmp_path / "lora.safetensors"
     file.write_bytes(data)
     with pytest.raises(AdapterError) as caught:
-        read_container(file)
+        dict(read_container(file).tensors)
     message = str(caught.value)
     assert fault in message
     assert remedy in message
@@ -140,6 +140,18 @@ def test_a_header_size_that_begins_like_a_pickle_is_no_pickle(tmp_path: Path) ->
     file.write_bytes(_raw(header + b" " * (0x280 - len(header)), bytes(4)))
     assert file.read_bytes()[:2] == b"\x80\x02"
     assert read_container(file).tensors["x"].shape == (1,)
+
+
+def test_tensors_are_read_one_at_a_time_and_a_file_that_shrinks_meanwhile_is_noticed(tmp_path: Path) -> None:
+    file = tmp_path / "lora.safetensors"
+    file.write_bytes(save({"a": torch.ones(4), "b": torch.ones(4)}))
+    tensors = read_container(file).tensors
+    assert len(tensors) == 2
+    assert tensors.shape("b") == (4,)
+    file.write_bytes(file.read_bytes()[:-1])
+    assert torch.equal(tensors["a"], torch.ones(4))
+    with pytest.raises(AdapterError, match=r"it changed while it was read: b is cut"):
+        tensors["b"]
 
 
 def test_printable_cuts_long_text_and_keeps_its_ends() -> None:

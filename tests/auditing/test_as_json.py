@@ -15,7 +15,7 @@ def test_the_promised_names_are_there(report: Report) -> None:
     assert plain["photos"][1] == {"path": report.photos[1].path, "sha256": "2" * 64, "exposure": 0.81}
     assert plain["verdict"]["level"] == "high" and plain["verdict"]["p_value"] == 0.0039
     assert plain["verdict"]["reasons"] == list(report.verdict.reasons)
-    assert plain["metadata"][2] == {"field": "ss_seed", "severity": "medium", "says": "Tells the seed: “42”."}
+    assert plain["metadata"][2] == {"field": "ss_seed", "severity": "medium", "says": "Tells the seed: “42”.", "group": "other"}
     assert plain["timings_s"]["total"] == 41.0
 
 

@@ -71,6 +71,13 @@ def test_an_adapter_of_another_base_is_refused_in_one_line(base: DiffusersBase) 
         base.check(wrong)
 
 
+def test_an_adapter_of_another_base_is_told_which_family_it_fits(base: DiffusersBase) -> None:
+    name = "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k"
+    strange = Adapter(factors={name: Factors(torch.ones(1, 2048), torch.ones(640, 1), 1.0)}, format="memory")
+    with pytest.raises(BaseMismatchError, match=r"; it fits Stable Diffusion XL; give the base that it was trained on"):
+        base.check(strange)
+
+
 def test_noise_is_added_as_the_schedule_says(base: DiffusersBase) -> None:
     latents, noise = torch.randn(3, *base.latent_shape), torch.randn(3, *base.latent_shape)
     times = torch.tensor([0, 500, 999])

@@ -16,7 +16,7 @@ from PIL import Image
 from loraleak.errors import PhotosError
 from loraleak.people.avatars import Look, Person, render
 from loraleak.people.captions import caption
-from loraleak.people.folders import identity_folders, read_photos, write_people
+from loraleak.people.folders import identity_folders, read_captions, read_photos, write_people
 from loraleak.people.splits import draw_people, split_of
 from loraleak.people.styles import STYLES
 
@@ -241,3 +241,21 @@ def test_the_notice_credits_the_styles_that_were_drawn_and_no_other(tmp_path: Pa
     for style in STYLES.values():
         drawn = style.name in {person.style for person in people}
         assert (style.credit in notice) is drawn and (style.licence in notice) is drawn
+
+
+def test_captions_that_cannot_be_read_or_that_lead_out_of_the_folder_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(_png())
+    secret = tmp_path / "secret.txt"
+    secret.write_text("mine")
+    (folder / "a.txt").symlink_to(secret)
+    with pytest.raises(PhotosError, match=r"caption .*a\.txt is a link that leads out of the folder"):
+        read_captions(folder)
+    (folder / "a.txt").unlink()
+    for data, fault in ((b"\xff\xfe", "no UTF-8 text"), (b"x" * (2**16 + 1), "longer than 64 KiB")):
+        (folder / "a.txt").write_bytes(data)
+        with pytest.raises(PhotosError, match=fault):
+            read_captions(folder)
+    (folder / "a.txt").write_text("a  photo\nof anna")
+    assert read_captions(folder) == ["a photo of anna"]

@@ -1,23 +1,22 @@
-"""Bounded reading of one safetensors file: every cap is checked on the header before a tensor is touched."""
+"""Bounded reading of one safetensors file: every cap is checked on the header, and each tensor is read only when it is asked for."""
 
 import hashlib
 import json
 import math
 import struct
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, KeysView, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from loraleak.errors import AdapterError
 
-__all__ = ["Container", "printable", "read_container", "refuse"]
+__all__ = ["Container", "Tensors", "printable", "read_container", "refuse"]
 
 _MOST_BYTES = 8 * 2**30
 _MOST_HEADER_BYTES = 16 * 2**20
@@ -25,18 +24,58 @@ _MOST_TENSORS = 20_000
 _MOST_DIMENSIONS = 8
 _MOST_WIDTH = 2**17
 _LONGEST_NAME = 512
-_BYTES_OF = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
+_DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 _FAULTS_SHOWN = 4
 
 _FETCH_AGAIN = "download or export it again"
 _GIVE_SAFETENSORS = "give the LoRA as a .safetensors file"
 
 
+class Tensors:
+    """The tensors of a checked file by name, as stored; each access reads one of them, so that a large file needs little memory.
+
+    Raises: AdapterError on access, if the tensor holds NaN or infinity, or if the file has become shorter.
+    """
+
+    def __init__(self, path: Path, header: Mapping[str, Any], start: int) -> None:
+        self._path = path
+        self._header = header
+        self._start = start
+
+    def __getitem__(self, name: str) -> Tensor:
+        entry = self._header[name]
+        first, last = entry["data_offsets"]
+        with self._path.open("rb") as file:
+            file.seek(self._start + first)
+            data = bytearray(file.read(last - first))
+        if len(data) != last - first:
+            refuse(self._path, [f"it changed while it was read: {printable(name)} is cut"], _FETCH_AGAIN)
+        tensor = torch.frombuffer(data, dtype=_DTYPES[entry["dtype"]]).reshape(entry["shape"])
+        if not torch.isfinite(tensor).all():
+            refuse(
+                self._path, [f"{printable(name)} holds NaN or infinity"], "export it from a training step before it diverged"
+            )
+        return tensor
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._header)
+
+    def __len__(self) -> int:
+        return len(self._header)
+
+    def keys(self) -> KeysView[str]:
+        return self._header.keys()
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Without reading the tensor."""
+        return tuple(self._header[name]["shape"])
+
+
 @dataclass(frozen=True)
 class Container:
     """What one file holds, as stored."""
 
-    tensors: dict[str, Tensor]
+    tensors: Tensors
     metadata: dict[str, str]
     """The header's own fields: hostile until escaped."""
     sha256: str
@@ -44,29 +83,33 @@ class Container:
 
 
 def read_container(path: Path) -> Container:
-    """Read a safetensors file within caps: header 16 MiB, 20,000 tensors, 8 dimensions, width 2^17, finite F64, F32, F16 or BF16.
+    """Open a safetensors file within caps: header 16 MiB, 20,000 tensors, 8 dimensions, width 2^17, finite F64, F32, F16 or BF16.
 
     Raises: AdapterError, naming the file's faults in one line, if it is missing, no safetensors, damaged or beyond a cap. Pickles are
     refused, never loaded.
     """
-    data = _bytes(path)
-    size = _header_size(path, data)
-    header = _header(path, data[8 : 8 + size])
+    length = _length(path)
+    try:
+        with path.open("rb") as file:
+            size = _header_size(path, file, length)
+            header = _header(path, file.read(size))
+            file.seek(0)
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        refuse(path, [f"it cannot be read ({error.strerror})"], "check its permissions")
     metadata = _metadata(path, header.pop("__metadata__", None))
     if len(header) > _MOST_TENSORS:
         refuse(path, [f"it has {len(header)} tensors, more than {_MOST_TENSORS}"], "give a LoRA, not a whole model")
     faults = [f"{printable(name)} {fault}" for name, entry in header.items() if (fault := _entry_fault(name, entry))]
     if faults:
         refuse(path, faults, "give a LoRA that a current tool exported")
-    _check_offsets(path, header, len(data) - 8 - size)
+    _check_offsets(path, header, length - 8 - size)
     try:
-        tensors = load(data)
-    except (SafetensorError, ValueError) as error:
+        with safe_open(path, "pt"):
+            pass
+    except (SafetensorError, ValueError, OSError) as error:
         refuse(path, [f"safetensors cannot read it ({printable(str(error))})"], _FETCH_AGAIN)
-    broken = [f"{printable(name)} holds NaN or infinity" for name, t in tensors.items() if not torch.isfinite(t).all()]
-    if broken:
-        refuse(path, broken, "export it from a training step before it diverged")
-    return Container(tensors=tensors, metadata=metadata, sha256=hashlib.sha256(data).hexdigest())
+    return Container(tensors=Tensors(path, header, 8 + size), metadata=metadata, sha256=sha256)
 
 
 def printable(text: str, limit: int = 120) -> str:
@@ -83,26 +126,27 @@ def refuse(path: Path, faults: Sequence[str], remedy: str) -> NoReturn:
     raise AdapterError(f"cannot use {printable(str(path), 400)}: {shown}{more}: {remedy}") from None
 
 
-def _bytes(path: Path) -> bytes:
+def _length(path: Path) -> int:
     if not path.exists():
         refuse(path, ["no such file"], "give the path of a .safetensors file or of a PEFT folder")
     if not path.is_file():
         refuse(path, ["it is not a file"], _GIVE_SAFETENSORS)
-    try:
-        if path.stat().st_size > _MOST_BYTES:
-            refuse(path, [f"it is larger than {_MOST_BYTES >> 30} GiB"], "give a LoRA, not a whole model")
-        return path.read_bytes()
-    except OSError as error:
-        refuse(path, [f"it cannot be read ({error.strerror})"], "check its permissions")
-
-
-def _header_size(path: Path, data: bytes) -> int:
-    if not data:
+    length = path.stat().st_size
+    if length > _MOST_BYTES:
+        refuse(path, [f"it is larger than {_MOST_BYTES >> 30} GiB"], "give a LoRA, not a whole model")
+    if not length:
         refuse(path, ["it is empty"], _FETCH_AGAIN)
-    size: int = struct.unpack("<Q", data[:8])[0] if len(data) > 8 else 0
+    return length
+
+
+def _header_size(path: Path, file: BinaryIO, length: int) -> int:
+    """Of the JSON text, before which the file is left standing."""
+    start = file.read(256)
+    file.seek(8)
+    size: int = struct.unpack("<Q", start[:8])[0] if len(start) > 8 else 0
     # The first byte of a sound file may well be 0x80, so a pickle is one only where no header follows.
-    if data[8:9] != b"{":
-        if data.startswith((b"PK\x03\x04", b"\x80")):
+    if start[8:9] != b"{":
+        if start.startswith((b"PK\x03\x04", b"\x80")):
             refuse(
                 path,
                 ["it is a pickle (.pt, .bin, .ckpt), which can run programs and is never opened"],
@@ -110,12 +154,12 @@ def _header_size(path: Path, data: bytes) -> int:
                 " `safetensors.torch.save_file(torch.load(FILE, weights_only=True), 'lora.safetensors')`;"
                 " else ask its author for a .safetensors file",
             )
-        kind = "text" if _is_text(data[:256]) else "another kind of file"
+        kind = "text" if _is_text(start) else "another kind of file"
         refuse(path, [f"it is no safetensors file but {kind}"], _GIVE_SAFETENSORS)
     if size > _MOST_HEADER_BYTES:
         refuse(path, [f"its header claims {size} bytes, more than {_MOST_HEADER_BYTES >> 20} MiB"], _GIVE_SAFETENSORS)
-    if size > len(data) - 8:
-        refuse(path, [f"it is truncated: its header has {len(data) - 8} of {size} bytes"], _FETCH_AGAIN)
+    if size > length - 8:
+        refuse(path, [f"it is truncated: its header has {length - 8} of {size} bytes"], _FETCH_AGAIN)
     return size
 
 
@@ -160,8 +204,8 @@ def _entry_fault(name: str, entry: Any) -> str:
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         return "is not described by dtype, shape and data_offsets"
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if not isinstance(dtype, str) or dtype not in _BYTES_OF:
-        return f"has the dtype {printable(str(dtype), 20)}, not one of {', '.join(_BYTES_OF)}"
+    if not isinstance(dtype, str) or dtype not in _DTYPES:
+        return f"has the dtype {printable(str(dtype), 20)}, not one of {', '.join(_DTYPES)}"
     if not _naturals(shape) or not _naturals(offsets) or len(offsets) != 2:
         return "has a shape or offsets that are no whole numbers"
     if len(shape) > _MOST_DIMENSIONS:
@@ -170,7 +214,7 @@ def _entry_fault(name: str, entry: Any) -> str:
         return f"has a dimension of zero: {shape}"
     if max(shape, default=0) > _MOST_WIDTH:
         return f"is {max(shape)} wide, more than {_MOST_WIDTH}"
-    if offsets[1] - offsets[0] != math.prod(shape) * _BYTES_OF[dtype]:
+    if offsets[1] - offsets[0] != math.prod(shape) * _DTYPES[dtype].itemsize:
         return f"has the wrong offsets for {dtype} {shape}"
     return ""
 

@@ -1,16 +1,15 @@
 """Which layout a tensor belongs to. Real files are mixed, so each tensor is classified, never the file."""
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import get_args
 
-__all__ = ["COMPONENTS", "Dialect", "Part", "Role", "Scales", "classify", "module_path", "unread_layout"]
+from loraleak.adapters.reduce import Role
+
+__all__ = ["COMPONENTS", "Dialect", "Part", "Scales", "classify", "module_path", "split_name"]
 
 COMPONENTS = ("unet", "transformer", "text_encoder", "text_encoder_2", "text_encoder_3")
-
-Role = Literal["down", "up", "alpha"]
 
 Scales = Callable[[str, int], float | None]
 """Scale of a module, from its dotted path (component first) and its rank; None where the file does not tell."""
@@ -25,6 +24,10 @@ class Part:
     role: Role
 
 
+def _as_they_are(fields: Mapping[str, str], modules: Collection[str]) -> Mapping[str, str]:
+    return {}
+
+
 @dataclass(frozen=True)
 class Dialect:
     """One way of naming tensors and of telling the scale."""
@@ -36,39 +39,16 @@ class Dialect:
     """Scales from the header's fields (and the companion's text, under its name), for modules without an alpha of their own."""
     companion: str = ""
     """A file that may stand beside, needed for the scale."""
-
-
-_UNREAD = (
-    (
-        "LyCORIS",
-        re.compile(r"lora_\w+\.(hada_\w+|lokr_\w+|lora_mid\.weight|dora_scale|oft_\w+|diff|diff_b|[wb]_norm)|lycoris_.+"),
-    ),
-    ("kohya sd-scripts", re.compile(r"lora_(unet|te|te1|te2|te3|transformer)_.+")),
-    ("cloneofsimo", re.compile(r"(unet|text_encoder):\d+:(up|down|alpha)|<[^>]+>")),
-    ("ComfyUI", re.compile(r"(model\.)?diffusion_model\..+")),
-    ("bundled embedding", re.compile(r"bundle_emb\..+")),
-)
+    renames: Callable[[Mapping[str, str], Collection[str]], Mapping[str, str]] = _as_they_are
+    """Better names, where only the header and all modules of the file together tell them."""
 
 
 def classify(name: str, dialects: Iterable[Dialect]) -> tuple[Dialect, Part] | None:
     """The first dialect that knows this tensor, and what the tensor is; None where nobody does."""
-    if any(pattern.fullmatch(name) for _, pattern in _UNREAD):
-        return None
     for dialect in dialects:
         if part := dialect.part(name):
             return dialect, part
     return None
-
-
-def unread_layout(names: Iterable[str]) -> str:
-    """The layout that most of these names look like among those that we cannot read yet; empty for none."""
-    seen: Counter[str] = Counter()
-    for name in names:
-        seen.update([layout for layout, pattern in _UNREAD if pattern.fullmatch(name)][:1])
-    # Norms, alphas and plain pairs of a LyCORIS file have kohya's names, so its own tensors decide.
-    if seen["LyCORIS"]:
-        return "LyCORIS"
-    return seen.most_common(1)[0][0] if seen else ""
 
 
 def module_path(path: str) -> str:
@@ -83,3 +63,22 @@ def module_path(path: str) -> str:
     if component.startswith("text_encoder") and rest.startswith("encoder.layers."):
         rest = f"text_model.{rest}"
     return f"{component}.{rest}"
+
+
+_ENDINGS: tuple[tuple[str, Role], ...] = (
+    (r"lora_down\.weight|lora_A(\.default)?(\.weight)?", "down"),
+    (r"lora_up\.weight|lora_B(\.default)?(\.weight)?", "up"),
+    (r"lora_mid\.weight", "mid"),
+    (r"dora_scale|lora_magnitude_vector(\.default)?(\.weight)?", "magnitude"),
+    *((role, role) for role in get_args(Role) if role.startswith(("hada_", "lokr_")) or role == "alpha"),
+)
+_NAME = re.compile(rf"(.+)\.(?:{'|'.join(f'(?P<g{i}>{ending})' for i, (ending, _) in enumerate(_ENDINGS))})")
+
+
+def split_name(name: str) -> tuple[str, Role] | None:
+    """A tensor's module, in its file's own words, and its role there; None for tensors that belong to no low-rank update."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return None
+    role = next(role for i, (_, role) in enumerate(_ENDINGS) if match[f"g{i}"] is not None)
+    return match[1], role

@@ -3,16 +3,16 @@
 import re
 from collections.abc import Mapping
 
-from loraleak.adapters.detect import COMPONENTS, Dialect, Part, Role, Scales, module_path
+from loraleak.adapters.detect import COMPONENTS, Dialect, Part, Scales, module_path, split_name
 from loraleak.adapters.peft import config_scale, config_table
+from loraleak.adapters.reduce import Role
 
 __all__ = ["HEADER", "MIDDLE", "NEW", "OLD"]
 
 HEADER = "lora_adapter_metadata"
 """The header field with peft's LoRA configuration as JSON; its keys have the component first, as tensors do."""
 
-_NEW = re.compile(r"(?P<path>.+)\.lora_(?P<side>[AB])(\.default)?\.weight")
-_NEW_ALPHA = re.compile(rf"(?P<path>({'|'.join(COMPONENTS)})\..+)\.alpha")
+_COMPONENT = re.compile(rf"(?:{'|'.join(COMPONENTS)})\..+")
 _MIDDLE = re.compile(r"(?P<path>.+)\.lora(_linear_layer)?\.((?P<side>down|up)\.weight|alpha)")
 _OLD = re.compile(r"(?P<path>.+)\.(?P<slot>to_q|to_k|to_v|to_out)_lora\.((?P<side>down|up)\.weight|alpha)")
 
@@ -21,12 +21,12 @@ _TEXT_SLOTS = {"to_q": "q_proj", "to_k": "k_proj", "to_v": "v_proj", "to_out": "
 
 
 def _new_part(name: str) -> Part | None:
-    if name.startswith("base_model."):
+    split = split_name(name)
+    if split is None or name.startswith(("base_model.", "bundle_emb.")) or ".lora_down." in name or ".lora_up." in name:
         return None
-    if match := _NEW.fullmatch(name):
-        return Part(module_path(match["path"]), "down" if match["side"] == "A" else "up")
-    if match := _NEW_ALPHA.fullmatch(name):
-        return Part(module_path(match["path"]), "alpha")
+    stem, role = split
+    if role in ("down", "up", "magnitude") or (role == "alpha" and _COMPONENT.fullmatch(stem)):
+        return Part(module_path(stem), role)
     return None
 
 

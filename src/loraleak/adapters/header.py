@@ -3,15 +3,16 @@
 import base64
 import binascii
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, get_args
 
 from loraleak.adapters.container import printable
 from loraleak.adapters.public import LOCAL_PATH, is_public
-from loraleak.types import Finding, Severity
+from loraleak.types import Finding, Group, Severity
 
-__all__ = ["header_findings"]
+__all__ = ["header_findings", "tensor_findings"]
 
 _LONGEST = 400
 _MOST_FINDINGS = 200
@@ -19,6 +20,7 @@ _MOST_FOLDERS = 6
 _MOST_TAGS = 10
 _SENTENCE = 40
 _EMPTY = {"", "none", "null", "{}", "[]", '""'}
+_TRIGGER = re.compile(r"bundle_emb\.(.+)\.string_to_(?:param|token)\..*|(<.+>)", re.DOTALL)
 _PATHS_ONLY = {"adapter_config.json", "lora_adapter_metadata"}
 
 _Says = Callable[[str], str]
@@ -26,13 +28,39 @@ _Says = Callable[[str], str]
 
 def header_findings(metadata: Mapping[str, str]) -> tuple[Finding, ...]:
     """One finding for each field that gives something away, the worst first; text is cut, and its control characters escaped."""
-    found = [finding for field, value in metadata.items() if (finding := _finding(field, value))]
+    found = [finding for field, value in metadata.items() if (finding := _safely(field, value))]
     order = get_args(Severity)
     found.sort(key=lambda finding: (order.index(finding.severity), finding.field))
     if len(found) > _MOST_FINDINGS:
         rest = len(found) - _MOST_FINDINGS
-        return (*found[:_MOST_FINDINGS], Finding("…", "medium", f"And {rest} more fields that are not listed here."))
+        return (*found[:_MOST_FINDINGS], Finding("…", "medium", f"And {rest} more fields that are not listed here.", "other"))
     return tuple(found)
+
+
+def tensor_findings(names: Iterable[str]) -> tuple[Finding, ...]:
+    """One finding for each trigger word that stands in the names of tensors themselves."""
+    triggers = {match[1] or match[2] for name in names if (match := _TRIGGER.fullmatch(name))}
+    return tuple(
+        Finding(
+            printable(trigger),
+            "high",
+            _sentence(f"Carries the embedding of a trigger word, {_quote(trigger, 80)}, by its name"),
+            "people",
+        )
+        for trigger in sorted(triggers)[:_MOST_FINDINGS]
+    )
+
+
+def _safely(field: str, value: str) -> Finding | None:
+    try:
+        return _finding(field, value)
+    except (RecursionError, OverflowError, ValueError):
+        # JSON may hold numbers and depths that Python reads but neither converts nor prints
+        says = _sentence(f"Is malformed: {_quote(value)}")
+        if field in _FIELDS:
+            severity, group, _ = _FIELDS[field]
+            return Finding(field, severity, says, group)
+        return Finding(printable(field), "high", says)
 
 
 def _finding(field: str, value: str) -> Finding | None:
@@ -41,10 +69,28 @@ def _finding(field: str, value: str) -> Finding | None:
     if field in _PATHS_ONLY:
         return _local_paths(field, value)
     if field in _FIELDS:
-        severity, says = _FIELDS[field]
-        return Finding(field, severity, _sentence(says(value)))
-    subject = "Tells a setting of the training" if field.startswith("ss_") else "Holds a field that we do not know"
-    return Finding(printable(field), "medium", _sentence(f"{subject}: {_quote(value)}"))
+        severity, group, says = _FIELDS[field]
+        return Finding(field, severity, _sentence(says(value)), group)
+    name = printable(field)
+    if value == "<embed>":
+        return Finding(name, "high", _sentence(f"Names a trigger word: {_quote(field, 80)}"), "people")
+    paths = [text for text in _texts(_parsed(value)) or [value] if LOCAL_PATH.match(text)]
+    if paths:
+        return Finding(
+            name, "medium", _sentence(f"Names local paths: {_listed([_quote(p, 120) for p in paths], _MOST_FOLDERS)}"), "paths"
+        )
+    subject, group = _subject(field)
+    return Finding(name, "medium", _sentence(f"{subject}: {_quote(value)}"), group)
+
+
+def _subject(field: str) -> tuple[str, Group]:
+    if "seed" in field.split("_"):
+        return "Tells a seed", "seeds"
+    if field.startswith("ss_"):
+        return "Tells a setting of the training", "software"
+    if field.startswith(("modelspec.", "ot_")):
+        return "Tells what made the file, and how", "software"
+    return "Holds a field that we do not know", "other"
 
 
 def _sentence(text: str) -> str:
@@ -167,7 +213,8 @@ def _local_paths(field: str, value: str) -> Finding | None:
     paths = [text for text in _texts(_parsed(value)) if LOCAL_PATH.match(text)]
     if not paths:
         return None
-    return Finding(field, "medium", _sentence(f"Names local paths: {_listed([_quote(p, 120) for p in paths], _MOST_FOLDERS)}"))
+    says = f"Names local paths: {_listed([_quote(p, 120) for p in paths], _MOST_FOLDERS)}"
+    return Finding(field, "medium", _sentence(says), "paths")
 
 
 def _texts(value: Any) -> list[str]:
@@ -178,34 +225,44 @@ def _texts(value: Any) -> list[str]:
     return [text for item in value for text in _texts(item)] if isinstance(value, list) else []
 
 
-_FIELDS: Mapping[str, tuple[Severity, _Says]] = {
-    "ss_tag_frequency": ("critical", _captions),
-    "ss_datasets": ("critical", _datasets),
-    "ss_dataset_dirs": ("critical", _folders("Names the training folders")),
-    "ss_reg_dataset_dirs": ("critical", _folders("Names the folders of the class images")),
-    "modelspec.thumbnail": ("critical", _thumbnail),
-    "ss_output_name": ("high", _plain("Says what its maker called the file")),
-    "ss_training_comment": ("high", _plain("Says, in its maker's words")),
-    "modelspec.title": ("high", _plain("Says its title")),
-    "modelspec.author": ("high", _plain("Names its author")),
-    "modelspec.description": ("high", _plain("Says, in its maker's words")),
-    "modelspec.tags": ("high", _plain("Says its tags")),
-    "modelspec.trigger_phrase": ("high", _plain("Says the trigger that calls up what was trained")),
-    "ss_num_train_images": ("high", _plain("Counts the training images, repeats included")),
-    "ss_num_batches_per_epoch": ("high", _plain("Tells the size of the training set by its batches an epoch")),
-    "ss_steps": ("high", _plain("Tells the size of the training set by its steps")),
-    "ss_epoch": ("high", _plain("Tells how many times the training set was gone through")),
-    "ss_bucket_info": ("high", _buckets),
-    "ss_training_started_at": ("medium", _time("Says when training started")),
-    "ss_training_finished_at": ("medium", _time("Says when training ended")),
-    "modelspec.date": ("medium", _plain("Says when it was made")),
-    "ss_session_id": ("medium", _plain("Links the file to others of the same training run")),
-    "sshs_model_hash": ("medium", _plain("Links the file to copies of it elsewhere")),
-    "sshs_legacy_hash": ("medium", _plain("Links the file to copies of it elsewhere")),
-    "ss_sd_model_name": ("medium", _plain("Names the base model's file, maybe with its folder")),
-    "ss_vae_name": ("medium", _plain("Names the autoencoder's file, maybe with its folder")),
-    "ss_seed": ("medium", _plain("Tells the seed, from which the start of training may be rebuilt")),
-    "ss_network_args": ("medium", _plain("Tells the training recipe")),
-    "ss_optimizer": ("medium", _plain("Tells the training recipe")),
-    "ss_sd_scripts_commit_hash": ("medium", _plain("Tells the version of the training scripts")),
+_FIELDS: Mapping[str, tuple[Severity, Group, _Says]] = {
+    "ss_tag_frequency": ("critical", "captions", _captions),
+    "ss_datasets": ("critical", "people", _datasets),
+    "ss_dataset_dirs": ("critical", "people", _folders("Names the training folders")),
+    "ss_reg_dataset_dirs": ("critical", "people", _folders("Names the folders of the class images")),
+    "modelspec.thumbnail": ("critical", "people", _thumbnail),
+    "ss_output_name": ("high", "people", _plain("Says what its maker called the file")),
+    "ss_training_comment": ("high", "people", _plain("Says, in its maker's words")),
+    "modelspec.title": ("high", "people", _plain("Says its title")),
+    "modelspec.author": ("high", "people", _plain("Names its author")),
+    "modelspec.description": ("high", "people", _plain("Says, in its maker's words")),
+    "modelspec.tags": ("high", "captions", _plain("Says its tags")),
+    "modelspec.trigger_phrase": ("high", "people", _plain("Says the trigger that calls up what was trained")),
+    "ss_num_train_images": ("high", "counts", _plain("Counts the training images, repeats included")),
+    "ss_num_batches_per_epoch": ("high", "counts", _plain("Tells the size of the training set by its batches an epoch")),
+    "ss_steps": ("high", "counts", _plain("Tells the size of the training set by its steps")),
+    "ss_epoch": ("high", "counts", _plain("Tells how many times the training set was gone through")),
+    "ss_bucket_info": ("high", "counts", _buckets),
+    "ss_training_started_at": ("medium", "times", _time("Says when training started")),
+    "ss_training_finished_at": ("medium", "times", _time("Says when training ended")),
+    "modelspec.date": ("medium", "times", _plain("Says when it was made")),
+    "ss_session_id": ("medium", "links", _plain("Links the file to others of the same training run")),
+    "sshs_model_hash": ("medium", "links", _plain("Links the file to copies of it elsewhere")),
+    "sshs_legacy_hash": ("medium", "links", _plain("Links the file to copies of it elsewhere")),
+    "ss_sd_model_name": ("medium", "paths", _plain("Names the base model's file, maybe with its folder")),
+    "ss_vae_name": ("medium", "paths", _plain("Names the autoencoder's file, maybe with its folder")),
+    "ss_seed": ("medium", "seeds", _plain("Tells the seed, from which the start of training may be rebuilt")),
+    "ss_network_args": ("medium", "software", _plain("Tells the training recipe")),
+    "ss_optimizer": ("medium", "software", _plain("Tells the training recipe")),
+    "ss_sd_scripts_commit_hash": ("medium", "software", _plain("Tells the version of the training scripts")),
+    "ss_num_reg_images": ("high", "counts", _plain("Counts the class images, repeats included")),
+    "ss_max_train_steps": ("high", "counts", _plain("Tells the size of the training set by its steps")),
+    "ss_num_epochs": ("high", "counts", _plain("Tells how many times the training set was gone through")),
+    "ss_total_batch_size": ("high", "counts", _plain("Tells the size of the training set by its batches")),
+    "ss_sd_model_hash": ("medium", "links", _plain("Tells the base model by its hash")),
+    "ss_new_sd_model_hash": ("medium", "links", _plain("Tells the base model by its hash")),
+    "training_info": ("high", "counts", _plain("Tells the size of the training set by its steps")),
+    "name": ("high", "people", _plain("Says what its maker called it")),
+    "software": ("medium", "software", _plain("Tells what made the file")),
+    "ot_config": ("critical", "people", _plain("Holds the whole configuration of the training, with its folders and prompts")),
 }

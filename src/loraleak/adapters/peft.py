@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from loraleak.adapters.detect import Dialect, Part, Scales, module_path
+from loraleak.adapters.detect import Dialect, Part, Scales, module_path, split_name
 from loraleak.errors import AdapterError
 
 __all__ = ["CONFIG", "PEFT", "WEIGHTS", "config_scale", "config_table"]
@@ -14,8 +14,7 @@ __all__ = ["CONFIG", "PEFT", "WEIGHTS", "config_scale", "config_table"]
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 
-_NAME = re.compile(r"base_model\.model\.(?P<path>.+)\.lora_(?P<side>[AB])(\.default)?\.weight")
-_ALPHA = re.compile(r"base_model\.model\.(?P<path>.+)\.alpha")
+_PREFIX = "base_model.model."
 _PLAIN = re.compile(r"\^?[\w\-.]+\$?")
 
 
@@ -74,11 +73,10 @@ def _number(value: Any) -> float | None:
 
 
 def _part(name: str) -> Part | None:
-    if match := _NAME.fullmatch(name):
-        return Part(module_path(match["path"]), "down" if match["side"] == "A" else "up")
-    if match := _ALPHA.fullmatch(name):
-        return Part(module_path(match["path"]), "alpha")
-    return None
+    split = split_name(name)
+    if split is None or not name.startswith(_PREFIX) or split[1] not in ("down", "up", "alpha", "magnitude"):
+        return None
+    return Part(module_path(split[0].removeprefix(_PREFIX)), split[1])
 
 
 def _scales(fields: Mapping[str, str]) -> Scales:

@@ -196,5 +196,5 @@ def _fingerprints(container: Container) -> dict[str, Fingerprint]:
     """Type, shape and digest of every tensor's bytes, by name."""
     return {
         name: (str(t.dtype), tuple(t.shape), sha256(t.contiguous().reshape(-1).view(torch.uint8).numpy().data).hexdigest())
-        for name, t in container.tensors.items()
+        for name, t in ((name, container.tensors[name]) for name in container.tensors)
     }

@@ -1,4 +1,4 @@
-"""Writing an adapter in a layout that plain diffusers or peft loads with the right scale for every module."""
+"""Writing an adapter in a layout that other tools load with the right scale for every module."""
 
 import json
 import math
@@ -8,7 +8,7 @@ import struct
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from safetensors.torch import save
@@ -18,27 +18,40 @@ from loraleak.adapters.container import printable
 from loraleak.adapters.detect import COMPONENTS, module_path
 from loraleak.adapters.diffusers import HEADER
 from loraleak.adapters.peft import CONFIG, WEIGHTS
+from loraleak.adapters.write_kohya import kohya_tensors
 from loraleak.errors import AdapterError
 from loraleak.types import Adapter, Factors
 
-__all__ = ["save_adapter"]
+__all__ = ["LAYOUTS", "Layout", "save_adapter"]
+
+Layout = Literal["diffusers", "peft", "kohya", "comfyui"]
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 
 _REPLACED = {"format", HEADER, CONFIG}
 
 
-def save_adapter(adapter: Adapter, path: str | Path, layout: Literal["diffusers", "peft"] = "diffusers") -> None:
-    """Write an adapter, whole or not at all: one .safetensors file (`diffusers`), or a folder for one model (`peft`).
+def save_adapter(adapter: Adapter, path: str | Path, layout: Layout = "diffusers") -> None:
+    """Write an adapter, whole or not at all: one .safetensors file, or for `peft` a folder, which holds one model.
 
-    The factors come back bit by bit as float32. The diffusers layout keeps the header's other fields, and an unknown scale unknown.
-    Residue is not written.
-    Raises: AdapterError, if the adapter is empty or broken, or if the layout cannot hold it.
+    The factors come back bit by bit as float32; only layers that `kohya` and `comfyui` have as one (q, k and v of Flux) may come back
+    as another pair of the same product. All layouts but `peft` keep the header's other fields; `diffusers` and `comfyui` keep an
+    unknown scale unknown. Residue is not written.
+    Raises: AdapterError, naming what stands in the way, if the adapter is empty or broken, or if the layout cannot hold it.
     """
     path = Path(path)
     factors = _checked(adapter)
     if layout == "peft":
-        _write_peft(factors, path)
+        _write_peft(factors, adapter.magnitudes, path)
+        return
+    if path.is_dir():
+        raise AdapterError(f"{path} is a folder, but the {layout} layout is one file: give a name that ends in .safetensors")
+    header = {"format": "pt", **{key: value for key, value in adapter.metadata.items() if key not in _REPLACED}}
+    if layout == "diffusers":
+        tensors = _tensors(factors, adapter.magnitudes, "")
+        header |= _diffusers_header(factors, adapter.magnitudes)
     else:
-        _write_diffusers(factors, adapter.metadata, path)
+        tensors = kohya_tensors(adapter, layout)
+    _replace(path, _file(tensors, header))
 
 
 def _checked(adapter: Adapter) -> Mapping[str, Factors]:
@@ -65,19 +78,17 @@ def _checked(adapter: Adapter) -> Mapping[str, Factors]:
     return adapter.factors
 
 
-def _write_diffusers(factors: Mapping[str, Factors], metadata: Mapping[str, str], path: Path) -> None:
-    if path.is_dir():
-        raise AdapterError(f"{path} is a folder, but the diffusers layout is one file: give a name that ends in .safetensors")
-    header = {"format": "pt", **{key: value for key, value in metadata.items() if key not in _REPLACED}}
+def _diffusers_header(factors: Mapping[str, Factors], magnitudes: Mapping[str, Tensor]) -> dict[str, str]:
+    if any(f.scale is None for f in factors.values()):
+        return {}
     config: dict[str, Any] = {}
     for component, mine in _by_component(factors).items():
-        config |= {f"{component}.{key}": value for key, value in _lora_config(component, mine).items()}
-    if all(f.scale is not None for f in factors.values()):
-        header[HEADER] = json.dumps(config, indent=2, sort_keys=True)
-    _replace(path, _file(_tensors(factors, ""), header))
+        fields = _lora_config(component, mine, use_dora=bool(magnitudes))
+        config |= {f"{component}.{key}": value for key, value in fields.items()}
+    return {HEADER: json.dumps(config, indent=2, sort_keys=True)}
 
 
-def _write_peft(factors: Mapping[str, Factors], path: Path) -> None:
+def _write_peft(factors: Mapping[str, Factors], magnitudes: Mapping[str, Tensor], path: Path) -> None:
     components = _by_component(factors)
     if len(components) > 1:
         raise AdapterError(
@@ -96,9 +107,11 @@ def _write_peft(factors: Mapping[str, Factors], path: Path) -> None:
         raise AdapterError(
             f"the PEFT layout does not tell that {printable(lost[0])} belongs to {component}: write it in diffusers layout"
         )
-    config = {"peft_type": "LORA", "task_type": None, "inference_mode": True, **_lora_config(component, mine)}
+    own = {name.removeprefix(f"{component}.").removeprefix("text_model."): value for name, value in magnitudes.items()}
+    lora = _lora_config(component, mine, use_dora=bool(own))
+    config = {"peft_type": "LORA", "task_type": None, "inference_mode": True, **lora}
     files = {
-        WEIGHTS: _file(_tensors(flat, "base_model.model."), {"format": "pt"}),
+        WEIGHTS: _file(_tensors(flat, own, "base_model.model."), {"format": "pt"}),
         CONFIG: (json.dumps(config, indent=2, sort_keys=True) + "\n").encode(),
     }
     if path.exists():
@@ -124,7 +137,7 @@ def _by_component(factors: Mapping[str, Factors]) -> dict[str, dict[str, Factors
     return found
 
 
-def _lora_config(component: str, factors: Mapping[str, Factors]) -> dict[str, Any]:
+def _lora_config(component: str, factors: Mapping[str, Factors], *, use_dora: bool) -> dict[str, Any]:
     """The fields of peft's `LoraConfig` that give every module its rank and its scale; the commonest stand as defaults."""
     # transformers 5 flattened `text_model.` away: an ending without it fits the text encoders of every version.
     names = {path: path.removeprefix("text_model.") for path in factors}
@@ -140,7 +153,7 @@ def _lora_config(component: str, factors: Mapping[str, Factors]) -> dict[str, An
         "alpha_pattern": {f"{anchor}{names[path]}": value for path, value in alphas.items() if value != alpha},
         "target_modules": list(names.values()),
         "use_rslora": False,
-        "use_dora": False,
+        "use_dora": use_dora,
         "bias": "none",
     }
 
@@ -152,12 +165,22 @@ def _alpha(scale: float, rank: int) -> int | float:
     return next((alpha for alpha in near if alpha / rank == scale), product)
 
 
-def _tensors(factors: Mapping[str, Factors], prefix: str) -> dict[str, Tensor]:
-    return {
-        f"{prefix}{name}.lora_{side}.weight": factor.detach().to("cpu", torch.float32, copy=True).contiguous()
-        for name, f in factors.items()
-        for side, factor in (("A", f.down), ("B", f.up))
-    }
+def _tensors(factors: Mapping[str, Factors], magnitudes: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    named = {f"{name}.lora_{side}.weight": t for name, f in factors.items() for side, t in (("A", f.down), ("B", f.up))}
+    if magnitudes:
+        named |= {f"{name}.lora_magnitude_vector": _peft_magnitude(name, f, magnitudes) for name, f in factors.items()}
+    return {f"{prefix}{name}": t.detach().to("cpu", torch.float32, copy=True).contiguous() for name, t in named.items()}
+
+
+def _peft_magnitude(name: str, factors: Factors, magnitudes: Mapping[str, Tensor]) -> Tensor:
+    """`[d_out]`, or `[1, c_out, *ones]` for a convolution, as peft's DoRA has it."""
+    magnitude = magnitudes.get(name)
+    if magnitude is None or magnitude.shape[0] != factors.up.shape[0]:
+        fault = "has no DoRA magnitude, and others have" if magnitude is None else "has a DoRA magnitude over its columns"
+        raise AdapterError(
+            f"{printable(name)} {fault}, which diffusers and peft cannot hold: write it in kohya or comfyui layout"
+        )
+    return magnitude.flatten() if magnitude.ndim == 2 else magnitude.transpose(0, 1)
 
 
 def _file(tensors: dict[str, Tensor], metadata: Mapping[str, str]) -> bytes:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from loraleak.adapters import header_findings, load_adapter
+from loraleak.adapters import header_findings, load_adapter, tensor_findings
 from loraleak.arms import ARMS, Arm, reconstruct, select_arms
 from loraleak.auditing.controls import Controls, Sampling, load_controls
 from loraleak.auditing.defences import check_reach, study_defences
@@ -89,7 +89,7 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
         ),
         verdict=verdict,
         arms=results,
-        metadata=header_findings(loaded.metadata),
+        metadata=(*header_findings(loaded.metadata), *tensor_findings(loaded.residue)),
         knowledge=_knowledge(settings, scene.attack),
         advice=_advice(verdict, loaded, study),
         limits=_limits(loaded, settings, scene.attack),
@@ -188,6 +188,8 @@ def _limits(adapter: Adapter, settings: AuditSettings, attack: WeightAutoencoder
         limits.append("The file does not say its scale (alpha); it was applied with a scale of 1.")
     if adapter.residue:
         limits.append(f"{len(adapter.residue)} tensors of the file were not understood and not applied.")
+    if adapter.magnitudes:
+        limits.append(f"{len(adapter.magnitudes)} modules are DoRA's: their magnitudes were not applied, only their direction.")
     return tuple(limits)
 
 

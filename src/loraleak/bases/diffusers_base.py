@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 import loraleak.bases.autoencoder  # noqa: F401  (pocket's pipeline folder names this class)
+from loraleak.adapters.family import TITLES, family_of
 from loraleak.bases import lora_layers
 from loraleak.bases.stacked_layers import Stack
 from loraleak.errors import BaseMismatchError, ConditionShapeError, UsageError
@@ -256,9 +257,11 @@ class DiffusersBase:
                 have = (factors.up.shape[0], *factors.down.shape[1:])
                 misfits.append(f"{name} is {list(have)} in the adapter and {list(shape)} in the base")
         if misfits:
+            family = family_of(adapter)
+            fits = f"; it fits {TITLES[family]}" if family else ""
             raise BaseMismatchError(
                 f"the adapter does not fit base {self.name!r}: {len(misfits)} of {len(adapter.factors)} modules differ, "
-                f"the first: {misfits[0][:200]}; give the base that it was trained on with --base"
+                f"the first: {misfits[0][:200]}{fits}; give the base that it was trained on with --base"
             )
 
     @property

@@ -3,6 +3,7 @@
 import os
 import sys
 import traceback
+from io import TextIOWrapper
 from typing import Annotated
 
 import tyro
@@ -12,6 +13,7 @@ from loraleak.cli.audit import Audit
 from loraleak.cli.bench import Bench
 from loraleak.cli.demo import Demo
 from loraleak.cli.finetune import Finetune
+from loraleak.cli.inspect import Inspect
 from loraleak.cli.people import People
 from loraleak.cli.pocket import Pocket
 from loraleak.cli.scrub import Scrub
@@ -24,6 +26,7 @@ __all__ = ["main"]
 Command = (
     Annotated[Demo, tyro.conf.subcommand("demo")]
     | Annotated[Audit, tyro.conf.subcommand("audit")]
+    | Annotated[Inspect, tyro.conf.subcommand("inspect")]
     | Annotated[Scrub, tyro.conf.subcommand("scrub")]
     | Annotated[Finetune, tyro.conf.subcommand("finetune")]
     | Annotated[People, tyro.conf.subcommand("people")]
@@ -42,6 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done; 1 a finding at or above the gate; 2 unusable input or arguments; 3 internal failure."""
     for variable, value in _QUIET.items():
         os.environ.setdefault(variable, value)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # quotes from files, on terminals that are not UTF-8
     try:
         command = tyro.cli(
             Command,

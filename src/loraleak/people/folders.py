@@ -24,6 +24,7 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 _MOST_BYTES = 64 * 2**20
 _MOST_PIXELS = 64 * 10**6
+_MOST_CAPTION_BYTES = 2**16
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,28 @@ def identity_folders(folder: str | Path) -> list[Path]:
 
 
 def read_captions(folder: str | Path) -> list[str]:
-    """The captions in the `.txt` files beside a folder's images, by name; images without one are passed over."""
+    """The captions in the `.txt` files beside a folder's images, by name; images without one are passed over.
+
+    Raises: PhotosError, if a caption is a link that leads out of the folder, no UTF-8, or longer than 64 KiB.
+    """
     folder = Path(folder)
     images = sorted(f for f in folder.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES)
     files = [image.with_suffix(".txt") for image in images]
-    return [" ".join(file.read_text("utf-8").split()) for file in files if file.is_file()]
+    return [_caption(file, folder.resolve()) for file in files if file.is_file()]
+
+
+def _caption(file: Path, root: Path) -> str:
+    fault = ""
+    if not file.resolve().is_relative_to(root):
+        fault = "a link that leads out of the folder"
+    elif file.stat().st_size > _MOST_CAPTION_BYTES:
+        fault = f"longer than {_MOST_CAPTION_BYTES >> 10} KiB"
+    else:
+        try:
+            return " ".join(file.read_text("utf-8").split())
+        except UnicodeDecodeError:
+            fault = "no UTF-8 text"
+    raise PhotosError(f"caption {printable(str(file))} is {fault}: write the caption there, or remove the file")
 
 
 def write_people(folder: Path, people: Sequence[Person], *, images: int, size: int, seed: int, first: int = 0) -> list[Path]:

@@ -1,0 +1,54 @@
+"""What is fuzzed: a file's bytes through reader, inspector and writers. Anything but a plain refusal in one line is a crash."""
+
+import io
+import json
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+
+from loraleak.adapters import load_adapter, save_adapter
+from loraleak.adapters.write import LAYOUTS
+from loraleak.errors import AdapterError
+from loraleak.inspection import inspect_adapter
+from loraleak.inspection.as_json import as_json
+from loraleak.inspection.as_sarif import as_sarif
+from loraleak.inspection.as_text import as_text
+
+__all__ = ["try_file"]
+
+
+def try_file(data: bytes, folder: Path | None = None) -> bool:
+    """Whether the bytes are a usable LoRA.
+
+    Raises: AssertionError, if a refusal or an output is not fit to be printed; whatever the reader lets through that it should not.
+    """
+    if folder is None:
+        with tempfile.TemporaryDirectory(dir=_memory()) as temporary:
+            return try_file(data, Path(temporary))
+    file = folder / "lora.safetensors"
+    file.write_bytes(data)
+    try:
+        inspection = inspect_adapter(file)
+        adapter = load_adapter(file)
+    except AdapterError as error:
+        assert str(error).isprintable() and len(str(error)) < 2000, error
+        return False
+    assert json.dumps(as_json(inspection), allow_nan=False).isprintable()
+    assert json.dumps(as_sarif([(inspection, file)]), allow_nan=False).isprintable()
+    stream = io.StringIO()
+    Console(file=stream, markup=False, emoji=False, highlight=False, soft_wrap=True).print(as_text(inspection))
+    assert all(c.isprintable() or c == "\n" for c in stream.getvalue())
+    assert len(adapter.factors) == len(inspection.modules)
+    for layout in LAYOUTS:
+        try:
+            save_adapter(adapter, folder / layout, layout)
+        except AdapterError as error:
+            assert str(error).isprintable(), error
+            continue
+        assert set(load_adapter(folder / layout).factors) == set(adapter.factors)
+    return True
+
+
+def _memory() -> str | None:
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None

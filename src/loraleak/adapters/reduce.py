@@ -1,0 +1,235 @@
+"""LoRA, LoCon, LoHa and LoKr modules (Yeh et al. 2024, arXiv 2309.14859, section 3) as one pair of factors, exactly.
+
+Shapes are checked apart, and first: what a hostile file would blow up to is known before a number of it is read.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+__all__ = ["Pair", "PairShapes", "Role", "pair_shapes", "reduce_to_pair"]
+
+Role = Literal[
+    "down",
+    "up",
+    "mid",
+    "alpha",
+    "magnitude",
+    "hada_w1_a",
+    "hada_w1_b",
+    "hada_w2_a",
+    "hada_w2_b",
+    "hada_t1",
+    "hada_t2",
+    "lokr_w1",
+    "lokr_w1_a",
+    "lokr_w1_b",
+    "lokr_w2",
+    "lokr_w2_a",
+    "lokr_w2_b",
+    "lokr_t2",
+]
+"""What a tensor is to its module, in LyCORIS' words where they are its own."""
+
+Shape = tuple[int, ...]
+
+_KERNELS = (2, 3, 4, 5)
+
+
+@dataclass(frozen=True)
+class PairShapes:
+    """What a module comes to."""
+
+    down: Shape
+    """`[rank, d_in]`, or `[rank, c_in, *kernel]`."""
+    up: Shape
+    """`[d_out, rank]`, or `[c_out, rank, *ones]`."""
+    rank: int | None
+    """That alpha is divided by: the file's own, which LoHa and LoKr exceed here; None where both halves of LoKr are whole."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """`dW = scale * up @ down`, shaped as `PairShapes` has it."""
+
+    down: Tensor
+    up: Tensor
+    rank: int | None
+
+
+def pair_shapes(shapes: Mapping[Role, Shape]) -> PairShapes:
+    """The shapes of the pair that a module's tensors make.
+
+    Raises: ValueError, with words that follow the module's name, if tensors are missing or have shapes that make no layer.
+    """
+    kinds = {prefix for prefix in ("hada_", "lokr_") if any(role.startswith(prefix) for role in shapes)}
+    if shapes.keys() & {"down", "up", "mid"}:
+        kinds.add("lora")
+    if len(kinds) != 1:
+        raise ValueError(f"holds {'two kinds of update' if kinds else 'no update'}")
+    (kind,) = kinds
+    found = {"lora": _lora_shapes, "hada_": _loha_shapes, "lokr_": _lokr_shapes}[kind](shapes)
+    down, up = found.down, found.up
+    factors = f"has factors of shape {list(down)} and {list(up)}"
+    if len(down) not in _KERNELS or len(up) != len(down) or any(side != 1 for side in up[2:]):
+        raise ValueError(f"{factors}, which make no layer")
+    if down[0] != up[1]:
+        raise ValueError(f"{factors}, of different rank")
+    return found
+
+
+def reduce_to_pair(tensors: Mapping[Role, Tensor]) -> Pair:
+    """The pair of factors of one module.
+
+    Raises: ValueError, as `pair_shapes` does.
+    """
+    shapes = pair_shapes({role: tuple(tensor.shape) for role, tensor in tensors.items()})
+    if "hada_w1_a" in tensors:
+        down, up = _loha(tensors)
+    elif "down" in tensors:
+        down, up = tensors["down"], tensors["up"]
+        down = _tucker(tensors["mid"], down.flatten(1)) if "mid" in tensors else down
+    else:
+        down, up = _lokr(tensors)
+    return Pair(down.reshape(shapes.down), up.reshape(shapes.up), shapes.rank)
+
+
+def _loha(tensors: Mapping[Role, Tensor]) -> tuple[Tensor, Tensor]:
+    """`(B1 A1) * (B2 A2)`, elementwise: row-wise Khatri-Rao products of the two pairs, of rank r1 r2."""
+    b1, a1, b2, a2 = tensors["hada_w1_a"], tensors["hada_w1_b"], tensors["hada_w2_a"], tensors["hada_w2_b"]
+    if "hada_t1" in tensors:
+        # LyCORIS' Tucker form has the outer factors as `[rank, d_out]`, and its core's first index is theirs.
+        b1, b2 = b1.T, b2.T
+        a1, a2 = _tucker(tensors["hada_t1"], a1), _tucker(tensors["hada_t2"], a2)
+    if a1.shape[0] * a2.shape[0] > min(b1.shape[0], math.prod(a1.shape[1:])):
+        product = (b1 @ a1.flatten(1)) * (b2 @ a2.flatten(1))
+        left, right = _thin(product.reshape(b1.shape[0], *a1.shape[1:]))
+        return right, left
+    return (a1[:, None] * a2[None]).flatten(0, 1), (b1[:, :, None] * b2[:, None, :]).flatten(1)
+
+
+def _lokr(tensors: Mapping[Role, Tensor]) -> tuple[Tensor, Tensor]:
+    """`kron(W1, W2)` with `W1 = L1 R1` and `W2 = L2 R2` is `kron(L1, L2) kron(R1, R2)`, of rank r1 r2."""
+    left1, right1 = _half(tensors, "lokr_w1", "lokr_w1_a", "lokr_w1_b", None)
+    left2, right2 = _half(tensors, "lokr_w2", "lokr_w2_a", "lokr_w2_b", "lokr_t2")
+    return _kron(right1, right2), _kron(left1, left2)
+
+
+def _half(tensors: Mapping[Role, Tensor], whole: Role, left: Role, right: Role, core: Role | None) -> tuple[Tensor, Tensor]:
+    """`[m, k]` and `[k, n, *kernel]` with `k` as small as shapes allow."""
+    if whole in tensors:
+        return _thin(tensors[whole])
+    first, second = tensors[left], tensors[right]
+    if core is not None and core in tensors:
+        first, second = first.T, _tucker(tensors[core], second)
+    if second.shape[0] > min(first.shape[0], math.prod(second.shape[1:])):
+        return _thin((first @ second.flatten(1)).reshape(first.shape[0], *second.shape[1:]))
+    return first, second
+
+
+def _tucker(core: Tensor, inner: Tensor) -> Tensor:
+    """`A'[m, i, h, w] = sum_n core[m, n, h, w] inner[n, i]`."""
+    return (core.movedim(1, -1) @ inner).movedim(-1, 1)
+
+
+def _kron(first: Tensor, second: Tensor) -> Tensor:
+    """Kronecker product of a matrix with a matrix or kernel, in the first two dimensions."""
+    (m, n), (p, q, *kernel) = first.shape, second.shape
+    ones = [1] * len(kernel)
+    return (first.reshape(m, 1, n, 1, *ones) * second.reshape(1, p, 1, q, *kernel)).reshape(m * p, n * q, *kernel)
+
+
+def _thin(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """A matrix or kernel times the identity, on its shorter side."""
+    rows, columns = weight.shape[:2]
+    if weight.ndim == 2 and columns < rows:
+        return weight, torch.eye(columns, dtype=weight.dtype)
+    return torch.eye(rows, dtype=weight.dtype), weight
+
+
+# The same, on shapes.
+
+
+def _lora_shapes(shapes: Mapping[Role, Shape]) -> PairShapes:
+    for role, other in (("down", "up"), ("up", "down")):
+        if role not in shapes:
+            raise ValueError(f"has its {other if other in shapes else 'mid'} factor but not its {role} factor")
+    down, up = shapes["down"], shapes["up"]
+    rank = down[0] if down else 0
+    if "mid" in shapes:
+        down = _tucker_shape(shapes["mid"], (rank, math.prod(down[1:])))
+    return PairShapes(down, up, rank)
+
+
+def _loha_shapes(shapes: Mapping[Role, Shape]) -> PairShapes:
+    b1, a1, b2, a2 = _all_of(shapes, "hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b")
+    rank = a1[0]
+    if ("hada_t1" in shapes) != ("hada_t2" in shapes):
+        raise ValueError("has only one of hada_t1 and hada_t2")
+    if "hada_t1" in shapes:
+        b1, b2 = b1[::-1], b2[::-1]
+        a1, a2 = _tucker_shape(shapes["hada_t1"], a1), _tucker_shape(shapes["hada_t2"], a2)
+    fits = len(b1) == len(b2) == 2 and b1[0] == b2[0] and a1[1:] == a2[1:] and (b1[1], b2[1]) == (a1[0], a2[0])
+    if not fits:
+        raise ValueError(f"has factors of shapes {[list(shape) for shape in (b1, a1, b2, a2)]}, which make no LoHa")
+    product = a1[0] * a2[0]
+    if product > min(b1[0], math.prod(a1[1:])):
+        left, right = _thin_shapes((b1[0], *a1[1:]))
+    else:
+        left, right = (b1[0], product), (product, *a1[1:])
+    return PairShapes(right, _as_kernel(left, right), rank)
+
+
+def _lokr_shapes(shapes: Mapping[Role, Shape]) -> PairShapes:
+    left1, right1, rank1 = _half_shapes(shapes, "lokr_w1", "lokr_w1_a", "lokr_w1_b", None)
+    left2, right2, rank2 = _half_shapes(shapes, "lokr_w2", "lokr_w2_a", "lokr_w2_b", "lokr_t2")
+    if len(right1) != 2:
+        raise ValueError(f"has a first LoKr factor of shape {list(right1)}, which is no matrix")
+    left = (left1[0] * left2[0], left1[1] * left2[1])
+    right = (right1[0] * right2[0], right1[1] * right2[1], *right2[2:])
+    return PairShapes(right, _as_kernel(left, right), rank2 or rank1)
+
+
+def _half_shapes(
+    shapes: Mapping[Role, Shape], whole: Role, left: Role, right: Role, core: Role | None
+) -> tuple[Shape, Shape, int | None]:
+    if whole in shapes:
+        if len(shapes[whole]) < 2:
+            raise ValueError(f"has a LoKr factor of shape {list(shapes[whole])}, which is no matrix")
+        return *_thin_shapes(shapes[whole]), None
+    first, second = _all_of(shapes, left, right)
+    rank = second[0]
+    if core is not None and core in shapes:
+        first, second = first[::-1], _tucker_shape(shapes[core], second)
+    if len(first) != 2 or first[1] != second[0]:
+        raise ValueError(f"has LoKr factors of shape {list(first)} and {list(second)}, of different rank")
+    if second[0] > min(first[0], math.prod(second[1:])):
+        return *_thin_shapes((first[0], *second[1:])), rank
+    return first, second, rank
+
+
+def _tucker_shape(core: Shape, inner: Shape) -> Shape:
+    if len(core) < 3 or len(inner) != 2 or core[1] != inner[0]:
+        raise ValueError(f"has a core of shape {list(core)} that does not fit its factor of shape {list(inner)}")
+    return (core[0], inner[1], *core[2:])
+
+
+def _thin_shapes(weight: Shape) -> tuple[Shape, Shape]:
+    rows, columns = weight[:2]
+    return (weight, (columns, columns)) if len(weight) == 2 and columns < rows else ((rows, rows), weight)
+
+
+def _as_kernel(up: Shape, down: Shape) -> Shape:
+    return (*up, *(1 for _ in down[2:]))
+
+
+def _all_of(shapes: Mapping[Role, Shape], *roles: Role) -> list[Shape]:
+    if missing := [role for role in roles if role not in shapes]:
+        raise ValueError(f"has no {missing[0]}")
+    if flat := [role for role in roles if len(shapes[role]) < 2]:
+        raise ValueError(f"has a {flat[0]} of shape {list(shapes[flat[0]])}, which is no matrix")
+    return [shapes[role] for role in roles]

@@ -1,0 +1,61 @@
+"""`loraleak inspect`: what a file itself tells."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+from loraleak.errors import AdapterError, UsageError
+
+__all__ = ["Inspect"]
+
+
+@dataclass(frozen=True)
+class Inspect:
+    """Files in, their facts out: layout, base, ranks, spectra, and what their metadata give away. Needs no base and no photos."""
+
+    file: Positional[tuple[Path, ...]]
+    """The adapters: .safetensors files, or PEFT folders."""
+    fail_on: Literal["critical", "high", "medium", "never"] = "high"
+    """Exit with 1 when the metadata have a finding at or above this level."""
+    json: bool = False
+    """Print JSON (schema loraleak.inspect/1) on stdout, one line a file."""
+    sarif: bool = False
+    """Print SARIF 2.1.0 on stdout, for code hosts: one log with a run for each file."""
+
+    def __post_init__(self) -> None:
+        if not self.file:
+            raise UsageError("no file is given: name at least one .safetensors file or PEFT folder")
+        if self.json and self.sarif:
+            raise UsageError("--json and --sarif both ask for stdout: give one of them")
+
+    def run(self) -> int:
+        from rich.console import Console
+
+        from loraleak.inspection.as_json import as_json
+        from loraleak.inspection.as_sarif import as_sarif
+        from loraleak.inspection.as_text import as_text
+        from loraleak.inspection.inspect import at_or_above, inspect_adapter
+
+        above = False
+        runs, faults = [], []
+        for file in self.file:
+            try:
+                inspection = inspect_adapter(file)
+            except AdapterError as fault:
+                faults.append(str(fault))
+                continue
+            above |= at_or_above(inspection.findings, self.fail_on)
+            if self.json:
+                print(json.dumps(as_json(inspection), allow_nan=False))
+            elif self.sarif:
+                runs.append((inspection, file))
+            else:
+                Console(markup=False, emoji=False, highlight=False, soft_wrap=True).print(as_text(inspection))
+        if self.sarif:
+            print(json.dumps(as_sarif(runs), allow_nan=False))
+        if faults:
+            raise AdapterError("; ".join(faults))
+        return int(above)

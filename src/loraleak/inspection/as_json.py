@@ -1,0 +1,49 @@
+"""An inspection as JSON, under a versioned schema."""
+
+from collections import Counter
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+from loraleak.inspection.inspect import Inspection, ModuleFacts
+
+__all__ = ["SCHEMA", "as_json"]
+
+SCHEMA = "loraleak.inspect/1"
+
+
+def as_json(inspection: Inspection) -> dict[str, Any]:
+    """Plain values only; hostile text in it is escaped, and cut."""
+    low, high = inspection.ranks
+    counts = Counter(finding.severity for finding in inspection.findings)
+    return {
+        "schema": SCHEMA,
+        "loraleak": version("loraleak"),
+        "file": {"path": inspection.path, "bytes": inspection.bytes, "sha256": inspection.sha256},
+        "format": inspection.format,
+        "family": inspection.family or None,
+        "rank": {"min": low, "max": high},
+        "scale_known": all(module.alpha is not None for module in inspection.modules),
+        "modules": [_module(module) for module in inspection.modules],
+        "residue": list(inspection.residue),
+        "metadata": [asdict(finding) for finding in inspection.findings],
+        "counts": {severity: counts[severity] for severity in ("critical", "high", "medium")},
+    }
+
+
+def _module(module: ModuleFacts) -> dict[str, Any]:
+    return {
+        "name": module.name,
+        "layout": module.layout,
+        "shape": list(module.shape),
+        "rank": module.rank,
+        "alpha": module.alpha,
+        "dora": module.has_magnitude,
+        "norm": None if module.norm is None else _short(module.norm),
+        "spectrum": None if module.spectrum is None else [_short(value) for value in module.spectrum],
+    }
+
+
+def _short(value: float) -> float:
+    """Six digits, which is what float32 factors carry."""
+    return float(f"{value:.6g}")

@@ -1,0 +1,111 @@
+"""Inspecting one file: its layout, its base, its modules with their spectra, and what its header gives away."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from loraleak.adapters import header_findings, open_adapter, tensor_findings
+from loraleak.adapters.container import printable
+from loraleak.adapters.family import Family
+from loraleak.adapters.modules import Update, read_modules
+from loraleak.inspection.spectrum import operations, singular_values
+from loraleak.types import Finding
+
+__all__ = ["Inspection", "Level", "ModuleFacts", "at_or_above", "inspect_adapter"]
+
+Level = Literal["critical", "high", "medium", "never"]
+
+_MOST_WORK = 2**42
+"""Floating-point operations: some minutes, which 8 GiB of plain LoRA stay below, and files made to keep a gate busy do not."""
+_LEVELS: tuple[Level, ...] = ("medium", "high", "critical", "never")
+
+
+@dataclass(frozen=True)
+class ModuleFacts:
+    """One module of an adapter."""
+
+    name: str
+    layout: str
+    shape: tuple[int, ...]
+    """Of the update: `[d_out, d_in]`, or `[c_out, c_in, *kernel]`."""
+    rank: int
+    """As the file has it; LoHa and LoKr modules come to more, which `spectrum` shows."""
+    alpha: float | None
+    """None where the file does not tell."""
+    has_magnitude: bool
+    """DoRA."""
+    spectrum: tuple[float, ...] | None
+    """Singular values of dW, the largest first; of `B A` where alpha is unknown. None where computing them all would take too long."""
+
+    @property
+    def norm(self) -> float | None:
+        """Frobenius norm of dW."""
+        return None if self.spectrum is None else sum(value**2 for value in self.spectrum) ** 0.5
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a file tells."""
+
+    path: str
+    bytes: int
+    sha256: str
+    format: str
+    family: Family
+    modules: tuple[ModuleFacts, ...]
+    residue: tuple[str, ...]
+    """Tensors that were not understood, fit for a terminal."""
+    findings: tuple[Finding, ...]
+    """The worst first."""
+
+    @property
+    def ranks(self) -> tuple[int, int]:
+        """The smallest and the largest."""
+        ranks = [module.rank for module in self.modules]
+        return min(ranks), max(ranks)
+
+
+def inspect_adapter(path: str | Path) -> Inspection:
+    """Inspect a LoRA file, or the one in a PEFT or diffusers folder, reading one module at a time.
+
+    Raises: AdapterError, in one line, as `load_adapter` does; there is no limit on the size of all modules together.
+    """
+    opened = open_adapter(path)
+    held = opened.contents
+    layouts = {name: module.dialect.name for name, module in held.modules.items()}
+    facts, work = [], 0
+    for update in read_modules(opened.file, opened.container, held, opened.fields):
+        work += operations(update.factors)
+        facts.append(_facts(update, layouts[update.source], with_spectrum=work <= _MOST_WORK))
+    by_header = header_findings(opened.fields)
+    known = {finding.field for finding in by_header}
+    findings = [*by_header, *(finding for finding in tensor_findings(held.residue) if finding.field not in known)]
+    return Inspection(
+        path=printable(str(path), 400),
+        bytes=opened.file.stat().st_size,
+        sha256=opened.container.sha256,
+        format=opened.format,
+        family=held.family,
+        modules=tuple(sorted(facts, key=lambda module: module.name)),
+        residue=tuple(printable(name, 300) for name in held.residue),
+        findings=tuple(sorted(findings, key=lambda finding: -_LEVELS.index(finding.severity))),
+    )
+
+
+def at_or_above(findings: tuple[Finding, ...], level: Level) -> bool:
+    """Whether a finding is at or above a level, which is what a gate asks."""
+    return any(_LEVELS.index(finding.severity) >= _LEVELS.index(level) for finding in findings)
+
+
+def _facts(update: Update, layout: str, *, with_spectrum: bool) -> ModuleFacts:
+    factors = update.factors
+    rank = update.rank if update.rank is not None else factors.rank
+    return ModuleFacts(
+        name=printable(update.name, 300),
+        layout=layout,
+        shape=(factors.up.shape[0], *factors.down.shape[1:]),
+        rank=rank,
+        alpha=None if factors.scale is None else factors.scale * rank,
+        has_magnitude=update.magnitude is not None,
+        spectrum=tuple(singular_values(factors).tolist()) if with_spectrum else None,
+    )
