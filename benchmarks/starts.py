@@ -6,10 +6,12 @@ python benchmarks/starts.py FILE...   tries the seeds of examples and habit; eac
 import argparse
 
 import torch
+from safetensors.torch import load_file
 
 from loraleak.adapters import load_adapter
 from loraleak.errors import AdapterError
 from loraleak.inversion.starts import COMMON_SEEDS, find_start
+from loraleak.types import Adapter, Factors
 
 
 def main() -> None:
@@ -19,11 +21,7 @@ def main() -> None:
     parser.add_argument("--reach", type=int, default=2**20, help="how many numbers of each seed are searched")
     arguments = parser.parse_args()
     for file in arguments.files:
-        try:
-            adapter = load_adapter(file)
-        except AdapterError as error:
-            print(error)
-            continue
+        adapter = _loaded(file)
         start = find_start(adapter, arguments.seeds, reach=arguments.reach)
         if start is None:
             print(f"{file}: none of {len(arguments.seeds)} seeds")
@@ -33,6 +31,15 @@ def main() -> None:
             f"{file}: seed {start.seed}, {start.law}; {len(start.down)} of {len(adapter.factors)} modules, "
             f"correlation {start.correlation:.4f}; A has moved by {torch.tensor(left).median():.3f} of its norm (median)"
         )
+
+
+def _loaded(file: str) -> Adapter:
+    """As we load it; of a layout that we refuse, whatever is called down, which is enough for this."""
+    try:
+        return load_adapter(file)
+    except AdapterError:
+        tensors = {name: value.float() for name, value in load_file(file).items() if "down" in name.rpartition("lora")[2]}
+        return Adapter({f"unet.{name}": Factors(down, down.T, None) for name, down in tensors.items()}, "unknown")
 
 
 if __name__ == "__main__":
