@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from math import prod
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -55,6 +56,15 @@ class Stack:
         self.values, self.gradients = self.values[:count], self.gradients[:count]
         self._view()
 
+    def copies(self, of: Sequence[int]) -> "Stack":
+        """A stack whose row `i` is a copy of adapter `of[i]`: one backward pass gives every copy a gradient of its own."""
+        made = copy(self)
+        made.ranks, made.scales = tuple(self.ranks[k] for k in of), self.scales[list(of)]
+        made.values = self.values[list(of)]
+        made.gradients = torch.zeros_like(made.values)
+        made._view()
+        return made
+
     @torch.no_grad()
     def start(self, draw: Sequence[Float[Tensor, " _size"]]) -> None:
         """peft's start: A uniform within `1 / sqrt(fan_in)`, B zero; `draw[k]` has `width(k)` uniform numbers in [0, 1)."""
@@ -68,6 +78,15 @@ class Stack:
     def width(self, k: int) -> int:
         """How many numbers adapter `k` has in its factors A."""
         return self.ranks[k] * sum(prod(shape[1:]) for shape in self.shapes.values())
+
+    def places_of_down(self) -> Int[Tensor, " places"]:
+        """Which columns of `values` the factors A are."""
+        places, offset = [], 0
+        for shape in self.shapes.values():
+            width = self._rank * prod(shape[1:])
+            places.append(torch.arange(offset, offset + width, device=self.values.device))
+            offset += width + shape[0] * self._rank
+        return torch.cat(places)
 
     def differentiate(self, loss: Float[Tensor, ""]) -> None:
         """Put the loss's gradient into `gradients`."""

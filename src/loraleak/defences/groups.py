@@ -115,12 +115,13 @@ def _epsilon(loss: GroupLoss, steps: int, delta: float) -> float:
         return bound
     mesh = eps_error / sqrt(steps * log(12 / delta_error) / 2)
     domain = Domain.create_aligned(-reach, reach, mesh)
-    with np.errstate(all="ignore"):
-        composed = compose_heterogeneous([discretize(TruncatedPrivacyRandomVariable(loss, -reach, reach), domain)], [steps])
-        try:
+    try:
+        with np.errstate(all="ignore"):
+            discrete = discretize(TruncatedPrivacyRandomVariable(loss, -reach, reach), domain)
+            composed = compose_heterogeneous([discrete], [steps])
             tight = float(composed.compute_epsilon(delta, delta_error, eps_error)[2])
-        except (RuntimeError, ValueError):
-            return bound
+    except (RuntimeError, ValueError):  # the discretised loss is too coarse or too large
+        return bound
     return min(max(tight, 0.0), bound)
 
 

@@ -16,7 +16,8 @@ from loraleak.errors import PhotosError, UsageError
 from loraleak.files import json_bytes
 from loraleak.finetuning.class_images import class_images
 from loraleak.finetuning.recipe import Recipe
-from loraleak.finetuning.stacked import Job, finetune_together, target_modules
+from loraleak.finetuning.stacked import Job, finetune_together
+from loraleak.finetuning.targets import target_modules
 from loraleak.people.folders import read_photos
 from loraleak.progress import track
 from loraleak.types import Adapter, Images
