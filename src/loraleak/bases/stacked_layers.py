@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from math import prod
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -79,14 +80,18 @@ class Stack:
         """How many numbers adapter `k` has in its factors A."""
         return self.ranks[k] * sum(prod(shape[1:]) for shape in self.shapes.values())
 
-    def places_of_down(self) -> Int[Tensor, " places"]:
-        """Which columns of `values` the factors A are."""
-        places, offset = [], 0
+    def places(self, side: Literal["down", "up"], rank: int | None = None) -> Int[Tensor, " places"]:
+        """Which columns of `values` the factors A, or B, are; of an adapter of this rank, or of the highest one."""
+        rank = self._rank if rank is None else rank
+        found, offset = [], 0
         for shape in self.shapes.values():
-            width = self._rank * prod(shape[1:])
-            places.append(torch.arange(offset, offset + width, device=self.values.device))
-            offset += width + shape[0] * self._rank
-        return torch.cat(places)
+            sizes = {"down": (self._rank, prod(shape[1:])), "up": (shape[0], self._rank)}
+            for which, size in sizes.items():
+                columns = torch.arange(offset, offset + prod(size), device=self.values.device).view(size)
+                offset += prod(size)
+                if which == side:
+                    found.append((columns[:rank] if side == "down" else columns[:, :rank]).flatten())
+        return torch.cat(found)
 
     def differentiate(self, loss: Float[Tensor, ""]) -> None:
         """Put the loss's gradient into `gradients`."""

@@ -51,6 +51,7 @@ def sampled_epsilon(
     return group_epsilon(GroupLoss(noise_multiplier, rate, group), steps, delta)
 
 
+@cache
 def noise_for(epsilon: float, rate: float, steps: int, delta: float, *, sampling: Sampling = "poisson") -> float:
     """The least noise multiplier, to a thousandth, with which `sampled_epsilon` of one image is at most `epsilon`.
 

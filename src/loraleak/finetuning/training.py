@@ -41,7 +41,8 @@ class Training:
             like,
         )
         self.stack.start([start_numbers(recipe.seed, self.stack.width(k)) for k, recipe in enumerate(self.recipes)])
-        self.frozen = self.stack.places_of_down() if freeze_down else self.stack.places_of_down()[:0]
+        down = self.stack.places("down")
+        self.frozen = down if freeze_down else down[:0]
         self.optimiser = StackedAdamW(_row([r.learning_rate for r in self.recipes], like), self.stack.values)
         self.most = _row([r.max_grad_norm for r in self.recipes], like)
         self.debiased = torch.tensor([r.loss_weighting == "debiased" for r in self.recipes], device=like.device)
