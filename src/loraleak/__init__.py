@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from loraleak.auditing.settings import AttackSettings as AttackSettings
     from loraleak.auditing.settings import AuditSettings as AuditSettings
     from loraleak.bases import load_base as load_base
+    from loraleak.defences.names import parse_defence as parse_defence
+    from loraleak.defences.scrub import scrub as scrub
     from loraleak.embedders import load_embedder as load_embedder
     from loraleak.finetuning.dreambooth import finetune as finetune
     from loraleak.finetuning.recipe import Recipe as Recipe
@@ -33,7 +35,9 @@ _HOMES = {
     "load_attack": "loraleak.inversion.autoencoder",
     "load_base": "loraleak.bases",
     "load_embedder": "loraleak.embedders",
+    "parse_defence": "loraleak.defences.names",
     "save_adapter": "loraleak.adapters",
+    "scrub": "loraleak.defences.scrub",
 }
 
 __all__ = list(_HOMES)

@@ -3,12 +3,12 @@
 import base64
 import binascii
 import json
-import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, get_args
 
 from loraleak.adapters.container import printable
+from loraleak.adapters.public import LOCAL_PATH, is_public
 from loraleak.types import Finding, Severity
 
 __all__ = ["header_findings"]
@@ -19,8 +19,6 @@ _MOST_FOLDERS = 6
 _MOST_TAGS = 10
 _SENTENCE = 40
 _EMPTY = {"", "none", "null", "{}", "[]", '""'}
-_LOCAL_PATH = re.compile(r"[~/.]{1,2}[/\\]\S|/\S+|[A-Za-z]:[/\\]|\\\\\S|file:")
-_NO_SECRET = {"format"}
 _PATHS_ONLY = {"adapter_config.json", "lora_adapter_metadata"}
 
 _Says = Callable[[str], str]
@@ -38,7 +36,7 @@ def header_findings(metadata: Mapping[str, str]) -> tuple[Finding, ...]:
 
 
 def _finding(field: str, value: str) -> Finding | None:
-    if field in _NO_SECRET or value.strip().lower() in _EMPTY:
+    if is_public(field, value) or value.strip().lower() in _EMPTY:
         return None
     if field in _PATHS_ONLY:
         return _local_paths(field, value)
@@ -166,7 +164,7 @@ def _time(subject: str) -> _Says:
 
 
 def _local_paths(field: str, value: str) -> Finding | None:
-    paths = [text for text in _texts(_parsed(value)) if _LOCAL_PATH.match(text)]
+    paths = [text for text in _texts(_parsed(value)) if LOCAL_PATH.match(text)]
     if not paths:
         return None
     return Finding(field, "medium", _sentence(f"Names local paths: {_listed([_quote(p, 120) for p in paths], _MOST_FOLDERS)}"))

@@ -14,7 +14,7 @@ from loraleak.adapters.container import Container, printable, read_container, re
 from loraleak.adapters.detect import Dialect, Role, classify, unread_layout
 from loraleak.types import Adapter, Factors
 
-__all__ = ["DIALECTS", "load_adapter"]
+__all__ = ["DIALECTS", "load_adapter", "locate"]
 
 DIALECTS: tuple[Dialect, ...] = (peft.PEFT, diffusers.OLD, diffusers.MIDDLE, diffusers.NEW)
 """The layouts that we read, in the order to test: a new one is one more file and one more name here."""
@@ -39,7 +39,7 @@ def load_adapter(path: str | Path) -> Adapter:
     Raises: AdapterError, in one line, if the file is unusable (see `read_container`), if factors are missing, of unequal rank, of
     impossible shape or beyond rank 1024, or if there is no pair of factors in a layout that we read.
     """
-    file = _locate(Path(path))
+    file = locate(Path(path))
     container = read_container(file)
     modules, residue, faults = _group(container)
     pairs = {name: found for name, found in modules.items() if {"down", "up"} & found.names.keys()}
@@ -69,7 +69,8 @@ def load_adapter(path: str | Path) -> Adapter:
     )
 
 
-def _locate(path: Path) -> Path:
+def locate(path: Path) -> Path:
+    """The file with the weights: the path itself, or the one in a PEFT or diffusers folder. Raises: AdapterError."""
     if not path.is_dir():
         return path
     files = [path / name for name in _FOLDER_FILES if (path / name).is_file()]

@@ -105,6 +105,15 @@ class DiffusersBase:
             if isinstance(module, nn.Linear | nn.Conv2d)
         }
 
+    def weight(self, name: str) -> Tensor:
+        """The base's own weight of one of `modules`, `[d_out, d_in]` or `[c_out, c_in, kernel, kernel]`, without any adapter."""
+        component, _, path = name.partition(".")
+        model = self._components[component]
+        places = {lora_layers.canonical(component, place): place for place, _ in model.named_modules()}
+        module: Any = model.get_submodule(places[path])
+        weight: Tensor = module.weight
+        return weight.detach()
+
     @property
     def latent_shape(self) -> tuple[int, int, int]:
         """`[channels, height, width]` of the latents of one image."""

@@ -14,6 +14,7 @@ from loraleak.cli.demo import Demo
 from loraleak.cli.finetune import Finetune
 from loraleak.cli.people import People
 from loraleak.cli.pocket import Pocket
+from loraleak.cli.scrub import Scrub
 from loraleak.cli.train import Train
 from loraleak.cli.zoo import Zoo
 from loraleak.errors import LoraleakError
@@ -23,6 +24,7 @@ __all__ = ["main"]
 Command = (
     Annotated[Demo, tyro.conf.subcommand("demo")]
     | Annotated[Audit, tyro.conf.subcommand("audit")]
+    | Annotated[Scrub, tyro.conf.subcommand("scrub")]
     | Annotated[Finetune, tyro.conf.subcommand("finetune")]
     | Annotated[People, tyro.conf.subcommand("people")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]

@@ -6,15 +6,27 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from importlib.metadata import entry_points
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from loraleak.defences.alignment import SpectralAlignment
 from loraleak.defences.chain import Chain
+from loraleak.defences.header import MetadataScrub
+from loraleak.defences.noise import GaussianNoise
 from loraleak.defences.protocol import PostHoc, TrainingTime
+from loraleak.defences.quantisation import Quantisation
+from loraleak.defences.refactoring import RandomRefactoring
 from loraleak.defences.scaling import Scaling
+from loraleak.defences.truncation import RankTruncation
 from loraleak.errors import UsageError
 
 __all__ = ["DEFENCES", "known_defences", "parse_defence", "spelled"]
 
 DEFENCES: dict[str, type] = {
+    "gaussian-noise": GaussianNoise,
+    "rank-truncation": RankTruncation,
     "scaling": Scaling,
+    "quantisation": Quantisation,
+    "spectral-alignment": SpectralAlignment,
+    "random-refactoring": RandomRefactoring,
+    "metadata-scrub": MetadataScrub,
 }
 """A new defence is one more file and one more line here, or an entry point in the group `loraleak.defences`."""
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from loraleak.bases import DiffusersBase
+from loraleak.defences.modules import by_module
 from loraleak.errors import UsageError
 from loraleak.types import Adapter
 
@@ -24,11 +25,7 @@ class Scaling:
 
     @property
     def says(self) -> str:
-        return (
-            f"Weakens all that was learned to {self.factor:g} of its strength. "
-            "Whoever guesses the factor undoes it, so it hides little."
-        )
+        return f"Weakens all that was learned to {self.factor:g} of its strength. Anybody can turn it up again, so it hides little."
 
     def apply(self, adapter: Adapter, base: DiffusersBase | None) -> Adapter:
-        factors = {name: replace(f, up=f.up * self.factor) for name, f in adapter.factors.items()}
-        return replace(adapter, factors=factors, format="memory", sha256="")
+        return by_module(adapter, lambda _, pair: replace(pair, up=pair.up * self.factor))

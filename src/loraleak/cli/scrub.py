@@ -1,0 +1,100 @@
+"""`loraleak scrub`: a copy without private metadata."""
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tyro.conf import Positional, arg
+
+from loraleak.errors import UsageError
+
+if TYPE_CHECKING:
+    from loraleak.adapters.scrub import Scrubbed
+    from loraleak.defences import PostHoc
+
+__all__ = ["Scrub"]
+
+_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Scrub:
+    """Writes a copy of an adapter without private metadata; its weights stay bit by bit what they are, unless a defence is given."""
+
+    file: Positional[Path]
+    """The adapter: a .safetensors file of any layout, or a PEFT folder."""
+    out: Annotated[Path | None, arg(aliases=("-o",))] = None
+    """The copy: a .safetensors file; a folder for PEFT layout."""
+    in_place: bool = False
+    """Write over the file itself, which is kept beside as <name>.backup."""
+    defence: str | None = None
+    """Post-hoc defence by name, with settings: `rank-truncation:rank=2`; several are joined by `+`."""
+    keep: tuple[str, ...] = ()
+    """Fields of the header, or keys of PEFT's configuration, that stay as they are."""
+    base: str | None = None
+    """`pocket`, a diffusers pipeline folder, or a hub id, for the defences that need the base."""
+    device: str = "auto"
+    """auto, cpu, cuda or mps."""
+    json: bool = False
+    """Print what was done as JSON on stdout."""
+
+    def __post_init__(self) -> None:
+        if (self.out is None) != self.in_place:
+            raise UsageError("scrub writes either to -o OUT or over the file itself with --in-place: give one of the two")
+
+    def run(self) -> int:
+        from loraleak.bases import load_base
+        from loraleak.defences import spelled
+        from loraleak.defences.scrub import scrub, scrub_in_place
+
+        defence = self._defence()
+        base = load_base(self.base, device=self.device) if self.base and defence else None
+        backup = None
+        if self.out is None:
+            done, backup = scrub_in_place(self.file, defence=defence, base=base, keep=self.keep)
+        elif self.out.exists() and self.file.exists() and self.out.samefile(self.file):
+            raise UsageError(f"{self.out} is the file itself: give another name, or --in-place, which keeps a backup")
+        else:
+            done = scrub(self.file, self.out, defence=defence, base=base, keep=self.keep)
+        facts = {
+            "schema": "loraleak.scrub/1",
+            "out": str(self.out or self.file),
+            "backup": None if backup is None else str(backup),
+            "defence": None if defence is None else spelled(defence),
+            "weights": "bit-identical" if defence is None else "defended",
+            **asdict(done),
+        }
+        print(json.dumps(facts) if self.json else "\n".join(_lines(facts, done)))
+        return 0
+
+    def _defence(self) -> "PostHoc | None":
+        if self.defence is None:
+            return None
+        from loraleak.defences import PostHoc, parse_defence
+
+        defence = parse_defence(self.defence)
+        if not isinstance(defence, PostHoc):
+            raise UsageError(f"{defence.name} changes fine-tuning, not a finished file: give it to `loraleak finetune`")
+        return defence
+
+
+def _lines(facts: dict[str, Any], done: "Scrubbed") -> list[str]:
+    """For people: text of the file is made printable."""
+    from loraleak.adapters.container import printable
+
+    weights = "bit by bit as they were" if facts["defence"] is None else f"changed by {facts['defence']}"
+    lines = [f"{facts['out']}: {done.tensors} tensors, {weights}"]
+    if facts["backup"]:
+        lines.append(f"backup, not to be shared: {facts['backup']}")
+    counts = Counter(removed.severity or "that told nothing" for removed in done.removed)
+    summary = ", ".join(f"{count} {severity}" for severity, count in counts.items())
+    lines.append(f"removed {len(done.removed)} fields{f': {summary}' if summary else ''}")
+    for removed in done.removed[:_SHOWN]:
+        lines.append(f"  {removed.severity or '-':<10}{printable(removed.field)}")
+    if len(done.removed) > _SHOWN:
+        lines.append(f"  and {len(done.removed) - _SHOWN} more; --json lists all")
+    kept = ", ".join(printable(field, 60) for field in done.kept[:_SHOWN]) or "none"
+    lines.append(f"kept {len(done.kept)} fields: {kept}{', ...' if len(done.kept) > _SHOWN else ''}")
+    return lines + [f"note: {remark}" for remark in done.remarks]
