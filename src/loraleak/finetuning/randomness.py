@@ -7,9 +7,18 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-__all__ = ["Draw", "draw", "draw_for", "gaussian_numbers", "poisson_sample", "shuffled_sample", "start_numbers"]
+__all__ = [
+    "Draw",
+    "draw",
+    "draw_for",
+    "gaussian_numbers",
+    "poisson_sample",
+    "prompt_generator",
+    "shuffled_sample",
+    "start_numbers",
+]
 
-_SAMPLING, _NOISE = 1 << 62, 1 << 63
+_PROMPTS, _SAMPLING, _NOISE = 1 << 61, 1 << 62, 1 << 63
 """Blocks of a seed's numbers, apart from those of the steps' draws."""
 
 
@@ -79,6 +88,11 @@ def shuffled_sample(seed: int, step: int, size: int, images: int) -> Int[np.ndar
 def gaussian_numbers(seed: int, step: int, size: int) -> Float[Tensor, " size"]:
     """Standard normal numbers, one a number of an adapter."""
     return torch.from_numpy(_stream(seed, _NOISE + step).standard_normal(size, dtype=np.float64))
+
+
+def prompt_generator(seed: int, step: int) -> np.random.Generator:
+    """Chance for what a step's prompts say."""
+    return _stream(seed, _PROMPTS + step)
 
 
 def start_numbers(seed: int, size: int) -> Float[Tensor, " size"]:

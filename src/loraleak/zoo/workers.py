@@ -17,6 +17,7 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 
 from loraleak.bases import DiffusersBase, load_base
+from loraleak.defences import training_time
 from loraleak.zoo.build import Outcome, ShardBuilder, build_shard
 from loraleak.zoo.capacity import adapters_together
 from loraleak.zoo.places import open_place
@@ -36,12 +37,15 @@ class Site:
     folder: str
     base: str
     device: str
+    defence: str = ""
+    """By name, with settings; training-time. Empty for none."""
 
 
 def build_one(site: Site, shard: PlannedShard) -> Outcome:
     """Build one shard in this process, on a base that is loaded once a process."""
     try:
-        build_shard(shard, site.people, open_place(site.folder), _base(site.base, site.device))
+        defence = training_time(site.defence) if site.defence else None
+        build_shard(shard, site.people, open_place(site.folder), _base(site.base, site.device), defence)
     except Exception as error:  # noqa: BLE001 - whatever befalls one shard must not stop the others
         return Outcome(shard.name, f"its shard was not made ({type(error).__name__}: {error})")
     return Outcome(shard.name)
