@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from loraleak.defences.alignment import SpectralAlignment
 from loraleak.defences.chain import Chain
+from loraleak.defences.dp_mmd import DpMmd
 from loraleak.defences.dp_sgd import DpSgd
 from loraleak.defences.early_stopping import EarlyStopping
 from loraleak.defences.fewer_factors import FewerFactors
@@ -18,6 +19,7 @@ from loraleak.defences.quantisation import Quantisation
 from loraleak.defences.random_prompts import RandomPrompts
 from loraleak.defences.refactoring import RandomRefactoring
 from loraleak.defences.scaling import Scaling
+from loraleak.defences.smp_lora import SmpLora
 from loraleak.defences.truncation import RankTruncation
 from loraleak.errors import UsageError
 
@@ -32,6 +34,8 @@ DEFENCES: dict[str, type] = {
     "random-refactoring": RandomRefactoring,
     "metadata-scrub": MetadataScrub,
     "dp-sgd": DpSgd,
+    "dp-mmd": DpMmd,
+    "smp-lora": SmpLora,
     "early-stopping": EarlyStopping,
     "fewer-factors": FewerFactors,
     "random-prompts": RandomPrompts,

@@ -14,7 +14,7 @@ from loraleak.bases import DiffusersBase
 from loraleak.defences.protocol import NO_PROMISE, Guarantee
 from loraleak.errors import UsageError
 from loraleak.finetuning.job import Job
-from loraleak.finetuning.randomness import prompt_generator
+from loraleak.finetuning.randomness import side_generator
 from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Snapshot, finetune_together
 from loraleak.finetuning.training import Training
@@ -72,7 +72,7 @@ class _RandomPrompts(Training):
     def states(self, step: int) -> Float[Tensor, "adapters 2 tokens dim"]:
         prompts = []
         for recipe in self.recipes:
-            rng = prompt_generator(recipe.seed, step)
+            rng = side_generator(recipe.seed, step)
             prompts += [random_prompt(recipe, rng, words=self.words, swap=self.swap), recipe.class_prompt]
         embed = self.base.embed_with_gradient if self.text_encoder else self.base.embed
         return embed(prompts).unflatten(0, (-1, 2))

@@ -13,12 +13,12 @@ __all__ = [
     "draw_for",
     "gaussian_numbers",
     "poisson_sample",
-    "prompt_generator",
     "shuffled_sample",
+    "side_generator",
     "start_numbers",
 ]
 
-_PROMPTS, _SAMPLING, _NOISE = 1 << 61, 1 << 62, 1 << 63
+_SIDE, _SAMPLING, _NOISE = 1 << 61, 1 << 62, 1 << 63
 """Blocks of a seed's numbers, apart from those of the steps' draws."""
 
 
@@ -90,9 +90,9 @@ def gaussian_numbers(seed: int, step: int, size: int) -> Float[Tensor, " size"]:
     return torch.from_numpy(_stream(seed, _NOISE + step).standard_normal(size, dtype=np.float64))
 
 
-def prompt_generator(seed: int, step: int) -> np.random.Generator:
-    """Chance for what a step's prompts say."""
-    return _stream(seed, _PROMPTS + step)
+def side_generator(seed: int, step: int) -> np.random.Generator:
+    """Chance for what a defence adds to a step: words of a prompt, images beside the private ones."""
+    return _stream(seed, _SIDE + step)
 
 
 def start_numbers(seed: int, size: int) -> Float[Tensor, " size"]:

@@ -78,12 +78,26 @@ class Training:
 
     def losses(self, step: int) -> Float[Tensor, " adapters"]:
         """DreamBooth's loss of every adapter, while the stack is in the base."""
+        return self.adaptation(self.errors(*self.examples(step), self.debiased))
+
+    def examples(
+        self, step: int
+    ) -> tuple[
+        Float[Tensor, "adapters images channels h w"],
+        Float[Tensor, "adapters images channels h w"],
+        Int[Tensor, "adapters images"],
+        Float[Tensor, "adapters images tokens dim"],
+    ]:
+        """Latents, noise, timesteps and text states of a step; private images first."""
         draws = [self._draw(k, step) for k in range(len(self.recipes))]
         latents = self._latents(draws)
         noise = _stacked([d.noise for d in draws]).to(latents)
         times = _stacked([d.timesteps for d in draws]).to(latents.device)
         role = torch.tensor([0] * self.batch + [1] * self.prior_batch, device=latents.device)
-        error = self.errors(latents, noise, times, self.states(step)[:, role], self.debiased)
+        return latents, noise, times, self.states(step)[:, role]
+
+    def adaptation(self, error: Float[Tensor, "adapters images"]) -> Float[Tensor, " adapters"]:
+        """The loss of private images, and the weighted one of class images."""
         losses = error[:, : self.batch].mean(1)
         if self.prior_batch:
             losses = losses + self.prior_weights * error[:, self.batch :].mean(1)
