@@ -52,19 +52,20 @@ def test_the_loss_is_the_ratio(base: DiffusersBase, private_images: Images) -> N
     base = _in_double(base)
     job = Job(private_images, _RECIPE)
     training = SmpTraining(base, [job], settings=SmpLora(weight=3.0), nonmembers=private_images[::-1].copy())
+    training.step(1)
+    values, before = training.proxies.values.clone(), training.stack.values.clone()
+    given = training.differentiate(2)
+    assert torch.equal(training.stack.values, before) and not torch.equal(values, training.proxies.values)
+    latents, noise, times, states = training.examples(2)
+    others = (training._others(2), noise[:, :2], times[:, :2], states[:, :2], training.debiased)
+    plain = training.errors(latents, noise, times, states, training.debiased), training.errors(*others)
     with base.stacked(training.stack):
-        values = training.proxies.values.clone()
-        given = training.losses(1)
-        latents, noise, times, states = training.examples(1)
-        error = training.errors(latents, noise, times, states, training.debiased)
-        others = training.errors(training._others(1), noise[:, :2], times[:, :2], states[:, :2], training.debiased)
+        error, beside = training.errors(latents, noise, times, states, training.debiased), training.errors(*others)
     level = times[:, :2].double() / base.noise_levels
-    gain = training.proxies.gain(
-        torch.stack([error[:, :2].log(), level], dim=2), torch.stack([others.log(), level], dim=2), values
-    )
+    members = torch.stack([(error / plain[0])[:, :2].log(), level], dim=2)
+    gain = training.proxies.gain(members, torch.stack([(beside / plain[1]).log(), level], dim=2), values)
     expected = (error[:, :2].mean(1) + error[:, 2:].mean(1)) / (1 - 3.0 * gain)
     assert torch.allclose(given, expected, rtol=1e-10) and gain < 0
-    assert not torch.equal(values, training.proxies.values)  # and the attacker moved on
 
 
 def test_an_attacker_that_does_not_count_changes_nothing(base: DiffusersBase, private_images: Images) -> None:

@@ -19,7 +19,7 @@ _SHAPES = ((2, _HIDDEN), (1, _HIDDEN), (_HIDDEN, _HIDDEN), (1, _HIDDEN), (_HIDDE
 
 
 class Proxies:
-    """Networks with two hidden layers, of the logarithm of a squared error and of the timestep. One row of `values` an adapter."""
+    """Networks with two hidden layers, of an image's lowered error and of the timestep. One row of `values` an adapter."""
 
     def __init__(self, seeds: Sequence[int], like: Tensor, learning_rate: float) -> None:
         self.values = torch.from_numpy(np.stack([_start(seed) for seed in seeds])).to(like)

@@ -67,7 +67,11 @@ class SmpLora:
 
 
 class SmpTraining(Training):
-    """DreamBooth's loss over what is left of the attacker's. Images beside the private ones share their timesteps and noise."""
+    """DreamBooth's loss over what is left of the attacker's.
+
+    The attacker sees by how much the adapter lowers an image's error, and at which timestep: with the error alone, as published, its
+    own chance hides most of what it could learn. Images beside the private ones share their timesteps, noise and prompt.
+    """
 
     def __init__(
         self,
@@ -88,18 +92,27 @@ class SmpTraining(Training):
         super().keep(count)
         self.proxies.keep(count)
 
+    def differentiate(self, step: int) -> Float[Tensor, " adapters"]:
+        with torch.no_grad():
+            self._without = self.errors(*self._beside(step), self.debiased)
+        return super().differentiate(step)
+
     def losses(self, step: int) -> Float[Tensor, " adapters"]:
-        batch = self.batch
-        latents, noise, times, states = self.examples(step)
-        latents = torch.cat([latents, self._others(step)], dim=1)
-        noise, times, states = (torch.cat([part, part[:, :batch]], dim=1) for part in (noise, times, states))
-        error = self.errors(latents, noise, times, states, self.debiased)
-        features = torch.stack([error.clamp(min=1e-8).log(), times.to(error) / self.base.noise_levels], dim=2)
+        batch, beside = self.batch, self._beside(step)
+        error = self.errors(*beside, self.debiased)
+        lowered = error.clamp(min=1e-8).log() - self._without.clamp(min=1e-8).log()
+        features = torch.stack([lowered, beside[2].to(error) / self.base.noise_levels], dim=2)
         members, others = features[:, :batch], features[:, -batch:]
         gain = self.proxies.gain(members, others, self.proxies.values.clone())
         for _ in range(self.settings.attacker_steps):
             self.proxies.train(members.detach(), others.detach())
         return self.adaptation(error[:, :-batch]) / (1 - self.settings.weight * gain)
+
+    def _beside(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The examples of a step, and as many others as there are private ones."""
+        latents, *drawn = self.examples(step)
+        noise, times, states = (torch.cat([part, part[:, : self.batch]], dim=1) for part in drawn)
+        return torch.cat([latents, self._others(step)], dim=1), noise, times, states
 
     def _others(self, step: int) -> Float[Tensor, "adapters batch channels h w"]:
         return torch.stack([self._others_of(k, step) for k in range(len(self.recipes))])
