@@ -64,7 +64,7 @@ class Build:
         site = Site(self.people.resolve(), self.out, name, self.device if self.ray else base.device.type, self.defence)
         together = self.together or recorded_together(self.out)
         if not together:
-            together = ray_together(site, self.ray, self.ranges) if self.ray else adapters_together(base, self.ranges)
+            together = ray_together(site, self.ray, self.ranges) if self.ray else adapters_together(base, self.ranges, defence)
         plan = plan_zoo(self.people, self.ranges, seed=self.seed, together=together, defence=defence)
         workers = self.workers or (os.cpu_count() or 1 if base.device.type == "cpu" else 1)
         builder = ray_tasks(site, self.ray) if self.ray else local_workers(site, workers)
