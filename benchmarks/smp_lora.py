@@ -3,9 +3,9 @@
     python benchmarks/smp_lora.py
 
 As published, members and non-members are of one distribution: pictures of as many different people. An adapter learns the members under
-one prompt; the attacker sees by how much it lowers each picture's error, over fixed timesteps and noises. Pictures that the defence
-trains against, and those that the AUC is measured with, are of other people still. Several adapters, of other people each, a weight;
-95% bootstrap intervals over adapters and pictures.
+one prompt. Two attackers average over fixed timesteps and noises: the published one sees each picture's error, the other by how much
+the adapter lowers it. Pictures that the defence trains against, and those that the AUC is measured with, are of other people still.
+Several adapters, of other people each, a weight; 95% bootstrap intervals over adapters and pictures.
 """
 
 import argparse
@@ -45,14 +45,14 @@ def main() -> None:
     members, others = (part.reshape(arguments.adapters, -1, *drawn.shape[1:]) for part in np.split(rest[0], 2))
     recipe = Recipe(steps=arguments.steps, prior_batch=0, learning_rate=arguments.learning_rate)
     jobs = [Job(images, replace(recipe, seed=k)) for k, images in enumerate(members)]
-    print(f"{'weight':>8}{'membership AUC':>26}{'error of members':>20}{'of others':>14}")
+    print(f"{'weight':>8}{'AUC by the error':>24}{'by how much it falls':>24}{'error of members':>20}{'of others':>12}")
     for weight in arguments.weights:
         training = partial(SmpTraining, settings=SmpLora(weight=weight), nonmembers=public)
         trained = {s.job: s.adapter for s in finetune_together(base, jobs, training=training)}
         seen = [(_errors(base, trained[k], members[k], recipe), _errors(base, trained[k], others[k], recipe)) for k in trained]
-        low, middle, high = _interval([(a[1], b[1]) for a, b in seen])
+        row = [_interval([(sign * a[i], sign * b[i]) for a, b in seen]) for i, sign in ((0, -1), (1, 1))]
         inside, outside = (np.mean([part[i][0].mean() for part in seen]) for i in (0, 1))
-        print(f"{weight:>8g}{f'{middle:.3f} [{low:.3f}, {high:.3f}]':>26}{inside:>20.4f}{outside:>14.4f}", flush=True)
+        print(f"{weight:>8g}{row[0]:>24}{row[1]:>24}{inside:>20.4f}{outside:>12.4f}", flush=True)
 
 
 @torch.no_grad()
@@ -74,14 +74,14 @@ def _errors(
     return np.mean([f[0] for f in found], axis=0), np.mean([f[1] for f in found], axis=0)
 
 
-def _interval(pairs: Sequence[tuple[np.ndarray, np.ndarray]], rounds: int = 2000) -> tuple[float, float, float]:
+def _interval(pairs: Sequence[tuple[np.ndarray, np.ndarray]], rounds: int = 2000) -> str:
     rng = np.random.default_rng(0)
     means = []
     for _ in range(rounds):
         chosen = [pairs[i] for i in rng.integers(len(pairs), size=len(pairs))]
         means.append(np.mean([auc(rng.choice(a, len(a)), rng.choice(b, len(b))) for a, b in chosen]))
     middle = float(np.mean([auc(a, b) for a, b in pairs]))
-    return float(np.quantile(means, 0.025)), middle, float(np.quantile(means, 0.975))
+    return f"{middle:.3f} [{np.quantile(means, 0.025):.3f}, {np.quantile(means, 0.975):.3f}]"
 
 
 if __name__ == "__main__":
