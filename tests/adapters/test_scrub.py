@@ -14,6 +14,7 @@ from torch import Tensor
 from loraleak.adapters import load_adapter, save_adapter, scrub_header
 from loraleak.adapters import scrub as scrubbing
 from loraleak.adapters.header import header_findings
+from loraleak.adapters.scrub import backed_up
 from loraleak.errors import AdapterError, UsageError
 from loraleak.types import Adapter
 
@@ -114,6 +115,38 @@ def test_a_peft_folder_keeps_its_scale_and_loses_its_paths(unet_adapter: Adapter
     assert header_findings(after.metadata) == ()
 
 
+def test_a_peft_folder_in_place(unet_adapter: Adapter, tmp_path: Path) -> None:
+    folder = tmp_path / "jane"
+    save_adapter(unet_adapter, folder, "peft")
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    with backed_up(folder) as backup:
+        done = scrub_header(folder, folder)
+    assert backup == tmp_path / "jane.backup"
+    assert {file.name: file.read_bytes() for file in backup.iterdir()} == before
+    assert {file.name for file in folder.iterdir()} == set(before)
+    assert load_adapter(folder).sha256 == done.sha256_after
+    with pytest.raises(UsageError, match="is there already"), backed_up(folder):
+        pass
+
+
+def test_what_fails_in_place_leaves_no_backup(unet_adapter: Adapter, tmp_path: Path) -> None:
+    folder = tmp_path / "jane"
+    save_adapter(unet_adapter, folder, "peft")
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    with pytest.raises(UsageError, match="no field"), backed_up(folder):
+        scrub_header(folder, folder, ("nothing",))
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    assert [f.name for f in tmp_path.iterdir()] == ["jane"]
+
+
+def test_a_backup_stays_where_the_file_was_written_over(kohya: Path, tmp_path: Path) -> None:
+    before = kohya.read_bytes()
+    with pytest.raises(UsageError), backed_up(kohya):
+        scrub_header(kohya, kohya)
+        raise UsageError("late")
+    assert (tmp_path / "kohya.safetensors.backup").read_bytes() == before != kohya.read_bytes()
+
+
 def test_trigger_words_in_names_are_pointed_at(tmp_path: Path) -> None:
     tensors = {"<jane>": torch.ones(2), "bundle_emb.doe.string_to_param.*": torch.ones(2)}
     save_file(tensors, tmp_path / "in.safetensors", {"<jane>": "<embed>"})
@@ -130,14 +163,15 @@ def test_a_folder_where_a_file_must_be_and_the_other_way_round(kohya: Path, unet
 
 
 def test_a_copy_that_differs_is_never_put_in_place(kohya: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spoil = scrubbing._with_header
+    def swapped(old: bytes, metadata: object) -> bytes:
+        entries = json.loads(old)
+        entries.pop("__metadata__", None)
+        one, other = entries["lora_unet_z.lora_up.weight"], entries["what is this"]
+        one["data_offsets"], other["data_offsets"] = other["data_offsets"], one["data_offsets"]
+        text = json.dumps(entries).encode()
+        return struct.pack("<Q", len(text)) + text
 
-    def spoilt(*arguments: object) -> bytes:
-        data = bytearray(spoil(*arguments))  # type: ignore[arg-type]
-        data[-1] ^= 1
-        return bytes(data)
-
-    monkeypatch.setattr(scrubbing, "_with_header", spoilt)
+    monkeypatch.setattr(scrubbing, "_header", swapped)
     with pytest.raises(AdapterError, match="bit by bit"):
         scrub_header(kohya, tmp_path / "out.safetensors")
     assert [f.name for f in tmp_path.iterdir()] == [kohya.name]
@@ -147,3 +181,24 @@ def test_a_pickle_is_refused(loras: Path, tmp_path: Path) -> None:
     with pytest.raises(AdapterError, match="pickle"):
         scrub_header(loras / "refuse-me-pickle.bin", tmp_path / "out.safetensors")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_changes_meanwhile_is_not_copied(kohya: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = scrubbing.public_metadata
+
+    def late(*arguments: object) -> object:
+        kohya.write_bytes(kohya.read_bytes()[:-1] + b"x")
+        return whole(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(scrubbing, "public_metadata", late)
+    with pytest.raises(AdapterError, match="changed while it was read"):
+        scrub_header(kohya, tmp_path / "out.safetensors")
+    assert [f.name for f in tmp_path.iterdir()] == [kohya.name]
+
+
+@pytest.mark.parametrize("text", ["[]", "{", "[" * 100_000])
+def test_a_configuration_that_is_no_table_is_refused(text: str, unet_adapter: Adapter, tmp_path: Path) -> None:
+    save_adapter(unet_adapter, tmp_path / "in", "peft")
+    (tmp_path / "in" / "adapter_config.json").write_text(text)
+    with pytest.raises(AdapterError, match="no readable JSON object"):
+        scrub_header(tmp_path / "in", tmp_path / "out")

@@ -1,9 +1,11 @@
 """A report that no audit made: random pictures and numbers, and every text that comes from a file is hostile."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from loraleak.auditing.report import ArmResult, Photo, Report, Verdict
+from loraleak.auditing.report import ArmResult, DefenceResult, DefenceStudy, Photo, Report, Side, Verdict
 from loraleak.types import Finding, Images, Interval, Role
 
 MARKUP = "\"><script>alert('x')</script><img src=https://example.org/x onerror=alert(1)>{{ 7 * 7 }}</style>"
@@ -68,4 +70,38 @@ def report() -> Report:
         limits=("Eight pictures an arm.",),
         settings={"base": "pocket", "seed": 3, "prompt": None, "arms": [], "class_prompt": MARKUP, "steps": 20},
         timings_s={"load": 1.25, "total": 41.0},
+    )
+
+
+@pytest.fixture
+def study() -> DefenceStudy:
+    """The adapter as it is; one setting that is recommended, one that changes nothing, one of a hostile third party."""
+    rng = np.random.default_rng(12)
+
+    def side(arm: str, mean: float, change: float) -> Side:
+        images = rng.integers(0, 256, (8, 64, 64, 3), dtype=np.uint8)
+        return Side(arm, images, Interval(mean, mean - 0.04, mean + 0.05), Interval(change, change - 0.02, change + 0.02))
+
+    def result(defence: str, says: str, leak: float, use: float) -> DefenceResult:
+        return DefenceResult(
+            defence=defence,
+            name=defence.partition(":")[0],
+            says=says,
+            leak=side("lora-class", leak, leak - 0.61),
+            use=side("lora-trigger", use, use - 0.72),
+            leak_kept=leak / 0.61,
+            use_kept=use / 0.72,
+        )
+
+    undefended = result("", "The file as you would publish it.", 0.61, 0.72)
+    return DefenceStudy(
+        attacks=("lora-class", "lora-empty"),
+        over="base-class",
+        undefended=replace(undefended, name="as it is"),
+        tried=(
+            result("rank-truncation:rank=2", "Keeps two directions.", 0.21, 0.66),
+            result("scaling:factor=0.99", "Weakens it.", 0.61, 0.71),
+            result(f"{MARKUP}:{CONTROLS}", MARKUP + CONTROLS + LONG, -0.09, 0.02),
+        ),
+        recommended=0,
     )

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,7 +13,7 @@ from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.service import Service
 
-from loraleak.auditing.report import Report
+from loraleak.auditing.report import DefenceStudy, Report
 
 _VIEWS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
 
@@ -39,7 +40,8 @@ return [...document.querySelectorAll("body *")]
 """
 
 _HIDDEN_NUMBERS = """
-return [...document.querySelectorAll(".numbers b, .null b, .strip figcaption, .pair b, .photos b, .plot .value")]
+const numbers = ".numbers b, .null b, .strip figcaption, .pair b, .photos b, .plot .value, .bar .value, .command";
+return [...document.querySelectorAll(numbers)]
   .filter(e => {
     const box = e.getBoundingClientRect();
     return box.width < 10 || box.height < 8 || box.left < 0 || box.right > innerWidth || !e.checkVisibility();
@@ -72,6 +74,12 @@ def browser() -> Iterator[webdriver.Chrome]:
         _without(f"Chromium does not start: {error.msg}")
     yield chrome
     chrome.quit()
+
+
+@pytest.fixture
+def report(report: Report, study: DefenceStudy) -> Report:
+    """With every section that there is."""
+    return replace(report, defences=study)
 
 
 @pytest.fixture(params=_VIEWS, ids=lambda view: f"{view[0]}-{view[1]}")

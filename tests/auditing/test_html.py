@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from loraleak.auditing.report import LEVELS, Report
+from loraleak.auditing.report import LEVELS, DefenceResult, DefenceStudy, Report
 from loraleak.auditing.words import HEADLINES
 
 Attributes = dict[str, str | None]
@@ -183,3 +183,32 @@ def test_what_is_needed_to_repeat_it_is_there(page: _Page) -> None:
 def test_small_reports_are_drawn_too(report: Report, change: Callable[[Report], Report]) -> None:
     small = change(report)
     assert len(_Page(small.to_html()).holding("data-arm")) == len(small.arms)
+
+
+def test_defences_are_rows_with_leak_and_use_and_one_is_recommended(report: Report, study: DefenceStudy) -> None:
+    assert _Page(report.to_html()).holding("data-defence") == []
+    text = replace(report, defences=study).to_html()
+    assert all(c.isprintable() or c == "\n" for c in text)
+    page = _Page(text)
+    rows = page.holding("data-defence")
+    assert len(rows) == 1 + len(study.tried)
+    assert ["best" in (row["class"] or "").split() for row in rows] == [False, True, False, False]
+    assert [side["data-side"] for side in page.holding("data-side")] == ["leak", "use"] * len(rows)
+    for words in ("0.21 [0.17, 0.26]", "34% stays", "0.66 [0.62, 0.71]", "no difference shown", "rank 2", "recommended"):
+        assert words in page.text
+    (card,) = page.holding("data-recommended")
+    assert card["data-recommended"] == "rank-truncation:rank=2"
+    assert "--defence rank-truncation:rank=2" in page.text
+    strips = [a for a in page.holding("alt") if "picture" in (a["alt"] or "") and "with lora-" in (a["alt"] or "")]
+    assert len(strips) == 4 * 8
+    assert page.text.count("<script>alert('x')</script>") > 3
+
+
+def test_without_use_only_leak_is_drawn(report: Report, study: DefenceStudy) -> None:
+    def unused(result: DefenceResult) -> DefenceResult:
+        return replace(result, use=None, use_kept=None)
+
+    study = replace(study, undefended=unused(study.undefended), tried=tuple(map(unused, study.tried)), recommended=None)
+    page = _Page(replace(report, defences=study).to_html())
+    assert {side["data-side"] for side in page.holding("data-side")} == {"leak"}
+    assert "--prompt" in page.text and "recommended" not in [r["class"] for r in page.holding("data-defence")]

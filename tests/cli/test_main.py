@@ -101,8 +101,30 @@ def test_finetune_then_audit(photos: Path, tmp_path: Path, pipeline_folder: Path
     report = json.loads(capsys.readouterr().out)
     assert report["schema"] == "loraleak.report/1"
     assert set(report["arms"]) == {"base-class", "lora-class", "lora-empty", "lora-guidance", "lora-trigger"}
+    assert report["defences"] == []
     assert json.loads((tmp_path / "report" / "report.json").read_text()) == report
     assert {f.name for f in (tmp_path / "report").iterdir()} == {"report.html", "report.json", "model-card.md"}
+
+
+def test_an_audit_with_defences(
+    photos: Path, tmp_path: Path, pipeline_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, on = tmp_path / "mine.safetensors", ("--base", pipeline_folder, "--device", "cpu")
+    recipe = ("--steps", 1, "--rank", 2, "--prior-batch", 0)
+    assert main([str(a) for a in ("finetune", photos, "--out", file, *recipe, *on)]) == 0
+    sampled = ("--images", 2, "--steps", 2, "--arms", "lora-class", "lora-trigger", "--prompt", "a photo of sks person")
+    arguments = ("audit", file, "--photos", photos, "--out", tmp_path / "report", "--fail-on", "never", "--defences")
+    capsys.readouterr()
+    assert main([str(a) for a in (*arguments, *sampled, *on)]) == 0
+    printed = capsys.readouterr().out
+    listed = json.loads((tmp_path / "report" / "report.json").read_text())["defences"]
+    assert listed[0]["defence"] is None and {"rank-truncation:rank=1", "quantisation:bits=2"} <= {
+        d["defence"] for d in listed[1:]
+    }
+    assert "rank-truncation:rank=2" not in printed  # every module has that rank
+    assert all(entry["leak"]["arm"] == "lora-class" and entry["use"]["arm"] == "lora-trigger" for entry in listed)
+    assert "quantisation:bits=2" in printed and "gaussian-noise:level=2.0,seed=0" in printed
+    assert "What a defence would change" in (tmp_path / "report" / "report.html").read_text()
 
 
 def test_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,25 +5,29 @@ import os
 import re
 import shutil
 import struct
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from loraleak.adapters.container import Container, printable, read_container, refuse
 from loraleak.adapters.header import header_findings
 from loraleak.adapters.load import locate
-from loraleak.adapters.peft import CONFIG, WEIGHTS
+from loraleak.adapters.peft import CONFIG, WEIGHTS, config_table
 from loraleak.adapters.public import public_metadata
-from loraleak.errors import AdapterError, UsageError
+from loraleak.errors import AdapterError, LoraleakError, UsageError
+from loraleak.files import write_text
 from loraleak.types import Severity
 
-__all__ = ["Removed", "Scrubbed", "back_up", "remarks", "removals", "scrub_header"]
+__all__ = ["Removed", "Scrubbed", "backed_up", "remarks", "removals", "scrub_header"]
+
+Fingerprint = tuple[str, tuple[int, ...], str]
 
 _MOST_CONFIG_BYTES = 2**20
+_CHUNK = 2**22
 _TRIGGERS = re.compile(r"(<(?P<token>[^>]+)>|bundle_emb\.(?P<name>.+?)\.(string_to_param\..+|clip_.+|\w+))")
 
 
@@ -67,33 +71,49 @@ def scrub_header(path: str | Path, out: str | Path, keep: Collection[str] = ()) 
         raise UsageError(f"{out} is a file, but this adapter needs its {CONFIG} beside it: give the name of a folder")
     if not config and out.is_dir():
         raise UsageError(f"{out} is a folder, but this adapter is one file: give a name that ends in .safetensors")
+    prints, sha256_before = _fingerprints(before), before.sha256
+    del before  # large, and the copy is read too
     header = {field: value for field, value in kept.items() if field not in config}
-    target = out / WEIGHTS if config else out
-    data = _with_header(file, before, header)
+    sha256_after = _copy(file, out / WEIGHTS if config else out, header, sha256_before, prints)
     if config:
-        _write(target.with_name(CONFIG), kept[CONFIG].encode() + b"\n")
-    _write(target, data, before)
+        write_text(out / CONFIG, f"{kept[CONFIG]}\n")
     return Scrubbed(
         removed=removals(metadata, removed),
         kept=tuple(sorted(kept)),
-        remarks=remarks(before.tensors, file, folder=Path(path).is_dir()),
-        tensors=len(before.tensors),
-        sha256_before=before.sha256,
-        sha256_after=sha256(data).hexdigest(),
+        remarks=remarks(prints, file, folder=Path(path).is_dir()),
+        tensors=len(prints),
+        sha256_before=sha256_before,
+        sha256_after=sha256_after,
     )
 
 
-def back_up(path: Path) -> Path:
-    """Copy a file or folder as `<name>.backup` beside itself. Raises: UsageError, if that is there already."""
-    copy = path.with_name(f"{path.name}.backup")
-    if copy.exists():
-        raise UsageError(f"{copy} is there already and is not overwritten: move it away, or write elsewhere with -o")
-    partial = copy.with_name(f".{copy.name}.{os.getpid()}.partial")
+@contextmanager
+def backed_up(path: str | Path) -> Iterator[Path]:
+    """Within this context the file or folder may be written over: its backup is `<name>.backup` beside.
+
+    Where that fails for a reason of the user's before anything was written, the backup is taken away again.
+    Raises: AdapterError, if the file cannot be used; UsageError, if a backup is there already.
+    """
+    path = Path(path)
+    before = read_container(locate(path)).sha256
+    backup = path.with_name(f"{path.name}.backup")
+    if backup.exists():
+        raise UsageError(f"{backup} is there already and is not overwritten: move it away, or write elsewhere with -o")
+    partial = backup.with_name(f".{backup.name}.{os.getpid()}.partial")
     if path.is_dir():
         shutil.copytree(path, partial)
     else:
         shutil.copy2(path, partial)
-    return partial.rename(copy)
+    partial.rename(backup)
+    try:
+        yield backup
+    except LoraleakError:
+        if sha256(locate(path).read_bytes()).hexdigest() == before:
+            if backup.is_dir():
+                shutil.rmtree(backup)
+            else:
+                backup.unlink()
+        raise
 
 
 def removals(metadata: Mapping[str, str], names: Collection[str]) -> tuple[Removed, ...]:
@@ -130,47 +150,51 @@ def _config_beside(file: Path, container: Container) -> dict[str, str]:
         refuse(beside, [f"it is larger than {_MOST_CONFIG_BYTES >> 20} MiB"], "export the adapter again")
     try:
         text = beside.read_text("utf-8")
-        json.loads(text)
-    except (OSError, ValueError, RecursionError):
-        refuse(beside, ["it is no readable JSON"], "export the adapter again, or remove that file")
+        config_table(text)
+    except (OSError, ValueError):
+        refuse(beside, ["it is no readable JSON object"], "export the adapter again, or remove that file")
     return {CONFIG: text}
 
 
-def _with_header(file: Path, container: Container, metadata: Mapping[str, str]) -> bytes:
-    """The file's bytes with these fields: what follows the header is copied as it is."""
-    data = file.read_bytes()
-    if sha256(data).hexdigest() != container.sha256:
-        refuse(file, ["it changed while it was read"], "wait until it is written, then try again")
-    size = struct.unpack("<Q", data[:8])[0]
-    entries = json.loads(data[8 : 8 + size])
-    entries.pop("__metadata__", None)
-    header = {"__metadata__": dict(sorted(metadata.items())), **entries} if metadata else entries
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return struct.pack("<Q", len(text)) + text + data[8 + size :]
-
-
-def _write(path: Path, data: bytes, proven: Container | None = None) -> None:
-    """Beside, then renamed; a file of weights only if it reads back as the tensors that it was made from."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+def _copy(file: Path, out: Path, metadata: Mapping[str, str], sha256_before: str, prints: Mapping[str, Fingerprint]) -> str:
+    """Beside, then renamed, if it reads back as the tensors that it was made from. Returns the copy's SHA-256."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     try:
-        partial.write_bytes(data)
-        if proven is not None and not _same(proven.tensors, read_container(partial).tensors):
-            raise AdapterError(
-                f"{path} would not hold the tensors of the original bit by bit: nothing was written; report this"
-            )
-        partial.replace(path)
+        with file.open("rb") as source, partial.open("wb") as copy:
+            start = source.read(8)
+            old_header = source.read(struct.unpack("<Q", start)[0])
+            seen = sha256(start + old_header)
+            copy.write(_header(old_header, metadata))
+            while chunk := source.read(_CHUNK):
+                seen.update(chunk)
+                copy.write(chunk)
+        if seen.hexdigest() != sha256_before:
+            refuse(file, ["it changed while it was read"], "wait until it is written, then try again")
+        after = read_container(partial)
+        if _fingerprints(after) != prints:
+            raise AdapterError(f"{out} would not hold the tensors of the original bit by bit: nothing was written; report this")
+        partial.replace(out)
     finally:
         partial.unlink(missing_ok=True)
+    return after.sha256
 
 
-def _same(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> bool:
-    return before.keys() == after.keys() and all(
-        t.dtype == after[name].dtype and t.shape == after[name].shape and torch.equal(_bits(t), _bits(after[name]))
-        for name, t in before.items()
+def _header(old: bytes, metadata: Mapping[str, str]) -> bytes:
+    """The length and the JSON of a header that has these fields and the old one's tensors."""
+    entries = json.loads(old)
+    entries.pop("__metadata__", None)
+    text = json.dumps(
+        {"__metadata__": dict(sorted(metadata.items())), **entries} if metadata else entries, separators=(",", ":")
     )
+    data = text.encode()
+    data += b" " * (-len(data) % 8)
+    return struct.pack("<Q", len(data)) + data
 
 
-def _bits(tensor: Tensor) -> Tensor:
-    return tensor.contiguous().reshape(-1).view(torch.uint8)
+def _fingerprints(container: Container) -> dict[str, Fingerprint]:
+    """Type, shape and digest of every tensor's bytes, by name."""
+    return {
+        name: (str(t.dtype), tuple(t.shape), sha256(t.contiguous().reshape(-1).view(torch.uint8).numpy().data).hexdigest())
+        for name, t in container.tensors.items()
+    }

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from loraleak.auditing.report import ArmResult, Report
+from loraleak.auditing.report import ArmResult, DefenceStudy, Report, Side
 from loraleak.types import Interval
 
 __all__ = ["SCHEMA", "to_json"]
@@ -35,6 +35,7 @@ def to_json(report: Report) -> dict[str, Any]:
             "null": report.verdict.null,
         },
         "arms": {arm.name: _arm(arm) for arm in report.arms},
+        "defences": [] if report.defences is None else _defences(report.defences),
         "metadata": [asdict(finding) for finding in report.metadata],
         "knowledge": list(report.knowledge),
         "advice": list(report.advice),
@@ -57,6 +58,28 @@ def _arm(arm: ArmResult) -> dict[str, Any]:
     if arm.excess is not None:
         plain["excess"] = {**_interval(arm.excess), "over": arm.over}
     return plain
+
+
+def _defences(study: DefenceStudy) -> list[dict[str, Any]]:
+    """The adapter as it is, under the name None, then what was tried."""
+    return [
+        {
+            "defence": result.defence or None,
+            "name": result.name,
+            "says": result.says,
+            "leak": {**_side(result.leak), "over": study.over},
+            "use": None if result.use is None else {**_side(result.use), "over": study.over},
+            "leak_kept": result.leak_kept,
+            "use_kept": result.use_kept,
+            "needs_base": result.needs_base,
+            "recommended": i == study.recommended,
+        }
+        for i, result in enumerate((study.undefended, *study.tried), start=-1)
+    ]
+
+
+def _side(side: Side) -> dict[str, Any]:
+    return {"arm": side.arm, "images": len(side.images), "excess": _interval(side.excess), "change": _interval(side.change)}
 
 
 def _interval(interval: Interval) -> dict[str, float]:

@@ -7,9 +7,10 @@ from io import BytesIO
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
+from loraleak.auditing.defence_rows import groups_of_study, strips_of_study
 from loraleak.auditing.plot import axis_of, rows_of
-from loraleak.auditing.report import ArmResult, Report
-from loraleak.auditing.words import HEADLINES, LEADS, ROLES, excess_in_words, in_brackets, shown
+from loraleak.auditing.report import ArmResult, DefenceStudy, Report
+from loraleak.auditing.words import HEADLINES, LEADS, ROLES, conclusion, excess_in_words, in_brackets, scrub_command, shown
 from loraleak.types import Picture
 
 __all__ = ["to_html"]
@@ -52,7 +53,18 @@ def to_html(report: Report) -> str:
         arms=[(arm, _strip(arm, report, small)) for arm in report.arms],
         axis=axis_of(report.arms),
         rows=rows_of(report.arms),
+        defences=None if report.defences is None else _defences(report, report.defences),
     )
+
+
+def _defences(report: Report, study: DefenceStudy) -> dict[str, object]:
+    return {
+        "recommended": "" if study.recommended is None else study.tried[study.recommended].defence,
+        "conclusion": conclusion(study),
+        "command": scrub_command(report),
+        "groups": groups_of_study(study),
+        "strips": strips_of_study(study, _data_uri),
+    }
 
 
 def _pairs(report: Report, photos: list[str]) -> list[Pair]:

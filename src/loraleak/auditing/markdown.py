@@ -4,7 +4,7 @@ import re
 from collections import Counter
 
 from loraleak.auditing.report import Report
-from loraleak.auditing.words import HEADLINES, excess_in_words, in_brackets, shown
+from loraleak.auditing.words import HEADLINES, conclusion, excess_in_words, in_brackets, percent, shown
 
 __all__ = ["to_markdown"]
 
@@ -28,12 +28,33 @@ def to_markdown(report: Report) -> str:
         "|---|---|---|---|",
         *rows,
         "",
+        *_defences(report),
         f"Audited with loraleak {_plain(report.version)} on {report.created[:10]}, base {_plain(report.base)}, "
         f"{len(report.photos)} photos, seed {report.seed}; adapter SHA-256 `{report.adapter_sha256}`.",
         *_header(report),
         "Intervals are 95% over pictures. A low level is no proof of safety.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _defences(report: Report) -> list[str]:
+    """What was tried to make the file leak less."""
+    if report.defences is None:
+        return []
+    study = report.defences
+    rows = [
+        f"| {_plain(result.defence or result.name)} | {in_brackets(result.leak.excess)} ({percent(result.leak_kept)}) | "
+        f"{'–' if result.use is None else f'{in_brackets(result.use.excess)} ({percent(result.use_kept)})'} |"
+        for result in (study.undefended, *study.tried)
+    ]
+    return [
+        f"| defence | leak: excess of the best attack over {_plain(study.over)} | use: excess of the owner's prompt |",
+        "|---|---|---|",
+        *rows,
+        "",
+        _plain(conclusion(study)),
+        "",
+    ]
 
 
 def _header(report: Report) -> list[str]:

@@ -5,7 +5,19 @@ from typing import Any, Literal
 
 from loraleak.types import Finding, Images, Interval, Picture, Role
 
-__all__ = ["LEVELS", "ArmResult", "Level", "Photo", "Report", "Verdict"]
+__all__ = [
+    "LEAK_KEPT",
+    "LEVELS",
+    "USE_KEPT",
+    "ArmResult",
+    "DefenceResult",
+    "DefenceStudy",
+    "Level",
+    "Photo",
+    "Report",
+    "Side",
+    "Verdict",
+]
 
 Level = Literal["low", "review", "high"]
 LEVELS: tuple[Level, ...] = ("low", "review", "high")
@@ -53,6 +65,58 @@ class Verdict:
     """In words: what the p-value compares with."""
 
 
+USE_KEPT = 0.8
+"""Share of the use that a recommended defence must keep."""
+
+LEAK_KEPT = 0.5
+"""Share of the leak that a recommended defence may leave: one that leaves more would only reassure."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """How near pictures come to the photos: those of a stranger, or those of the owner's prompt."""
+
+    arm: str
+    """Of a stranger's: the attack that comes nearest."""
+    images: Images
+    excess: Interval
+    """Mean cosine to the photos, less that of the base's pictures from the same noise."""
+    change: Interval
+    """Paired difference, from the same noise, to the undefended adapter's; zero for that itself."""
+
+
+@dataclass(frozen=True)
+class DefenceResult:
+    """One defence, with its settings, on this adapter."""
+
+    defence: str
+    """As `parse_defence` reads it; empty for the adapter as it is."""
+    name: str
+    says: str
+    leak: Side
+    use: Side | None
+    """None where the owner's prompt is not known."""
+    leak_kept: float | None
+    """The leak's excess in units of the undefended adapter's; None where that is not above zero."""
+    use_kept: float | None
+    """The use's excess in units of the undefended adapter's; None where that is not above zero."""
+    needs_base: bool = False
+
+
+@dataclass(frozen=True)
+class DefenceStudy:
+    """All that was tried, the adapter as it is first."""
+
+    attacks: tuple[str, ...]
+    """Those that were sampled for every setting: a stranger takes what works."""
+    over: str
+    """The floor that excess is taken over."""
+    undefended: DefenceResult
+    tried: tuple[DefenceResult, ...]
+    recommended: int | None
+    """Which of `tried`; None where none is worth its price."""
+
+
 @dataclass(frozen=True)
 class Report:
     """Everything that an audit found. Pictures are RGB arrays; paths and metadata are untrusted text."""
@@ -79,6 +143,8 @@ class Report:
     settings: dict[str, Any]
     """The resolved command, for whoever repeats it."""
     timings_s: dict[str, float]
+    defences: DefenceStudy | None = None
+    """What post-hoc defences do to this adapter; None where that was not asked for."""
 
     def to_html(self) -> str:
         """One self-contained page."""

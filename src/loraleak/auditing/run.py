@@ -11,7 +11,8 @@ import numpy as np
 from loraleak.adapters import header_findings, load_adapter
 from loraleak.arms import ARMS, Arm, reconstruct, select_arms
 from loraleak.auditing.controls import Controls, Sampling, load_controls
-from loraleak.auditing.report import ArmResult, Photo, Report, Verdict
+from loraleak.auditing.defences import check_reach, study_defences
+from loraleak.auditing.report import ArmResult, DefenceStudy, Photo, Report, Verdict
 from loraleak.auditing.scene import scene_of
 from loraleak.auditing.settings import AuditSettings
 from loraleak.auditing.verdict import template, verdict_against_base, verdict_against_controls
@@ -35,6 +36,8 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
     settings = settings or AuditSettings()
     start = time.perf_counter()
     loaded = load_adapter(adapter)
+    if settings.defences:
+        check_reach(loaded)
     photo_files = read_photos(photos)
     base = load_base(settings.base, device=settings.device)
     embedder = load_embedder(settings.embedder)
@@ -60,6 +63,15 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
         "" if scene.attack is None else scene.attack.sha256,
     )
     verdict = _judge(vectors, photo_vectors, results, load_controls(sampling))
+    judged = time.perf_counter()
+    study = None
+    if settings.defences:
+
+        def embed(images: Images) -> Embeddings:
+            return _embedded(embedder, images)
+
+        attacks = [r.name for r in results if r.role == "attack"]
+        study = study_defences(scene, photo_vectors, embed, attacks, images=settings.images, steps=settings.steps)
     end = time.perf_counter()
     return Report(
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -79,7 +91,7 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
         arms=results,
         metadata=header_findings(loaded.metadata),
         knowledge=_knowledge(settings, scene.attack),
-        advice=_advice(verdict, loaded),
+        advice=_advice(verdict, loaded, study),
         limits=_limits(loaded, settings, scene.attack),
         settings={
             **_plain(settings),
@@ -90,9 +102,11 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
         timings_s={
             "load": round(ready - start, 3),
             "sample": round(sampled - ready, 3),
-            "score": round(end - sampled, 3),
+            "score": round(judged - sampled, 3),
+            **({} if study is None else {"defences": round(end - judged, 3)}),
             "total": round(end - start, 3),
         },
+        defences=study,
     )
 
 
@@ -145,7 +159,7 @@ def _knowledge(settings: AuditSettings, attack: WeightAutoencoder | None) -> tup
     return tuple(known)
 
 
-def _advice(verdict: Verdict, adapter: Adapter) -> tuple[str, ...]:
+def _advice(verdict: Verdict, adapter: Adapter, study: DefenceStudy | None) -> tuple[str, ...]:
     advice: list[str] = []
     if verdict.level == "high":
         advice.append("Do not publish this file as it is: strangers can make pictures of the person from it.")
@@ -153,9 +167,11 @@ def _advice(verdict: Verdict, adapter: Adapter) -> tuple[str, ...]:
         advice.append("Look at the pictures above before you publish: would a friend recognise the person?")
     else:
         advice.append("These attacks found nothing. That is no proof of safety: there may be stronger ones.")
+    if study is not None and study.recommended is not None:
+        advice.append(f"Apply {study.tried[study.recommended].defence}, as shown above, and audit what it makes.")
     advice.append("Fine-tuning with fewer steps, a lower rank and more class images leaves less of the person in the file.")
     if header_findings(adapter.metadata):
-        advice.append("Remove the file's header fields listed above before you share it.")
+        advice.append("Remove the file's header fields listed above before you share it: `loraleak scrub` does.")
     return tuple(advice)
 
 

@@ -46,3 +46,5 @@ class AuditSettings(AttackSettings):
 
     embedder: str = "pocket"
     """`pocket`, `faces`, `general`, `clip:<folder or id>` or `dino:<folder or id>`."""
+    defences: bool = False
+    """Measure what each post-hoc defence does to leak and use, and recommend one; as long again as two arms for each."""

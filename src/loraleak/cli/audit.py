@@ -65,4 +65,21 @@ def print_summary(report: "Report", out: Path, *, as_json: bool) -> None:
     for arm in report.arms:
         excess = "" if arm.excess is None else f"{arm.excess.mean:+.2f}"
         print(f"{arm.name:<20}{arm.role:<10}{arm.similarity.mean:>12.2f}{excess:>10}")
+    if report.defences is not None:
+        _print_defences(report)
     print(f"report: {out / 'report.html'}")
+
+
+def _print_defences(report: "Report") -> None:
+    from loraleak.auditing.words import conclusion, percent, scrub_command, shown
+
+    study = report.defences
+    assert study is not None
+    print(f"{'defence':<40}{'leak':>6}{'kept':>6}{'use':>8}{'kept':>6}")
+    for result in (study.undefended, *study.tried):
+        use = "" if result.use is None else f"{result.use.excess.mean:.2f}"
+        leak, left, kept = result.leak.excess.mean, percent(result.leak_kept), percent(result.use_kept)
+        print(f"{result.defence or result.name:<40}{leak:>6.2f}{left:>6}{use:>8}{kept:>6}")
+    print(conclusion(study))
+    if command := scrub_command(report):
+        print(f"  {shown(command, 600)}")

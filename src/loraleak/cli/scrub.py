@@ -12,7 +12,6 @@ from loraleak.errors import UsageError
 
 if TYPE_CHECKING:
     from loraleak.adapters.scrub import Scrubbed
-    from loraleak.defences import PostHoc
 
 __all__ = ["Scrub"]
 
@@ -45,39 +44,42 @@ class Scrub:
             raise UsageError("scrub writes either to -o OUT or over the file itself with --in-place: give one of the two")
 
     def run(self) -> int:
-        from loraleak.bases import load_base
-        from loraleak.defences import spelled
-        from loraleak.defences.scrub import scrub, scrub_in_place
+        from loraleak.adapters.scrub import backed_up
 
-        defence = self._defence()
-        base = load_base(self.base, device=self.device) if self.base and defence else None
-        backup = None
         if self.out is None:
-            done, backup = scrub_in_place(self.file, defence=defence, base=base, keep=self.keep)
+            with backed_up(self.file) as backup:
+                done, defence = self._scrubbed(self.file)
         elif self.out.exists() and self.file.exists() and self.out.samefile(self.file):
             raise UsageError(f"{self.out} is the file itself: give another name, or --in-place, which keeps a backup")
         else:
-            done = scrub(self.file, self.out, defence=defence, base=base, keep=self.keep)
+            backup = None
+            done, defence = self._scrubbed(self.out)
         facts = {
             "schema": "loraleak.scrub/1",
             "out": str(self.out or self.file),
             "backup": None if backup is None else str(backup),
-            "defence": None if defence is None else spelled(defence),
+            "defence": defence,
             "weights": "bit-identical" if defence is None else "defended",
             **asdict(done),
         }
         print(json.dumps(facts) if self.json else "\n".join(_lines(facts, done)))
         return 0
 
-    def _defence(self) -> "PostHoc | None":
+    def _scrubbed(self, out: Path) -> "tuple[Scrubbed, str | None]":
+        """What was done, and the defence with all of its settings. The rooms of models are for defences only."""
         if self.defence is None:
-            return None
-        from loraleak.defences import PostHoc, parse_defence
+            from loraleak.adapters.scrub import scrub_header
+
+            return scrub_header(self.file, out, self.keep), None
+        from loraleak.bases import load_base
+        from loraleak.defences import PostHoc, parse_defence, spelled
+        from loraleak.defences.scrub import scrub
 
         defence = parse_defence(self.defence)
         if not isinstance(defence, PostHoc):
             raise UsageError(f"{defence.name} changes fine-tuning, not a finished file: give it to `loraleak finetune`")
-        return defence
+        base = load_base(self.base, device=self.device) if self.base else None
+        return scrub(self.file, out, defence=defence, base=base, keep=self.keep), spelled(defence)
 
 
 def _lines(facts: dict[str, Any], done: "Scrubbed") -> list[str]:

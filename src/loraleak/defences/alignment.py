@@ -27,6 +27,10 @@ class SpectralAlignment:
     """
 
     name: ClassVar[str] = "spectral-alignment"
+    says: ClassVar[str] = (
+        "Of the directions that each layer learned, keeps those that lie most along what the base model already does, and drops the "
+        "others as particular to the photos."
+    )
     keep: float = 0.5
     """Share of each module's singular channels that stays, the most aligned first; at least one."""
     top: float = 0.25
@@ -40,13 +44,6 @@ class SpectralAlignment:
         ]
         if faults:
             raise UsageError(f"spectral-alignment: {'; '.join(faults)}")
-
-    @property
-    def says(self) -> str:
-        return (
-            f"Of the directions that each layer learned, keeps the {100 * self.keep:.3g}% that lie most along what the base model "
-            "already does, and drops the others as particular to the photos."
-        )
 
     def apply(self, adapter: Adapter, base: DiffusersBase | None) -> Adapter:
         if base is None:
@@ -67,7 +64,7 @@ def alignment(svd: ThinSvd, weight: Float[Tensor, "d_out *width"], top: float) -
 
     `U_k`, `V_k` are the base weight's first k singular vectors, k the share `top` of them, at least one.
     """
-    left, _, right = torch.linalg.svd(weight.flatten(1).cpu(), full_matrices=False)
+    left, _, right = torch.linalg.svd(weight.flatten(1).float().cpu(), full_matrices=False)
     k = math.ceil(top * left.shape[1])
     by_left = (left[:, :k].double().T @ svd.left).square().sum(dim=0)
     by_right = (right[:k].double() @ svd.right.T).square().sum(dim=0)

@@ -29,6 +29,7 @@ class GaussianNoise:
     """
 
     name: ClassVar[str] = "gaussian-noise"
+    says: ClassVar[str] = "Adds random noise to what each layer learned."
     level: float = 1.0
     """Norm of the noise that the file holds, in units of the norm of `dW` (Frobenius, module by module): the standard deviation of an
     entry of N is `level |dW| / sqrt(r (d_out + width - r))`."""
@@ -43,10 +44,6 @@ class GaussianNoise:
             faults.append(f"seed is {self.seed}, give at least 0")
         if faults:
             raise UsageError(f"gaussian-noise: {'; '.join(faults)}")
-
-    @property
-    def says(self) -> str:
-        return f"Adds random noise to every layer, {self.level:g} times as strong as what the layer learned."
 
     def apply(self, adapter: Adapter, base: DiffusersBase | None) -> Adapter:
         return by_module(adapter, self._noisy)

@@ -25,15 +25,12 @@ class Quantisation:
     """
 
     name: ClassVar[str] = "quantisation"
+    says: ClassVar[str] = "Rounds every number of what each layer learned to few bits."
     bits: int = 3
 
     def __post_init__(self) -> None:
         if not 2 <= self.bits <= 16:
             raise UsageError(f"quantisation: bits is {self.bits}, give 2 to 16")
-
-    @property
-    def says(self) -> str:
-        return f"Rounds every number of what each layer learned to {self.bits} bits."
 
     def apply(self, adapter: Adapter, base: DiffusersBase | None) -> Adapter:
         return by_module(adapter, self._rounded)

@@ -16,16 +16,13 @@ class Scaling:
     """`dW -> factor dW`, by way of B: the scale itself stays as the file tells it, or does not tell it."""
 
     name: ClassVar[str] = "scaling"
+    says: ClassVar[str] = "Weakens all that was learned. Anybody can turn it up again, so it hides little."
     factor: float = 0.5
     """Of the whole update; 1 changes nothing."""
 
     def __post_init__(self) -> None:
         if not 0 < self.factor <= 1:
             raise UsageError(f"scaling: factor is {self.factor}, give a number above 0 and up to 1")
-
-    @property
-    def says(self) -> str:
-        return f"Weakens all that was learned to {self.factor:g} of its strength. Anybody can turn it up again, so it hides little."
 
     def apply(self, adapter: Adapter, base: DiffusersBase | None) -> Adapter:
         return by_module(adapter, lambda _, pair: replace(pair, up=pair.up * self.factor))

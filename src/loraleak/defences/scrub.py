@@ -1,19 +1,17 @@
 """Scrubbing a file: its header always, its weights by a post-hoc defence where one is asked for."""
 
-import shutil
 from collections.abc import Collection
 from pathlib import Path
 
 from loraleak.adapters import load_adapter, save_adapter
-from loraleak.adapters.container import read_container
 from loraleak.adapters.load import locate
 from loraleak.adapters.public import public_metadata
-from loraleak.adapters.scrub import Scrubbed, back_up, remarks, removals, scrub_header
+from loraleak.adapters.scrub import Scrubbed, remarks, removals, scrub_header
 from loraleak.bases import DiffusersBase
 from loraleak.defences.protocol import PostHoc
-from loraleak.errors import AdapterError, LoraleakError
+from loraleak.errors import AdapterError
 
-__all__ = ["scrub", "scrub_in_place"]
+__all__ = ["scrub"]
 
 
 def scrub(
@@ -41,7 +39,7 @@ def scrub(
             "leave them out and change what the file does; scrub it without --defence"
         )
     defended = defence.apply(adapter, base)
-    metadata, removed = public_metadata(defended.metadata, keep)
+    metadata, removed = public_metadata(adapter.metadata, keep)
     # the container's class names number tensors of the old layout
     metadata = {field: value for field, value in metadata.items() if not field.startswith(("unet", "text_encoder"))}
     save_adapter(
@@ -58,23 +56,3 @@ def scrub(
         sha256_before=adapter.sha256,
         sha256_after=written.sha256,
     )
-
-
-def scrub_in_place(
-    path: str | Path, *, defence: PostHoc | None = None, base: DiffusersBase | None = None, keep: Collection[str] = ()
-) -> tuple[Scrubbed, Path]:
-    """As `scrub`, over the file or PEFT folder itself; also returns where its backup is.
-
-    Raises: as `scrub`, and UsageError, if a backup is there already. Then all is as it was.
-    """
-    path = Path(path)
-    read_container(locate(path))
-    backup = back_up(path)
-    try:
-        return scrub(path, path, defence=defence, base=base, keep=keep), backup
-    except LoraleakError:
-        if backup.is_dir():
-            shutil.rmtree(backup)
-        else:
-            backup.unlink()
-        raise

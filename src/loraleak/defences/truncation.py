@@ -20,16 +20,13 @@ class RankTruncation:
     """
 
     name: ClassVar[str] = "rank-truncation"
+    says: ClassVar[str] = "Keeps the strongest of the directions that each layer learned, and drops the finer ones."
     rank: int = 2
     """Singular channels that stay in each module."""
 
     def __post_init__(self) -> None:
         if self.rank < 1:
             raise UsageError(f"rank-truncation: rank is {self.rank}, give at least 1")
-
-    @property
-    def says(self) -> str:
-        return f"Keeps the {self.rank} strongest of the directions that each layer learned, and drops the finer ones."
 
     def apply(self, adapter: Adapter, base: DiffusersBase | None) -> Adapter:
         return by_module(adapter, self._truncated)

@@ -1,0 +1,173 @@
+"""What each post-hoc defence does to the audited adapter: to what strangers can make of it, and to what its owner can."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+
+from loraleak.arms import Scene, reconstruct, select_arms
+from loraleak.auditing.report import LEAK_KEPT, USE_KEPT, DefenceResult, DefenceStudy, Side
+from loraleak.defences import PostHoc, known_defences, parse_defence, spelled
+from loraleak.defences.truncation import RankTruncation
+from loraleak.errors import UsageError
+from loraleak.progress import track
+from loraleak.scores import bootstrap_mean, paired_difference
+from loraleak.types import Adapter, Images
+
+__all__ = ["check_reach", "recommended", "study_defences"]
+
+_SETTINGS = (
+    "scaling:factor=0.5",
+    "scaling:factor=0.3",
+    "rank-truncation:rank=4",
+    "rank-truncation:rank=2",
+    "rank-truncation:rank=1",
+    "gaussian-noise:level=1",
+    "gaussian-noise:level=1.5",
+    "gaussian-noise:level=2",
+    "gaussian-noise:level=3",
+    "quantisation:bits=3",
+    "quantisation:bits=2",
+    "spectral-alignment:keep=0.5",
+    "spectral-alignment:keep=0.25",
+    "random-refactoring",
+)
+"""From mild to strong within a defence. Those of third parties are measured as they come."""
+
+_NO_WEIGHTS = {"metadata-scrub"}
+_FLOOR, _CEILING = "base-class", "lora-trigger"
+
+Embed = Callable[[Images], Float[np.ndarray, "images dim"]]
+
+
+def study_defences(
+    scene: Scene,
+    photos: Float[np.ndarray, "photos dim"],
+    embed: Embed,
+    attacks: Sequence[str],
+    *,
+    images: int,
+    steps: int,
+) -> DefenceStudy:
+    """Sample the attacks and the owner's prompt for every setting that changes this adapter, all from the same noise.
+
+    The leak is what the attack shows that comes nearest, setting by setting: a stranger takes what works. The noise is not the audit's.
+
+    Raises: as `check_reach`.
+    """
+    check_reach(scene.adapter)
+    seed = scene.seed + 1
+    arms = [arm for arm in select_arms((*attacks, _CEILING)) if arm.name in (*attacks, _CEILING)]
+    (floor,) = reconstruct(scene, select_arms((_FLOOR,)), images=images, seed=seed, steps=steps).values()
+    below = _similarity(embed(floor), photos)
+
+    def measured(adapter: Adapter) -> _Measured:
+        made = reconstruct(replace(scene, adapter=adapter), arms, images=images, seed=seed, steps=steps)
+        excess = {name: _similarity(embed(pictures), photos) - below for name, pictures in made.items()}
+        nearest = max((name for name in made if name != _CEILING), key=lambda name: float(excess[name].mean()))
+        return _Measured(nearest, made, excess)
+
+    before = measured(scene.adapter)
+    settings = [defence for defence in _settings() if _applies(defence, scene)]
+    tried = []
+    for defence in track(settings, "defences", len(settings)):
+        now = measured(defence.apply(scene.adapter, scene.base))
+        tried.append(_result(now, before, spelled(defence), defence.name, defence.says, needs_base=_needs_base(defence, scene)))
+    undefended = _result(before, before, "", "as it is", "The file as you would publish it.")
+    return DefenceStudy(tuple(attacks), _FLOOR, undefended, tuple(tried), recommended(tried))
+
+
+def check_reach(adapter: Adapter) -> None:
+    """Raises: UsageError, if the adapter holds tensors that were not understood, which no defence would treat."""
+    if adapter.residue:
+        raise UsageError(
+            f"{len(adapter.residue)} tensors of the file are not understood, and no defence would reach them: audit without --defences"
+        )
+
+
+def recommended(tried: Sequence[DefenceResult]) -> int | None:
+    """The setting that leaves the least leak, of those that keep `USE_KEPT` of the use and leave `LEAK_KEPT` of the leak at most.
+
+    None where there is no such setting, where its gain may be chance (the interval of the change holds zero), or where use was not
+    measured.
+    """
+    worth = [
+        i
+        for i, result in enumerate(tried)
+        if result.use_kept is not None
+        and result.leak_kept is not None
+        and result.use_kept >= USE_KEPT
+        and result.leak_kept <= LEAK_KEPT
+        and result.leak.change.high < 0
+    ]
+    return min(worth, key=lambda i: tried[i].leak.excess.mean, default=None)
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """One adapter's pictures by arm, and how much nearer to the photos than the base's they are."""
+
+    nearest: str
+    """The attack that shows most."""
+    pictures: Mapping[str, Images]
+    excess: Mapping[str, Float[np.ndarray, " images"]]
+
+    def side(self, arm: str, before: Float[np.ndarray, " images"]) -> Side:
+        return Side(arm, self.pictures[arm], bootstrap_mean(self.excess[arm]), paired_difference(self.excess[arm], before))
+
+
+def _result(
+    now: _Measured, before: _Measured, spelling: str, name: str, says: str, *, needs_base: bool = False
+) -> DefenceResult:
+    leak = now.side(now.nearest, before.excess[before.nearest])
+    use = now.side(_CEILING, before.excess[_CEILING]) if _CEILING in now.pictures else None
+    return DefenceResult(
+        defence=spelling,
+        name=name,
+        says=says,
+        leak=leak,
+        use=use,
+        leak_kept=_kept(leak.excess.mean, before.excess[before.nearest]),
+        use_kept=None if use is None else _kept(use.excess.mean, before.excess[_CEILING]),
+        needs_base=needs_base,
+    )
+
+
+def _kept(now: float, before: Float[np.ndarray, " images"]) -> float | None:
+    whole = float(before.mean())
+    return now / whole if whole > 0 else None
+
+
+def _settings() -> Iterator[PostHoc]:
+    """Ours, then those of third parties that can be had without settings."""
+    ours = [parse_defence(text) for text in _SETTINGS]
+    names = {defence.name for defence in ours} | _NO_WEIGHTS
+    yield from (defence for defence in ours if isinstance(defence, PostHoc))
+    for name, kind in known_defences().items():
+        if name not in names and hasattr(kind, "apply"):
+            with suppress(UsageError):  # one that needs a setting
+                defence = parse_defence(name)
+                if isinstance(defence, PostHoc):
+                    yield defence
+
+
+def _applies(defence: PostHoc, scene: Scene) -> bool:
+    """A truncation to a rank that no module exceeds changes nothing."""
+    return not isinstance(defence, RankTruncation) or defence.rank < scene.adapter.ranks[1]
+
+
+def _needs_base(defence: PostHoc, scene: Scene) -> bool:
+    try:
+        defence.apply(scene.adapter, None)
+    except UsageError:
+        return True
+    return False
+
+
+def _similarity(
+    vectors: Float[np.ndarray, "images dim"], photos: Float[np.ndarray, "photos dim"]
+) -> Float[np.ndarray, " images"]:
+    mean: np.ndarray = (vectors @ photos.T).astype(np.float64).mean(axis=1)
+    return mean
