@@ -26,7 +26,8 @@ from loraleak.bases import DiffusersBase, load_base
 from loraleak.bases.lora_layers import detach, inject
 from loraleak.finetuning.class_images import class_images
 from loraleak.finetuning.recipe import Recipe
-from loraleak.finetuning.stacked import Job, finetune_together, target_modules
+from loraleak.finetuning.stacked import Job, finetune_together
+from loraleak.finetuning.targets import target_modules
 from loraleak.people.folders import read_photos, write_people
 from loraleak.people.splits import draw_people
 from loraleak.zoo.build import build_zoo

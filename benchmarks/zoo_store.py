@@ -42,7 +42,7 @@ def main() -> None:
 def _fill(folder: Path, count: int) -> int:
     """Write a zoo of about `count` snapshots. Returns its bytes."""
     from loraleak.bases import load_base  # not above: readers start from this file too, and need no models
-    from loraleak.finetuning.stacked import target_modules
+    from loraleak.finetuning.targets import target_modules
 
     shapes = target_modules(load_base("pocket", device="cpu"), "attention", text_encoder=False)
     generator = torch.Generator().manual_seed(0)

@@ -7,6 +7,7 @@ __all__ = [
     "LoraleakError",
     "MissingExtraError",
     "PhotosError",
+    "TrainingError",
     "UsageError",
 ]
 
@@ -29,6 +30,10 @@ class BaseMismatchError(AdapterError):
 
 class PhotosError(LoraleakError):
     """A photo folder or an image that cannot be used."""
+
+
+class TrainingError(LoraleakError):
+    """A fine-tuning run that does not train."""
 
 
 class MissingExtraError(LoraleakError):

@@ -205,3 +205,27 @@ def test_an_attack_for_another_base_is_refused(
         capsys, "attack", tmp_path / "a.safetensors", "--attack", tmp_path / "attack.safetensors", "--base", pipeline_folder
     )
     assert "holds no attack" in line and "loraleak train" in line
+
+
+def test_finetune_with_a_defence(
+    photos: Path, tmp_path: Path, pipeline_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.safetensors"
+    short = ("--steps", 2, "--rank", 2, "--batch", 1, "--class-count", 2, "--base", pipeline_folder, "--out", file)
+    made = []
+    for _ in range(2):
+        assert main([str(a) for a in ("finetune", photos, "--json", "--defence", "dp-sgd:epsilon=8", *short)]) == 0
+        facts = json.loads(capsys.readouterr().out)
+        assert 7.9 < facts["guarantee"]["epsilon_image"] <= 8 < facts["guarantee"]["epsilon_person"]
+        assert "seed" not in facts["recipe"]
+        made.append(file.read_bytes())
+    assert made[0] != made[1]  # the seed was drawn: a known one would undo the noise
+    header = json.loads(made[0][8 : 8 + int.from_bytes(made[0][:8], "little")])
+    assert not {"images", "seed", "epsilon"} & set(header.get("__metadata__", {}))
+    assert main([str(a) for a in ("finetune", photos, "--defence", "dp-sgd:noise=1,sampling=shuffle", *short)]) == 0
+    assert "noise, no guarantee" in capsys.readouterr().out
+    assert main([str(a) for a in ("finetune", photos, "--json", "--defence", "early-stopping:share=0.5", *short)]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["recipe"]["steps"] == 1 and facts["guarantee"]["epsilon_image"] is None
+    assert "no epsilon for shuffle" in _fault(capsys, "finetune", photos, "--defence", "dp-sgd:sampling=shuffle", *short)
+    assert "changes finished adapters" in _fault(capsys, "finetune", photos, "--defence", "scaling", *short)

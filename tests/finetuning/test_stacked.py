@@ -12,7 +12,8 @@ from loraleak.bases import DiffusersBase
 from loraleak.errors import UsageError
 from loraleak.finetuning.class_images import class_images
 from loraleak.finetuning.recipe import Recipe, Targets
-from loraleak.finetuning.stacked import Job, Snapshot, finetune_together, target_modules
+from loraleak.finetuning.stacked import Job, Snapshot, finetune_together
+from loraleak.finetuning.targets import target_modules
 from loraleak.types import Images
 from oracles.peft_dreambooth import train_alone
 

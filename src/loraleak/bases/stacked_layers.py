@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from math import prod
+from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -55,6 +57,15 @@ class Stack:
         self.values, self.gradients = self.values[:count], self.gradients[:count]
         self._view()
 
+    def copies(self, of: Sequence[int]) -> "Stack":
+        """A stack whose row `i` is a copy of adapter `of[i]`: one backward pass gives every copy a gradient of its own."""
+        made = copy(self)
+        made.ranks, made.scales = tuple(self.ranks[k] for k in of), self.scales[list(of)]
+        made.values = self.values[list(of)]
+        made.gradients = torch.zeros_like(made.values)
+        made._view()
+        return made
+
     @torch.no_grad()
     def start(self, draw: Sequence[Float[Tensor, " _size"]]) -> None:
         """peft's start: A uniform within `1 / sqrt(fan_in)`, B zero; `draw[k]` has `width(k)` uniform numbers in [0, 1)."""
@@ -68,6 +79,19 @@ class Stack:
     def width(self, k: int) -> int:
         """How many numbers adapter `k` has in its factors A."""
         return self.ranks[k] * sum(prod(shape[1:]) for shape in self.shapes.values())
+
+    def places(self, side: Literal["down", "up"], rank: int | None = None) -> Int[Tensor, " places"]:
+        """Which columns of `values` the factors A, or B, are; of an adapter of this rank, or of the highest one."""
+        rank = self._rank if rank is None else rank
+        found, offset = [], 0
+        for shape in self.shapes.values():
+            sizes = {"down": (self._rank, prod(shape[1:])), "up": (shape[0], self._rank)}
+            for which, size in sizes.items():
+                columns = torch.arange(offset, offset + prod(size), device=self.values.device).view(size)
+                offset += prod(size)
+                if which == side:
+                    found.append((columns[:rank] if side == "down" else columns[:, :rank]).flatten())
+        return torch.cat(found)
 
     def differentiate(self, loss: Float[Tensor, ""]) -> None:
         """Put the loss's gradient into `gradients`."""

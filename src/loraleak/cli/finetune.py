@@ -1,8 +1,9 @@
 """`loraleak finetune`: DreamBooth LoRA."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from secrets import randbits
 from typing import Literal
 
 from tyro.conf import Positional
@@ -26,6 +27,9 @@ class Finetune:
     """`pocket`, a diffusers pipeline folder, or a hub id."""
     device: str = "auto"
     """auto, cpu, cuda or mps."""
+    defence: str = ""
+    """A defence of fine-tuning, with settings, such as dp-sgd:epsilon=8; docs/private-training.md lists them. Where it promises
+    privacy and the seed is 0, a secret one is drawn: its noise must not be known."""
     json: bool = False
     """Print what was made as JSON on stdout."""
     recipe: Recipe = field(default_factory=Recipe)
@@ -33,21 +37,37 @@ class Finetune:
     def run(self) -> int:
         from loraleak.adapters import save_adapter
         from loraleak.bases import load_base
-        from loraleak.finetuning.dreambooth import finetune
+        from loraleak.defences import training_time
+        from loraleak.finetuning.stacked import Job, finetune_together
         from loraleak.people.folders import read_photos
 
+        defence = training_time(self.defence) if self.defence else None
         photos = read_photos(self.photos)
+        guarantee = None if defence is None else defence.guarantee(self.recipe, len(photos))
+        promised = guarantee is not None and guarantee.epsilon_image is not None
+        recipe = replace(self.recipe, seed=self.recipe.seed or randbits(62)) if promised else self.recipe
         base = load_base(self.base, device=self.device)
-        adapter = finetune(base, [photo.picture for photo in photos], self.recipe)
-        save_adapter(adapter, self.out, self.layout)
+        train = finetune_together if defence is None else defence.finetune_together
+        *_, last = train(base, [Job([photo.picture for photo in photos], recipe)])
+        save_adapter(last.adapter, self.out, self.layout)
+        trained = asdict(recipe if defence is None else defence.defended(recipe))
+        if promised:
+            del trained["seed"]  # whoever knows it knows the noise
         facts = {
             "adapter": str(self.out),
             "layout": self.layout,
-            "modules": len(adapter.factors),
+            "modules": len(last.adapter.factors),
             "prompt": self.recipe.prompt,
             "images": len(photos),
             "base": {"name": base.name, "sha256": base.sha256},
-            "recipe": asdict(self.recipe),
+            "recipe": trained,
+            "defence": self.defence or None,
+            "guarantee": None if guarantee is None else asdict(guarantee),
         }
-        print(json.dumps(facts) if self.json else f"{self.out}: {len(photos)} images, prompt “{self.recipe.prompt}”")
+        if self.json:
+            print(json.dumps(facts))
+        else:
+            print(f"{self.out}: {len(photos)} images, prompt “{self.recipe.prompt}”")
+            if guarantee is not None:
+                print(f"{self.defence}: {guarantee.says}")
         return 0

@@ -38,6 +38,8 @@ class Build:
     """Processes on this machine; 0: one a core, or one where there is a GPU."""
     ray: str = ""
     """Build as tasks of a Ray cluster instead: its address, or `local` for one on this machine."""
+    defence: str = ""
+    """Fine-tune every adapter with this defence, such as dp-sgd:epsilon=8; of its settings docs/private-training.md tells."""
     json: bool = False
     """Print what was made as JSON on stdout."""
     ranges: RecipeRanges = field(default_factory=RecipeRanges)
@@ -49,19 +51,21 @@ class Build:
     def run(self) -> int:
         store_class = _store_class()
         from loraleak.bases import load_base
+        from loraleak.defences import training_time
         from loraleak.zoo.build import build_zoo, recorded_together
         from loraleak.zoo.capacity import adapters_together
         from loraleak.zoo.cluster import ray_tasks, ray_together
         from loraleak.zoo.plan import plan_zoo
         from loraleak.zoo.workers import Site, local_workers
 
+        defence = training_time(self.defence) if self.defence else None
         base = load_base(self.base, device="cpu" if self.ray else self.device)
         name = str(Path(self.base).resolve()) if Path(self.base).is_dir() else self.base
-        site = Site(self.people.resolve(), self.out, name, self.device if self.ray else base.device.type)
+        site = Site(self.people.resolve(), self.out, name, self.device if self.ray else base.device.type, self.defence)
         together = self.together or recorded_together(self.out)
         if not together:
-            together = ray_together(site, self.ray, self.ranges) if self.ray else adapters_together(base, self.ranges)
-        plan = plan_zoo(self.people, self.ranges, seed=self.seed, together=together)
+            together = ray_together(site, self.ray, self.ranges) if self.ray else adapters_together(base, self.ranges, defence)
+        plan = plan_zoo(self.people, self.ranges, seed=self.seed, together=together, defence=defence)
         workers = self.workers or (os.cpu_count() or 1 if base.device.type == "cpu" else 1)
         builder = ray_tasks(site, self.ray) if self.ray else local_workers(site, workers)
         failures = build_zoo(plan, self.people, self.out, base, builder=builder)

@@ -3,7 +3,7 @@
 Reading order: `protocol` (the two kinds), `names` (by text), then one file a defence.
 """
 
-from loraleak.defences.names import DEFENCES, known_defences, parse_defence, spelled
+from loraleak.defences.names import DEFENCES, known_defences, parse_defence, spelled, training_time
 from loraleak.defences.protocol import Guarantee, PostHoc, TrainingTime
 
-__all__ = ["DEFENCES", "Guarantee", "PostHoc", "TrainingTime", "known_defences", "parse_defence", "spelled"]
+__all__ = ["DEFENCES", "Guarantee", "PostHoc", "TrainingTime", "known_defences", "parse_defence", "spelled", "training_time"]

@@ -8,16 +8,22 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from loraleak.defences.alignment import SpectralAlignment
 from loraleak.defences.chain import Chain
+from loraleak.defences.dp_mmd import DpMmd
+from loraleak.defences.dp_sgd import DpSgd
+from loraleak.defences.early_stopping import EarlyStopping
+from loraleak.defences.fewer_factors import FewerFactors
 from loraleak.defences.header import MetadataScrub
 from loraleak.defences.noise import GaussianNoise
 from loraleak.defences.protocol import PostHoc, TrainingTime
 from loraleak.defences.quantisation import Quantisation
+from loraleak.defences.random_prompts import RandomPrompts
 from loraleak.defences.refactoring import RandomRefactoring
 from loraleak.defences.scaling import Scaling
+from loraleak.defences.smp_lora import SmpLora
 from loraleak.defences.truncation import RankTruncation
 from loraleak.errors import UsageError
 
-__all__ = ["DEFENCES", "known_defences", "parse_defence", "spelled"]
+__all__ = ["DEFENCES", "known_defences", "parse_defence", "spelled", "training_time"]
 
 DEFENCES: dict[str, type] = {
     "gaussian-noise": GaussianNoise,
@@ -27,6 +33,12 @@ DEFENCES: dict[str, type] = {
     "spectral-alignment": SpectralAlignment,
     "random-refactoring": RandomRefactoring,
     "metadata-scrub": MetadataScrub,
+    "dp-sgd": DpSgd,
+    "dp-mmd": DpMmd,
+    "smp-lora": SmpLora,
+    "early-stopping": EarlyStopping,
+    "fewer-factors": FewerFactors,
+    "random-prompts": RandomPrompts,
 }
 """A new defence is one more file and one more line here, or an entry point in the group `loraleak.defences`."""
 
@@ -61,6 +73,16 @@ def parse_defence(text: str) -> PostHoc | TrainingTime:
         early = next(defence for defence in made if not isinstance(defence, PostHoc))
         raise UsageError(f"{early.name} changes fine-tuning and cannot be chained: give it alone, to `finetune`")
     return Chain(tuple(late))
+
+
+def training_time(text: str) -> TrainingTime:
+    """A defence of fine-tuning from its text. Raises: UsageError, as `parse_defence`, and for one that changes finished files."""
+    defence = parse_defence(text)
+    if isinstance(defence, PostHoc):
+        raise UsageError(
+            f"{defence.name} changes finished adapters: apply it with `scrub --defence`, or give one of fine-tuning"
+        )
+    return defence
 
 
 def spelled(defence: PostHoc | TrainingTime) -> str:

@@ -9,7 +9,7 @@ from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Job, Snapshot
 from loraleak.types import Adapter
 
-__all__ = ["Guarantee", "PostHoc", "TrainingTime"]
+__all__ = ["NO_PROMISE", "Guarantee", "PostHoc", "TrainingTime"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,9 @@ class Guarantee:
     """Of one private image; None where no epsilon can be stated."""
     says: str
     """In plain words, with why there is none where there is none: `noise, no guarantee: ...`."""
+
+
+NO_PROMISE = Guarantee(None, None, None, "no guarantee: it makes known attacks harder, and promises nothing of others")
 
 
 @runtime_checkable
@@ -58,10 +61,14 @@ class TrainingTime(Protocol):
         """One plain sentence for an owner: what it does to the training."""
         ...
 
+    def defended(self, recipe: Recipe) -> Recipe:
+        """The recipe that is trained in the place of this one; the same where the defence changes only what a step does."""
+        ...
+
     def finetune_together(self, base: DiffusersBase, jobs: Sequence[Job], *, quiet: bool = False) -> Iterator[Snapshot]:
         """As `loraleak.finetuning.stacked.finetune_together`, defended."""
         ...
 
     def guarantee(self, recipe: Recipe, images: int) -> Guarantee:
-        """What an adapter trained by this recipe on this many private images may claim."""
+        """What an adapter trained by this recipe, defended, on this many private images may claim."""
         ...

@@ -7,7 +7,19 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-__all__ = ["Draw", "draw", "start_numbers"]
+__all__ = [
+    "Draw",
+    "draw",
+    "draw_for",
+    "gaussian_numbers",
+    "poisson_sample",
+    "shuffled_sample",
+    "side_generator",
+    "start_numbers",
+]
+
+_SIDE, _SAMPLING, _NOISE = 1 << 61, 1 << 62, 1 << 63
+"""Blocks of a seed's numbers, apart from those of the steps' draws."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +50,49 @@ def draw(
         timesteps=generator.integers(noise_levels, size=images),
         noise=generator.standard_normal((images, *latent_shape), dtype=np.float32),
     )
+
+
+def draw_for(
+    seed: int,
+    step: int,
+    *,
+    taken: Int[np.ndarray, " batch"],
+    each: int,
+    prior: tuple[int, int],
+    noise_levels: int,
+    latent_shape: tuple[int, int, int],
+) -> Draw:
+    """As `draw`, for private images that are chosen already, with `each` timesteps and noises for every one of them."""
+    generator = _stream(seed, 1 + step)
+    images = len(taken) * each + prior[0]
+    return Draw(
+        private=taken,
+        prior=generator.integers(max(1, prior[1]), size=prior[0]),
+        timesteps=generator.integers(noise_levels, size=images),
+        noise=generator.standard_normal((images, *latent_shape), dtype=np.float32),
+    )
+
+
+def poisson_sample(seed: int, step: int, rate: float, images: int) -> Int[np.ndarray, " taken"]:
+    """Which images take part: each by a coin of its own."""
+    return np.flatnonzero(_stream(seed, _SAMPLING + step).random(images) < rate)
+
+
+def shuffled_sample(seed: int, step: int, size: int, images: int) -> Int[np.ndarray, " size"]:
+    """The next `size` images where all are gone through in a random order, then in another."""
+    places = np.arange((step - 1) * size, step * size)
+    orders = {epoch: _stream(seed, _SAMPLING + int(epoch)).permutation(images) for epoch in np.unique(places // images)}
+    return np.array([orders[place // images][place % images] for place in places])
+
+
+def gaussian_numbers(seed: int, step: int, size: int) -> Float[Tensor, " size"]:
+    """Standard normal numbers, one a number of an adapter."""
+    return torch.from_numpy(_stream(seed, _NOISE + step).standard_normal(size, dtype=np.float64))
+
+
+def side_generator(seed: int, step: int) -> np.random.Generator:
+    """Chance for what a defence adds to a step: words of a prompt, images beside the private ones."""
+    return _stream(seed, _SIDE + step)
 
 
 def start_numbers(seed: int, size: int) -> Float[Tensor, " size"]:

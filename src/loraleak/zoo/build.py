@@ -10,13 +10,16 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import torch
 
 from loraleak.bases.diffusers_base import DiffusersBase
+from loraleak.defences import TrainingTime, spelled
 from loraleak.errors import PhotosError, UsageError
 from loraleak.files import json_bytes
 from loraleak.finetuning.class_images import class_images
 from loraleak.finetuning.recipe import Recipe
-from loraleak.finetuning.stacked import Job, finetune_together, target_modules
+from loraleak.finetuning.stacked import Job, finetune_together
+from loraleak.finetuning.targets import target_modules
 from loraleak.people.folders import read_photos
 from loraleak.progress import track
 from loraleak.types import Adapter, Images
@@ -68,7 +71,7 @@ def build_zoo(
         for shard in track(plan.shards, "looking for finished shards", len(plan.shards))
     }
     missing = [shard for shard in plan.shards if tables[shard.name] is None or _mended(folder, shard.name, people)]
-    build = builder or partial(_build_here, people=people, folder=folder, base=base)
+    build = builder or partial(_build_here, people=people, folder=folder, base=base, defence=plan.defence)
     faults: dict[str, str] = {}
     for outcome in track(build(missing) if missing else (), "building the zoo", total=len(missing)):
         tables[outcome.shard] = read_rows(folder, outcome.shard)
@@ -90,16 +93,18 @@ def recorded_together(folder: str | Place) -> int:
     return int(json.loads(file.read_text("utf-8"))["together"]) if file.exists() else 0
 
 
-def build_shard(shard: PlannedShard, people: Path, folder: Place, base: DiffusersBase) -> None:
+def build_shard(
+    shard: PlannedShard, people: Path, folder: Place, base: DiffusersBase, defence: TrainingTime | None = None
+) -> None:
     """Train a shard's adapters together and write them; who has no adapter, and why, stands beside.
 
     On one thread, so that a shard has the same bytes whichever CPU worker builds it.
     """
     with one_thread():
-        _build_shard(shard, people, folder, base)
+        _build_shard(shard, people, folder, base, defence)
 
 
-def _build_shard(shard: PlannedShard, people: Path, folder: Place, base: DiffusersBase) -> None:
+def _build_shard(shard: PlannedShard, people: Path, folder: Place, base: DiffusersBase, defence: TrainingTime | None) -> None:
     prior, base_sha256 = _read_class_images(folder), base.sha256  # of the bare base: while training it holds adapters
     jobs: list[tuple[PlannedAdapter, Job]] = []
     failed: list[Failure] = []
@@ -112,21 +117,33 @@ def _build_shard(shard: PlannedShard, people: Path, folder: Place, base: Diffuse
             jobs.append((planned, Job([photo.picture for photo in photos], planned.recipe, planned.snapshots, prior)))
     snapshots: list[tuple[dict[str, Any], Adapter]] = []
     if jobs:
-        for snapshot in finetune_together(base, [job for _, job in jobs], quiet=True):
-            snapshots.append((_facts(jobs[snapshot.job][0], snapshot.step, base_sha256), snapshot.adapter))
+        train = finetune_together if defence is None else defence.finetune_together
+        for snapshot in train(base, [job for _, job in jobs], quiet=True):
+            snapshots.append((_facts(jobs[snapshot.job][0], snapshot.step, base_sha256, defence), snapshot.adapter))
     diverged = {facts["person"] for facts, adapter in snapshots if not _fits_half(adapter)}
     failed += [Failure(person, "its factors grew without bound: lower the learning rate") for person in sorted(diverged)]
     kept = [(facts, adapter) for facts, adapter in snapshots if facts["person"] not in diverged]
     kept.sort(key=lambda pair: (pair[0]["person"], pair[0]["step"]))
     put(_failures_file(folder, shard.name), json_bytes([asdict(failure) for failure in failed]))
-    first = shard.adapters[0].recipe
-    write_shard(folder, shard.name, kept, target_modules(base, first.targets, text_encoder=first.text_encoder))
+    write_shard(folder, shard.name, kept, _shapes(shard, base, defence))
 
 
-def _build_here(shards: Sequence[PlannedShard], *, people: Path, folder: Place, base: DiffusersBase) -> Iterable[Outcome]:
+def _shapes(shard: PlannedShard, base: DiffusersBase, defence: TrainingTime | None) -> dict[str, torch.Size]:
+    """Weight shapes of the modules that get factors, the same in every shard."""
+    trained = _trained(shard.adapters[0].recipe, defence)
+    return target_modules(base, trained.targets, text_encoder=trained.text_encoder)
+
+
+def _trained(recipe: Recipe, defence: TrainingTime | None) -> Recipe:
+    return recipe if defence is None else defence.defended(recipe)
+
+
+def _build_here(
+    shards: Sequence[PlannedShard], *, people: Path, folder: Place, base: DiffusersBase, defence: TrainingTime | None
+) -> Iterable[Outcome]:
     for shard in shards:
         try:
-            build_shard(shard, people, folder, base)
+            build_shard(shard, people, folder, base, defence)
         except OSError as error:
             yield Outcome(shard.name, f"its shard was not written ({error})")
         else:
@@ -134,7 +151,6 @@ def _build_here(shards: Sequence[PlannedShard], *, people: Path, folder: Place, 
 
 
 def _begin(plan: ZooPlan, folder: Place, base: DiffusersBase) -> None:
-    shapes = target_modules(base, plan.ranges.targets, text_encoder=plan.ranges.text_encoder)
     facts = {
         "schema": SCHEMA,
         "base": base.name,
@@ -143,7 +159,8 @@ def _begin(plan: ZooPlan, folder: Place, base: DiffusersBase) -> None:
         "seed": plan.seed,
         "together": plan.together,
         "ranges": asdict(plan.ranges),
-        "shapes": {name: list(shape) for name, shape in shapes.items()},
+        "defence": None if plan.defence is None else spelled(plan.defence),
+        "shapes": {name: list(shape) for name, shape in _shapes(plan.shards[0], base, plan.defence).items()},
     }
     file = folder / "zoo.json"
     if file.exists():
@@ -152,8 +169,8 @@ def _begin(plan: ZooPlan, folder: Place, base: DiffusersBase) -> None:
         differing = [key for key, value in json.loads(json.dumps(facts)).items() if key != "base" and there.get(key) != value]
         if differing:
             raise UsageError(
-                f"{folder} holds a zoo that differs in {', '.join(differing)}: build with the same people, ranges, seed and base, "
-                "or give another folder"
+                f"{folder} holds a zoo that differs in {', '.join(differing)}: build with the same people, ranges, seed, defence and "
+                "base, or give another folder"
             )
     forget_partials(folder)
     if not _class_images_file(folder).exists():
@@ -181,15 +198,16 @@ def _class_images_file(folder: Place) -> Place:
     return folder / "class-images.npy"
 
 
-def _facts(planned: PlannedAdapter, step: int, base_sha256: str) -> dict[str, Any]:
+def _facts(planned: PlannedAdapter, step: int, base_sha256: str, defence: TrainingTime | None) -> dict[str, Any]:
+    recipe = _trained(planned.recipe, defence)
     return {
         "person": planned.person,
         "step": step,
-        "rank": planned.recipe.rank,
-        "alpha": planned.recipe.alpha,
-        "seed": planned.recipe.seed,
+        "rank": recipe.rank,
+        "alpha": recipe.alpha,
+        "seed": recipe.seed,
         "images": len(planned.images),
-        "recipe": json.dumps(asdict(planned.recipe), sort_keys=True),
+        "recipe": json.dumps(asdict(recipe), sort_keys=True),
         "base_sha256": base_sha256,
     }
 

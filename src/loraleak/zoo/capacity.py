@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from loraleak.bases import DiffusersBase
+from loraleak.defences import TrainingTime
 from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Job, finetune_together
 from loraleak.zoo.ranges import RecipeRanges
@@ -21,13 +22,13 @@ _SHARE = 0.8
 """Of the free memory; the rest is for fragments."""
 
 
-def adapters_together(base: DiffusersBase, ranges: RecipeRanges) -> int:
+def adapters_together(base: DiffusersBase, ranges: RecipeRanges, defence: TrainingTime | None = None) -> int:
     """The number for this base and its device, for the highest rank of the ranges."""
     if base.device.type != "cuda":
         return ON_CPU
     torch.cuda.empty_cache()
     free, _ = torch.cuda.mem_get_info(base.device)
-    return as_many_as_fit(lambda count: _peak(base, ranges, count), _SHARE * free)
+    return as_many_as_fit(lambda count: _peak(base, ranges, count, defence), _SHARE * free)
 
 
 def as_many_as_fit(peak: Callable[[int], int], budget: float) -> int:
@@ -37,7 +38,7 @@ def as_many_as_fit(peak: Callable[[int], int], budget: float) -> int:
     return int(np.clip((budget - (one - each)) // each, 1, _MOST))
 
 
-def _peak(base: DiffusersBase, ranges: RecipeRanges, count: int) -> int:
+def _peak(base: DiffusersBase, ranges: RecipeRanges, count: int, defence: TrainingTime | None) -> int:
     """Bytes that one step of `count` adapters takes on top of what is allocated before."""
     before = torch.cuda.memory_allocated(base.device)
     torch.cuda.reset_peak_memory_stats(base.device)
@@ -50,8 +51,9 @@ def _peak(base: DiffusersBase, ranges: RecipeRanges, count: int) -> int:
         text_encoder=ranges.text_encoder,
         targets=ranges.targets,
     )
-    blank = np.zeros((1, base.resolution, base.resolution, 3), dtype=np.uint8)
+    blank = np.zeros((max(2, ranges.batch), base.resolution, base.resolution, 3), dtype=np.uint8)
     jobs = [Job(blank, replace(recipe, seed=k), class_images=blank) for k in range(count)]
-    for _ in finetune_together(base, jobs, quiet=True):
+    train = finetune_together if defence is None else defence.finetune_together
+    for _ in train(base, jobs, quiet=True):
         pass
     return torch.cuda.max_memory_allocated(base.device) - before

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from loraleak.defences.protocol import TrainingTime
 from loraleak.errors import UsageError
 from loraleak.finetuning.recipe import Recipe
 from loraleak.people.folders import IMAGE_SUFFIXES, identity_folders
@@ -46,13 +47,19 @@ class ZooPlan:
     seed: int
     together: int
     shards: tuple[PlannedShard, ...]
+    defence: TrainingTime | None = None
+    """Every adapter is trained with it. Recipes are those that it gets, snapshots those that it gives."""
 
     @property
     def digest(self) -> str:
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        """Of all but the defence, which is named beside it."""
+        facts = {key: value for key, value in asdict(self).items() if key != "defence"}
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def plan_zoo(people: str | Path, ranges: RecipeRanges, *, seed: int = 0, together: int = 16) -> ZooPlan:
+def plan_zoo(
+    people: str | Path, ranges: RecipeRanges, *, seed: int = 0, together: int = 16, defence: TrainingTime | None = None
+) -> ZooPlan:
     """Draw a recipe for each identity folder, and put people whose recipes can share a batch into shards of `together`.
 
     Longest runs first within a kind, so that the adapters of one shard end at about the same time.
@@ -60,7 +67,7 @@ def plan_zoo(people: str | Path, ranges: RecipeRanges, *, seed: int = 0, togethe
     """
     if together < 1:
         raise UsageError(f"{together} adapters together: give at least 1")
-    planned = [_planned(folder, ranges, seed) for folder in identity_folders(people)]
+    planned = [_planned(folder, ranges, seed, defence) for folder in identity_folders(people)]
     kinds: dict[int, list[PlannedAdapter]] = defaultdict(list)
     for adapter in planned:
         kinds[adapter.recipe.prior_batch].append(adapter)
@@ -70,16 +77,17 @@ def plan_zoo(people: str | Path, ranges: RecipeRanges, *, seed: int = 0, togethe
         for group in _cut(sorted(adapters, key=lambda a: (-a.recipe.steps, a.person)), together)
     ]
     shards = tuple(PlannedShard(f"{i:05d}", tuple(group)) for i, group in enumerate(groups))
-    return ZooPlan(ranges=ranges, seed=seed, together=together, shards=shards)
+    return ZooPlan(ranges=ranges, seed=seed, together=together, shards=shards, defence=defence)
 
 
-def _planned(folder: Path, ranges: RecipeRanges, seed: int) -> PlannedAdapter:
+def _planned(folder: Path, ranges: RecipeRanges, seed: int, defence: TrainingTime | None) -> PlannedAdapter:
     key = int.from_bytes(hashlib.sha256(folder.name.encode()).digest()[:8], "big")
     rng = np.random.Generator(np.random.Philox(key=[seed, key]))
     files = sorted(f.name for f in folder.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES)
     recipe, count = draw_recipe(ranges, rng, available=len(files))
     chosen = tuple(files[i] for i in sorted(rng.choice(len(files), count, replace=False)))
-    return PlannedAdapter(folder.name, chosen, recipe, snapshot_steps(recipe.steps, ranges.snapshots))
+    steps = recipe.steps if defence is None else defence.defended(recipe).steps
+    return PlannedAdapter(folder.name, chosen, recipe, snapshot_steps(steps, min(steps, ranges.snapshots)))
 
 
 def _cut(adapters: Sequence[PlannedAdapter], size: int) -> list[Sequence[PlannedAdapter]]:

@@ -1,0 +1,85 @@
+"""A zoo of defended adapters: what is planned, recorded and refused, here and in worker processes."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from loraleak.bases import DiffusersBase
+from loraleak.cli import main
+from loraleak.defences import training_time
+from loraleak.errors import UsageError
+from loraleak.finetuning.recipe import Recipe
+from loraleak.finetuning.stacked import Job
+from loraleak.people.folders import read_photos
+from loraleak.zoo.build import build_zoo
+from loraleak.zoo.plan import ZooPlan, plan_zoo
+from loraleak.zoo.ranges import RecipeRanges
+from loraleak.zoo.store import Zoo
+from loraleak.zoo.threads import one_thread
+from loraleak.zoo.workers import Site, local_workers
+
+
+def _bytes(folder: Path) -> dict[str, bytes]:
+    return {str(f.relative_to(folder)): f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file()}
+
+
+def test_workers_defend_as_a_build_here_does(
+    people: Path, ranges: RecipeRanges, base: DiffusersBase, pipeline_folder: Path, tmp_path: Path
+) -> None:
+    text = "dp-sgd:noise=1,multiplicity=1"
+    defence = training_time(text)
+    plan = plan_zoo(people, ranges, seed=1, together=2, defence=defence)
+    assert build_zoo(plan, people, tmp_path / "here", base) == []
+    site = Site(people, str(tmp_path / "there"), str(pipeline_folder), "cpu", text)
+    assert build_zoo(plan, people, tmp_path / "there", base, builder=local_workers(site, 1)) == []
+    assert _bytes(tmp_path / "here") == _bytes(tmp_path / "there")
+    zoo, planned = Zoo(tmp_path / "here"), plan.shards[0].adapters[0]
+    photos = [p.picture for p in read_photos(people / planned.person, only=planned.images)]
+    with one_thread():
+        *_, last = defence.finetune_together(base, [Job(photos, planned.recipe)], quiet=True)
+    kept = zoo.adapter(zoo.find(planned.person))
+    for name, factors in last.adapter.factors.items():
+        assert torch.allclose(kept.factors[name].up, factors.up, rtol=0.02, atol=1e-3)
+
+
+def test_a_zoo_holds_what_the_defence_trains(people: Path, ranges: RecipeRanges, base: DiffusersBase, tmp_path: Path) -> None:
+    defence = training_time("fewer-factors:rank=1,targets=cross-attention")
+    build_zoo(plan_zoo(people, ranges, seed=1, together=2, defence=defence), people, tmp_path / "few", base)
+    zoo = Zoo(tmp_path / "few")
+    assert zoo.shapes and all(".attn2." in name for name in zoo.shapes) and zoo.rank == 1
+    short = training_time("early-stopping:share=0.5")
+    plan = plan_zoo(people, ranges, seed=1, together=2, defence=short)
+    build_zoo(plan, people, tmp_path / "short", base)
+    rows = Zoo(tmp_path / "short").manifest.to_pylist()
+    for shard in plan.shards:
+        for adapter in shard.adapters:
+            mine = [row for row in rows if row["person"] == adapter.person]
+            assert max(row["step"] for row in mine) == short.defended(adapter.recipe).steps < adapter.recipe.steps
+            assert {Recipe(**json.loads(row["recipe"])) for row in mine} == {short.defended(adapter.recipe)}
+
+
+def test_another_defence_is_another_zoo(
+    plan: ZooPlan, people: Path, ranges: RecipeRanges, base: DiffusersBase, tmp_path: Path
+) -> None:
+    build_zoo(plan, people, tmp_path / "zoo", base)
+    for text in ("dp-sgd:noise=1", "random-prompts"):
+        other = plan_zoo(people, ranges, seed=1, together=2, defence=training_time(text))
+        with pytest.raises(UsageError, match="differs in defence: build with the same people, ranges, seed, defence"):
+            build_zoo(other, people, tmp_path / "zoo", base)
+    facts = json.loads((tmp_path / "zoo" / "zoo.json").read_text())
+    del facts["defence"]  # as zoos that were built before there were defences
+    (tmp_path / "zoo" / "zoo.json").write_text(json.dumps(facts))
+    assert build_zoo(plan, people, tmp_path / "zoo", base) == []
+
+
+def test_the_command_line(people: Path, pipeline_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    zoo = tmp_path / "zoo"
+    few = ("--ranks", 2, "--steps", 2, 2, "--images", 3, 3, "--batch", 1, "--prior-batch", 0, "--snapshots", 2, "--together", 5)
+    command = [str(a) for a in ("zoo", "build", people, "-o", zoo, "--base", pipeline_folder, "--workers", 1, *few)]
+    assert main([*command, "--defence", "random-prompts:words=1"]) == 0
+    assert json.loads((zoo / "zoo.json").read_text())["defence"] == "random-prompts:words=1,swap=0.0"
+    assert main([*command, "--defence", "random-prompts:words=2"]) == 2
+    assert "differs in defence" in capsys.readouterr().err
+    assert main([*command, "--defence", "quantisation"]) == 2
