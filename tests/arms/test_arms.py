@@ -101,6 +101,8 @@ def test_z_arms_decode_what_their_names_say(base: DiffusersBase, adapter: Adapte
         with base.bare():
             plain = base.predict_noise(latents, times, z.expand(2, -1, -1))
         same("lora-z-guidance", guided_by(z.expand(2, -1, -1)) + tuned - plain)
+        both = (guided_by(z.expand(2, -1, -1)) + guided_by(attack.universal_z.expand(2, -1, -1))) / 2
+        same("lora-z-key", both)
     with torch.no_grad():
         bare = base.predict_noise(latents, times, empty)
         expected = bare + 2 * (base.predict_noise(latents, times, z.expand(2, -1, -1)) - bare)

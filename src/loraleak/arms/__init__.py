@@ -9,7 +9,7 @@ from loraleak.arms.matching import MatchingUpdates
 from loraleak.arms.prompts import BaseClass, LoraClass, LoraEmpty, LoraTrigger
 from loraleak.arms.reconstruct import ARMS, SLOW_ARMS, reconstruct, select_arms
 from loraleak.arms.scene import Arm, Scene
-from loraleak.arms.weights import BaseZ, LoraMeanZ, LoraRandomZ, LoraSwappedZ, LoraUniversalZ, LoraZ, LoraZGuidance
+from loraleak.arms.weights import BaseZ, LoraMeanZ, LoraRandomZ, LoraSwappedZ, LoraUniversalZ, LoraZ, LoraZGuidance, LoraZKey
 
 __all__ = [
     "ARMS",
@@ -27,6 +27,7 @@ __all__ = [
     "LoraUniversalZ",
     "LoraZ",
     "LoraZGuidance",
+    "LoraZKey",
     "MatchingUpdates",
     "Scene",
     "reconstruct",

@@ -7,7 +7,7 @@ from loraleak.arms.guidance import LoraGuidance
 from loraleak.arms.matching import MatchingUpdates
 from loraleak.arms.prompts import BaseClass, LoraClass, LoraEmpty, LoraTrigger
 from loraleak.arms.scene import Arm, Scene
-from loraleak.arms.weights import BaseZ, LoraMeanZ, LoraRandomZ, LoraSwappedZ, LoraUniversalZ, LoraZ, LoraZGuidance
+from loraleak.arms.weights import BaseZ, LoraMeanZ, LoraRandomZ, LoraSwappedZ, LoraUniversalZ, LoraZ, LoraZGuidance, LoraZKey
 from loraleak.bases import sample
 from loraleak.errors import UsageError
 from loraleak.types import Images
@@ -26,6 +26,7 @@ ARMS: Mapping[str, type[Arm]] = {
     "base-z": BaseZ,
     "lora-z": LoraZ,
     "lora-z-guidance": LoraZGuidance,
+    "lora-z-key": LoraZKey,
     "lora-trigger": LoraTrigger,
 }
 

@@ -16,7 +16,7 @@ from loraleak.bases.sampling import guided
 from loraleak.inversion.autoencoder import WeightAutoencoder
 from loraleak.types import Role
 
-__all__ = ["BaseZ", "LoraMeanZ", "LoraRandomZ", "LoraSwappedZ", "LoraUniversalZ", "LoraZ", "LoraZGuidance"]
+__all__ = ["BaseZ", "LoraMeanZ", "LoraRandomZ", "LoraSwappedZ", "LoraUniversalZ", "LoraZ", "LoraZGuidance", "LoraZKey"]
 
 
 class _DecodesZ:
@@ -60,6 +60,22 @@ class LoraZGuidance(_DecodesZ):
             return guided_by_z(latents, timestep) + self.weight * (with_z(latents, timestep) - before)
 
         return denoiser
+
+
+@dataclass(frozen=True)
+class LoraZKey(_DecodesZ):
+    """z, which says who it is, and the universal z, which opens the adapter, side by side: the mean of what they predict (Liu et al.
+    2022, arXiv 2206.01714, eq. 11, with equal weights)."""
+
+    name: str = "lora-z-key"
+    role: Role = "attack"
+    says: str = "The same reader, who also uses one code that was learned to open any such file."
+    control: str | None = "lora-swapped-z"
+
+    def denoiser(self, scene: Scene) -> Denoiser | None:
+        if scene.attack is None:
+            return None
+        return _decoded(scene, self.codes(scene, scene.attack), scene.attack.universal_z[None])
 
 
 @dataclass(frozen=True)
@@ -131,20 +147,20 @@ _MOST_IMAGES = 64
 """Different random codes before they come again."""
 
 
-def _decoded(scene: Scene, z: Float[Tensor, "codes tokens dim"]) -> Denoiser:
-    """Picture `i` with code `i` (modulo their number): `eps_0(empty) + w (eps_ft(z) - eps_0(empty))`.
+def _decoded(scene: Scene, *conditions: Float[Tensor, "codes tokens dim"]) -> Denoiser:
+    """Picture `i` with code `i` (modulo their number): `eps_0(empty) + w (eps_ft(z) - eps_0(empty))`, the mean over the conditions.
 
     Guided away from what the *base* makes of the empty prompt: the adapter may show the person there too.
     """
     with scene.base.bare():
         (empty,) = scene.base.embed([""])
-    z = z.to(scene.base.device)
+    of_each = [z.to(scene.base.device) for z in conditions]
 
     def denoiser(latents: Tensor, timestep: int) -> Tensor:
-        chosen = z[torch.arange(len(latents)) % len(z)]
         with scene.base.bare():
             without = guided(scene.base, empty, empty, 1.0)(latents, timestep)
-        tuned = guided(scene.base, chosen, empty, 1.0)(latents, timestep)
+        chosen = [z[torch.arange(len(latents)) % len(z)] for z in of_each]
+        tuned = torch.stack([guided(scene.base, z, empty, 1.0)(latents, timestep) for z in chosen]).mean(0)
         return without + scene.guidance_scale * (tuned - without)
 
     return denoiser

@@ -38,9 +38,9 @@ def evidence(
 
     Source: Z-norm of speaker verification (Auckenthaler et al. 2000), averaged over the pictures.
     """
-    to_cohort = np.einsum("...id,pd->...p", images, cohort) / images.shape[-2]
-    to_photos = np.einsum("...id,d->...", images, photos) / images.shape[-2]
-    return np.asarray((to_photos - to_cohort.mean(axis=-1)) / np.maximum(to_cohort.std(axis=-1), _TINY))
+    centre = images.mean(axis=-2)
+    to_cohort = centre @ cohort.T
+    return np.asarray((centre @ photos - to_cohort.mean(axis=-1)) / np.maximum(to_cohort.std(axis=-1), _TINY))
 
 
 def verdict_against_controls(

@@ -31,6 +31,7 @@ _EFFECTS = {
     "learned key": ("lora-universal-z", "lora-class"),
     "reading": ("lora-z", "lora-swapped-z"),
     "reading over the learned key": ("lora-z", "lora-universal-z"),
+    "reading beside the learned key": ("lora-z-key", "lora-universal-z"),
     "reading alone": ("base-z", "base-class"),
     "reading over guidance": ("lora-z", "lora-guidance"),
     "reading over the owner's prompt": ("lora-z", "lora-trigger"),
