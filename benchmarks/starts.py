@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from loraleak.adapters import load_adapter
 from loraleak.errors import AdapterError
-from loraleak.inversion.starts import COMMON_SEEDS, find_start
+from loraleak.inspection.starts import COMMON_SEEDS, find_start
 from loraleak.types import Adapter, Factors
 
 

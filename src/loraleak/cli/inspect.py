@@ -20,6 +20,8 @@ class Inspect:
     """The adapters: .safetensors files, or PEFT folders."""
     fail_on: Literal["critical", "high", "medium", "never"] = "high"
     """Exit with 1 when the metadata have a finding at or above this level."""
+    start: bool = False
+    """Also try to rebuild the random numbers that training began from, under seeds that people commonly give: half a minute a file."""
     json: bool = False
     """Print JSON (schema loraleak.inspect/1) on stdout, one line a file."""
     sarif: bool = False
@@ -43,7 +45,7 @@ class Inspect:
         runs, faults = [], []
         for file in self.file:
             try:
-                inspection = inspect_adapter(file)
+                inspection = inspect_adapter(file, start=self.start)
             except AdapterError as fault:
                 faults.append(str(fault))
                 continue

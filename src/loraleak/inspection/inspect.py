@@ -1,14 +1,16 @@
 """Inspecting one file: its layout, its base, its modules with their spectra, and what its header gives away."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from loraleak.adapters import header_findings, open_adapter, tensor_findings
+from loraleak.adapters import header_findings, load_adapter, open_adapter, tensor_findings
 from loraleak.adapters.container import printable
 from loraleak.adapters.family import Family
 from loraleak.adapters.modules import Update, read_modules
 from loraleak.inspection.spectrum import operations, singular_values
+from loraleak.inspection.starts import COMMON_SEEDS, find_start
 from loraleak.types import Finding
 
 __all__ = ["Inspection", "Level", "ModuleFacts", "at_or_above", "inspect_adapter"]
@@ -65,10 +67,12 @@ class Inspection:
         return min(ranks), max(ranks)
 
 
-def inspect_adapter(path: str | Path) -> Inspection:
+def inspect_adapter(path: str | Path, *, start: bool = False) -> Inspection:
     """Inspect a LoRA file, or the one in a PEFT or diffusers folder, reading one module at a time.
 
-    Raises: AdapterError, in one line, as `load_adapter` does; there is no limit on the size of all modules together.
+    With `start` it is also tried to rebuild the random numbers that training began from (see `find_start`), which reads the whole
+    adapter and takes about half a minute.
+    Raises: AdapterError, in one line, as `load_adapter` does; without `start`, all modules together may be of any size.
     """
     opened = open_adapter(path)
     held = opened.contents
@@ -80,6 +84,8 @@ def inspect_adapter(path: str | Path) -> Inspection:
     by_header = header_findings(opened.fields)
     known = {finding.field for finding in by_header}
     findings = [*by_header, *(finding for finding in tensor_findings(held.residue) if finding.field not in known)]
+    if start:
+        findings += _start_findings(path, opened.fields)
     return Inspection(
         path=printable(str(path), 400),
         bytes=opened.file.stat().st_size,
@@ -95,6 +101,20 @@ def inspect_adapter(path: str | Path) -> Inspection:
 def at_or_above(findings: tuple[Finding, ...], level: Level) -> bool:
     """Whether a finding is at or above a level, which is what a gate asks."""
     return any(_LEVELS.index(finding.severity) >= _LEVELS.index(level) for finding in findings)
+
+
+def _start_findings(path: str | Path, fields: Mapping[str, str]) -> list[Finding]:
+    told = fields.get("ss_seed", "")
+    own = (int(told),) if told.isascii() and told.isdecimal() and len(told) < 20 else ()
+    adapter = load_adapter(path)
+    found = find_start(adapter, dict.fromkeys((*own, *COMMON_SEEDS)))
+    if found is None:
+        return []
+    says = (
+        f"The random numbers that training began from can be rebuilt: seed {found.seed}, {len(found.down)} of "
+        f"{len(adapter.factors)} modules, correlation {found.correlation:.4f}. Attacks that need them become possible."
+    )
+    return [Finding("weights", "high", says, "seeds")]
 
 
 def _facts(update: Update, layout: str, *, with_spectrum: bool) -> ModuleFacts:

@@ -1,13 +1,17 @@
 """Rebuilding the random start of an adapter, from libraries that draw it as training scripts do."""
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from peft import LoraConfig, inject_adapter_in_model
 from torch import Tensor, nn
 
-from loraleak.inversion.starts import COMMON_SEEDS, find_start
+from loraleak.adapters import save_adapter
+from loraleak.inspection.inspect import inspect_adapter
+from loraleak.inspection.starts import COMMON_SEEDS, find_start
 from loraleak.types import Adapter, Factors
 
 _RANK, _WIDTH = 4, 160
@@ -85,3 +89,12 @@ def _moved(start: dict[str, Tensor], *, by: float) -> Adapter:
         moved = down + by * torch.randn(down.shape, generator=generator)
         factors[name] = Factors(moved, torch.randn(_WIDTH, len(down), generator=generator), 1.0)
     return Adapter(factors, "memory")
+
+
+def test_inspection_tries_the_seed_that_the_header_names_first(tmp_path: Path) -> None:
+    seed = 123_457
+    adapter = replace(_moved(_peft_start(seed), by=0.01), metadata={"ss_seed": str(seed)})
+    save_adapter(adapter, tmp_path / "a.safetensors")
+    (found,) = [f for f in inspect_adapter(tmp_path / "a.safetensors", start=True).findings if f.field == "weights"]
+    assert found.severity == "high" and found.group == "seeds"
+    assert f"seed {seed}, 3 of 3 modules" in found.says
