@@ -14,13 +14,13 @@ from loraleak.defences.accounting import sampled_epsilon
 from loraleak.defences.dp_sgd import DpSgd
 from loraleak.defences.private_steps import Mechanism, PrivateTraining
 from loraleak.errors import TrainingError, UsageError
-from loraleak.finetuning.class_images import class_images
 from loraleak.finetuning.randomness import gaussian_numbers, poisson_sample, shuffled_sample
 from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Job, Snapshot, finetune_together
 from loraleak.finetuning.training import Training
 from loraleak.types import Images
 from oracles.one_sample_at_a_time import clipped_sum
+from oracles.private_images import in_double, people_of
 
 _RECIPE = Recipe(
     trigger="zqkv",
@@ -35,18 +35,6 @@ _RECIPE = Recipe(
 )
 
 
-def _people(count: int) -> list[Images]:
-    rng = np.random.default_rng(1)
-    return [rng.integers(0, 256, (3 + k, 16, 16, 3), dtype=np.uint8) for k in range(count)]
-
-
-def _in_double(base: DiffusersBase, recipe: Recipe) -> DiffusersBase:
-    class_images(base, recipe)
-    base.unet.double()
-    base.text_encoder.double()
-    return base
-
-
 def _last(snapshots: list[Snapshot]) -> dict[int, Snapshot]:
     return {snapshot.job: snapshot for snapshot in snapshots}
 
@@ -55,8 +43,8 @@ def _last(snapshots: list[Snapshot]) -> dict[int, Snapshot]:
 def test_clipping_by_image_is_one_sample_at_a_time(base: DiffusersBase, clip: float) -> None:
     """To 1e-9 in float64, for several people at once, where clipping bites and where it does not."""
     recipes = [replace(_RECIPE, prior_batch=0), replace(_RECIPE, prior_batch=0, seed=5, rank=2, trigger="abcd")]
-    base = _in_double(base, _RECIPE)
-    people = _people(2)
+    base = in_double(base, _RECIPE)
+    people = people_of(2)
     jobs = [Job(p, r) for p, r in zip(people, recipes, strict=True)]
     training = PrivateTraining(base, jobs, mechanism=Mechanism([0.0, 0.0], clip, "poisson", 3))
     generator = torch.Generator().manual_seed(0)
@@ -98,9 +86,9 @@ class _WholeBatch(Training):
 
 def test_without_noise_clip_and_sampling_it_is_training_on_the_whole_batch(base: DiffusersBase) -> None:
     recipe = replace(_RECIPE, batch=4, max_grad_norm=1e6, loss_weighting="debiased")
-    base = _in_double(base, recipe)
+    base = in_double(base, recipe)
     mechanism = Mechanism([0.0], 1e6, "poisson", 1)
-    jobs = [Job(_people(2)[1], recipe)]
+    jobs = [Job(people_of(2)[1], recipe)]
 
     def whole(base: DiffusersBase, jobs: list[Job]) -> Training:
         training = _WholeBatch(base, jobs)
@@ -117,9 +105,9 @@ def test_without_noise_clip_and_sampling_it_is_training_on_the_whole_batch(base:
 
 
 def test_a_private_adapter_repeats_and_does_not_depend_on_its_company(base: DiffusersBase) -> None:
-    people = _people(3)
+    people = people_of(3)
     jobs = [Job(p, replace(_RECIPE, seed=k, rank=2 + k, steps=2 + k)) for k, p in enumerate(people)]
-    base = _in_double(base, _RECIPE)
+    base = in_double(base, _RECIPE)
     defence = DpSgd(noise=1.0, multiplicity=2)
     together = _last(list(defence.finetune_together(base, jobs, quiet=True)))
     for k in range(3):
@@ -132,12 +120,12 @@ def test_a_private_adapter_repeats_and_does_not_depend_on_its_company(base: Diff
 
 def test_the_text_encoder_trains_privately_too(base: DiffusersBase) -> None:
     recipe = replace(_RECIPE, text_encoder=True, steps=2)
-    (snapshot,) = DpSgd(noise=0.01, multiplicity=1).finetune_together(base, [Job(_people(1)[0], recipe)], quiet=True)
+    (snapshot,) = DpSgd(noise=0.01, multiplicity=1).finetune_together(base, [Job(people_of(1)[0], recipe)], quiet=True)
     assert any(n.startswith("text_encoder.") and f.up.abs().max() > 0 for n, f in snapshot.adapter.factors.items())
 
 
 def test_frozen_factors_stay_and_the_rest_learns(base: DiffusersBase) -> None:
-    jobs = [Job(_people(1)[0], _RECIPE, snapshots=(1,))]
+    jobs = [Job(people_of(1)[0], _RECIPE, snapshots=(1,))]
     first, last = DpSgd(noise=1.0, freeze_down=True).finetune_together(base, jobs, quiet=True)
     for name, factors in last.adapter.factors.items():
         assert torch.equal(factors.down, first.adapter.factors[name].down)
@@ -147,7 +135,7 @@ def test_frozen_factors_stay_and_the_rest_learns(base: DiffusersBase) -> None:
 def test_the_noise_has_the_stated_variance(base: DiffusersBase) -> None:
     """Of the gradient: (noise multiplier * clip / expected batch)^2, in every factor, anew at every step."""
     training = PrivateTraining(
-        base, [Job(_people(1)[0], replace(_RECIPE, prior_batch=0))], mechanism=Mechanism([3.0], 0.5, "poisson", 1)
+        base, [Job(people_of(1)[0], replace(_RECIPE, prior_batch=0))], mechanism=Mechanism([3.0], 0.5, "poisson", 1)
     )
     drawn = []
     for step in range(1, 21):
@@ -226,7 +214,7 @@ def _lower_bound(
 
 
 def test_a_step_that_moves_nothing_is_an_error(base: DiffusersBase) -> None:
-    training = PrivateTraining(base, [Job(_people(1)[0], _RECIPE)], mechanism=Mechanism([1.0], 1.0, "poisson", 1))
+    training = PrivateTraining(base, [Job(people_of(1)[0], _RECIPE)], mechanism=Mechanism([1.0], 1.0, "poisson", 1))
     training.optimiser.learning_rates.zero_()
     with pytest.raises(TrainingError, match=r"step 1 the factors B of 1 adapters are where they were.*learning rate"):
         training.step(1)

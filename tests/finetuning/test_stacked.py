@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
@@ -14,22 +13,10 @@ from loraleak.finetuning.class_images import class_images
 from loraleak.finetuning.recipe import Recipe, Targets
 from loraleak.finetuning.stacked import Job, Snapshot, finetune_together
 from loraleak.finetuning.targets import target_modules
-from loraleak.types import Images
 from oracles.peft_dreambooth import train_alone
+from oracles.private_images import in_double, people_of
 
 _RECIPE = Recipe(trigger="zqkv", rank=4, alpha=3.0, steps=20, class_count=3, prior_batch=1, batch=2, learning_rate=1e-2)
-
-
-def _people(count: int) -> list[Images]:
-    rng = np.random.default_rng(1)
-    return [rng.integers(0, 256, (3 + k, 16, 16, 3), dtype=np.uint8) for k in range(count)]
-
-
-def _in_double(base: DiffusersBase, recipe: Recipe) -> DiffusersBase:
-    class_images(base, recipe)
-    base.unet.double()
-    base.text_encoder.double()
-    return base
 
 
 @pytest.mark.parametrize(
@@ -44,8 +31,8 @@ def test_as_separate_peft_runs(base: DiffusersBase, targets: Targets, text_encod
         replace(common, seed=8, rank=3, class_count=5, max_grad_norm=0.01, prior_weight=0.3, loss_weighting="uniform"),
     ]
     class_images(base, recipes[2])
-    base = _in_double(base, common)
-    people = _people(len(recipes))
+    base = in_double(base, common)
+    people = people_of(len(recipes))
     together = _last(finetune_together(base, [Job(p, r) for p, r in zip(people, recipes, strict=True)], quiet=True))
     shapes = target_modules(base, targets, text_encoder=text_encoder)
     assert any(len(shape) == 4 for shape in shapes.values()) == (targets != "attention")
@@ -61,9 +48,9 @@ def test_as_separate_peft_runs(base: DiffusersBase, targets: Targets, text_encod
 
 
 def test_an_adapter_does_not_depend_on_its_company(base: DiffusersBase) -> None:
-    people = _people(3)
+    people = people_of(3)
     jobs = [Job(images, replace(_RECIPE, seed=k, steps=3)) for k, images in enumerate(people)]
-    base = _in_double(base, _RECIPE)
+    base = in_double(base, _RECIPE)
     together = _last(finetune_together(base, jobs, quiet=True))
     alone = _last(finetune_together(base, [jobs[1]], quiet=True))
     for name, factors in together[1].adapter.factors.items():
@@ -71,7 +58,7 @@ def test_an_adapter_does_not_depend_on_its_company(base: DiffusersBase) -> None:
 
 
 def test_snapshots_come_at_their_steps_and_are_what_a_shorter_run_gives(base: DiffusersBase) -> None:
-    images = _people(1)[0]
+    images = people_of(1)[0]
     given = list(finetune_together(base, [Job(images, replace(_RECIPE, steps=4), snapshots=(1, 3))], quiet=True))
     assert [snapshot.step for snapshot in given] == [1, 3, 4]
     short = _last(finetune_together(base, [Job(images, replace(_RECIPE, steps=3))], quiet=True))[0]
@@ -80,7 +67,7 @@ def test_snapshots_come_at_their_steps_and_are_what_a_shorter_run_gives(base: Di
 
 
 def test_what_must_be_shared_is_said(base: DiffusersBase) -> None:
-    images = _people(1)[0]
+    images = people_of(1)[0]
     with pytest.raises(UsageError, match="must share batch"):
         next(iter(finetune_together(base, [Job(images, _RECIPE), Job(images, replace(_RECIPE, batch=3))])))
 

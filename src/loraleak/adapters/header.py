@@ -12,7 +12,7 @@ from loraleak.adapters.container import printable
 from loraleak.adapters.public import LOCAL_PATH, is_public
 from loraleak.types import Finding, Group, Severity
 
-__all__ = ["header_findings", "tensor_findings"]
+__all__ = ["header_findings", "tensor_findings", "trigger_words"]
 
 _LONGEST = 400
 _MOST_FINDINGS = 200
@@ -20,7 +20,8 @@ _MOST_FOLDERS = 6
 _MOST_TAGS = 10
 _SENTENCE = 40
 _EMPTY = {"", "none", "null", "{}", "[]", '""'}
-_TRIGGER = re.compile(r"bundle_emb\.(.+)\.string_to_(?:param|token)\..*|(<.+>)", re.DOTALL)
+_TRIGGER = re.compile(r"(<(?P<token>.+)>|bundle_emb\.(?P<name>.+?)\.(string_to_(param|token)\..*|clip_.+|\w+))", re.DOTALL)
+"""cloneofsimo's and bundled embeddings: their tensors are called after the trigger word."""
 _PATHS_ONLY = {"adapter_config.json", "lora_adapter_metadata"}
 
 _Says = Callable[[str], str]
@@ -39,7 +40,7 @@ def header_findings(metadata: Mapping[str, str]) -> tuple[Finding, ...]:
 
 def tensor_findings(names: Iterable[str]) -> tuple[Finding, ...]:
     """One finding for each trigger word that stands in the names of tensors themselves."""
-    triggers = {match[1] or match[2] for name in names if (match := _TRIGGER.fullmatch(name))}
+    triggers = trigger_words(names)
     return tuple(
         Finding(
             printable(trigger),
@@ -47,8 +48,14 @@ def tensor_findings(names: Iterable[str]) -> tuple[Finding, ...]:
             _sentence(f"Carries the embedding of a trigger word, {_quote(trigger, 80)}, by its name"),
             "people",
         )
-        for trigger in sorted(triggers)[:_MOST_FINDINGS]
+        for trigger in triggers[:_MOST_FINDINGS]
     )
+
+
+def trigger_words(names: Iterable[str]) -> list[str]:
+    """Trigger words that stand in the names of tensors, as they stand there; hostile until escaped."""
+    matches = (match for name in names if (match := _TRIGGER.fullmatch(name)))
+    return sorted({f"<{match['token']}>" if match["token"] else match["name"] for match in matches})
 
 
 def _safely(field: str, value: str) -> Finding | None:

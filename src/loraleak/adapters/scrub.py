@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import struct
 from collections.abc import Collection, Iterator, Mapping
@@ -14,7 +13,7 @@ from pathlib import Path
 import torch
 
 from loraleak.adapters.container import Container, printable, read_container, refuse
-from loraleak.adapters.header import header_findings
+from loraleak.adapters.header import header_findings, trigger_words
 from loraleak.adapters.load import locate
 from loraleak.adapters.peft import CONFIG, WEIGHTS, config_table
 from loraleak.adapters.public import public_metadata
@@ -28,7 +27,6 @@ Fingerprint = tuple[str, tuple[int, ...], str]
 
 _MOST_CONFIG_BYTES = 2**20
 _CHUNK = 2**22
-_TRIGGERS = re.compile(r"(<(?P<token>[^>]+)>|bundle_emb\.(?P<name>.+?)\.(string_to_param\..+|clip_.+|\w+))")
 
 
 @dataclass(frozen=True)
@@ -129,9 +127,9 @@ def removals(metadata: Mapping[str, str], names: Collection[str]) -> tuple[Remov
 
 def remarks(tensors: Collection[str], file: Path, *, folder: bool) -> tuple[str, ...]:
     """What scrubbing a header does not reach: trigger words in tensors' names, the file's own name, files beside."""
-    words = {match["token"] or match["name"] for name in tensors if (match := _TRIGGERS.fullmatch(name))}
     found = [
-        f"Tensors are named after a trigger word, {printable(word, 60)}: rename it before training" for word in sorted(words)
+        f"Tensors are named after a trigger word, {printable(word, 60)}: rename it before training"
+        for word in trigger_words(tensors)
     ]
     if folder:
         others = sorted(f.name for f in file.parent.iterdir() if f.name not in (file.name, CONFIG))
