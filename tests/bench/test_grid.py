@@ -1,9 +1,10 @@
 """Variants differ in what their name says, and in nothing else."""
 
 from dataclasses import asdict
+from pathlib import Path
 
 from loraleak.bench.arms import ArmsBench
-from loraleak.bench.grid import intensity, transfer
+from loraleak.bench.grid import draw_intensity, intensity, transfer
 
 
 def _changed(usual: object, other: object) -> set[str]:
@@ -30,3 +31,12 @@ def test_intensity_is_every_cell_once() -> None:
     cells = intensity(ArmsBench())
     assert len(cells) == 24
     assert len({(c.cases.recipe.steps, c.cases.recipe.rank, c.cases.photos) for c in cells.values()}) == 24
+
+
+def test_the_heat_map_is_drawn(tmp_path: Path) -> None:
+    found = {"rank1": {"mean": 0.5, "low": 0.25, "high": 0.75}}
+    rows = {name: {"arms": {"base-class": found, "lora-z": found}} for name in intensity(ArmsBench())}
+    draw_intensity({"rows": rows}, tmp_path / "intensity")
+    assert (tmp_path / "intensity.png").stat().st_size > 10_000 and "lora-z, 3 images" in (
+        tmp_path / "intensity.svg"
+    ).read_text()

@@ -8,12 +8,15 @@ import torch
 
 from loraleak.bases import DiffusersBase
 from loraleak.cli import main
-from loraleak.defences import training_time
+from loraleak.defences import PostHoc, parse_defence, training_time
+from loraleak.defences.refactoring import RandomRefactoring
 from loraleak.errors import UsageError
 from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Job
 from loraleak.people.folders import read_photos
+from loraleak.types import Adapter
 from loraleak.zoo.build import build_zoo
+from loraleak.zoo.defend import defend_zoo
 from loraleak.zoo.plan import ZooPlan, plan_zoo
 from loraleak.zoo.ranges import RecipeRanges
 from loraleak.zoo.store import Zoo
@@ -60,6 +63,35 @@ def test_a_zoo_holds_what_the_defence_trains(people: Path, ranges: RecipeRanges,
             assert {Recipe(**json.loads(row["recipe"])) for row in mine} == {short.defended(adapter.recipe)}
 
 
+def test_defending_a_zoo_is_building_it_defended(
+    plan: ZooPlan, people: Path, ranges: RecipeRanges, base: DiffusersBase, tmp_path: Path
+) -> None:
+    text = "rank-truncation:rank=1+scaling:factor=0.5"
+    build_zoo(plan_zoo(people, ranges, seed=1, together=2, defence=training_time(text)), people, tmp_path / "built", base)
+    build_zoo(plan, people, tmp_path / "bare", base)
+    defence = parse_defence(text)
+    assert isinstance(defence, PostHoc)
+    made, built = defend_zoo(Zoo(tmp_path / "bare"), defence, tmp_path / "made", base), Zoo(tmp_path / "built")
+    assert made.rank == built.rank == 1 and made.faults() == {}
+    assert made.manifest.select(["person", "step", "recipe"]) == built.manifest.select(["person", "step", "recipe"])
+    for index in range(len(made)):
+        one, other = _updates(made.adapter(index)), _updates(built.adapter(index))
+        for name in one:
+            assert torch.linalg.norm(one[name] - other[name]) <= 0.01 * torch.linalg.norm(other[name])
+    before = _bytes(tmp_path / "made")
+    (tmp_path / "made" / "shards" / f"{plan.shards[0].name}.safetensors").unlink()
+    defend_zoo(Zoo(tmp_path / "bare"), defence, tmp_path / "made", base)
+    assert _bytes(tmp_path / "made") == before
+    with pytest.raises(UsageError, match="another zoo"):
+        defend_zoo(Zoo(tmp_path / "bare"), RandomRefactoring(), tmp_path / "made", base)
+    with pytest.raises(UsageError, match="defended with rank-truncation:rank=1"):
+        defend_zoo(made, defence, tmp_path / "twice", base)
+
+
+def _updates(adapter: Adapter) -> dict[str, torch.Tensor]:
+    return {name: f.scale * f.up.flatten(1) @ f.down.flatten(1) for name, f in adapter.factors.items()}
+
+
 def test_another_defence_is_another_zoo(
     plan: ZooPlan, people: Path, ranges: RecipeRanges, base: DiffusersBase, tmp_path: Path
 ) -> None:
@@ -82,4 +114,4 @@ def test_the_command_line(people: Path, pipeline_folder: Path, tmp_path: Path, c
     assert json.loads((zoo / "zoo.json").read_text())["defence"] == "random-prompts:words=1,swap=0.0"
     assert main([*command, "--defence", "random-prompts:words=2"]) == 2
     assert "differs in defence" in capsys.readouterr().err
-    assert main([*command, "--defence", "quantisation"]) == 2
+    assert main([*command, "--defence", "quantisation:levels=2"]) == 2

@@ -9,7 +9,17 @@ from loraleak.arms.matching import MatchingUpdates
 from loraleak.arms.prompts import BaseClass, LoraClass, LoraEmpty, LoraTrigger
 from loraleak.arms.reconstruct import ARMS, SLOW_ARMS, reconstruct, select_arms
 from loraleak.arms.scene import Arm, Scene
-from loraleak.arms.weights import BaseZ, LoraMeanZ, LoraRandomZ, LoraSwappedZ, LoraUniversalZ, LoraZ, LoraZGuidance, LoraZKey
+from loraleak.arms.weights import (
+    BaseZ,
+    DecodesZ,
+    LoraMeanZ,
+    LoraRandomZ,
+    LoraSwappedZ,
+    LoraUniversalZ,
+    LoraZ,
+    LoraZGuidance,
+    LoraZKey,
+)
 
 __all__ = [
     "ARMS",
@@ -17,6 +27,7 @@ __all__ = [
     "Arm",
     "BaseClass",
     "BaseZ",
+    "DecodesZ",
     "LoraClass",
     "LoraEmpty",
     "LoraGuidance",

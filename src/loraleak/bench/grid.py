@@ -8,7 +8,9 @@ from typing import Any
 
 from loraleak.bench.arms import ArmsBench, bench_arms
 
-__all__ = ["bench_grid", "intensity", "transfer"]
+__all__ = ["bench_grid", "draw_intensity", "intensity", "transfer"]
+
+_STEPS, _RANKS, _PHOTOS = (60, 125, 250, 500), (2, 8, 32), (3, 10)
 
 
 def transfer(usual: ArmsBench) -> dict[str, ArmsBench]:
@@ -25,6 +27,7 @@ def transfer(usual: ArmsBench) -> dict[str, ArmsBench]:
         "as usual": usual,
         "rank 2": with_recipe(rank=2, alpha=2.0),
         "rank 32": with_recipe(rank=32, alpha=32.0),
+        "rank 32, half the learning rate": with_recipe(rank=32, alpha=32.0, learning_rate=recipe.learning_rate / 2),
         "alpha a quarter of the rank": with_recipe(alpha=recipe.rank / 4),
         "alpha four times the rank": with_recipe(alpha=recipe.rank * 4.0, learning_rate=recipe.learning_rate / 2),
         "60 steps": with_recipe(steps=60),
@@ -46,8 +49,7 @@ def intensity(usual: ArmsBench) -> dict[str, ArmsBench]:
         recipe = replace(cases.recipe, steps=steps, rank=rank, alpha=float(rank))
         return replace(usual, cases=replace(cases, photos=photos, recipe=recipe))
 
-    cells = product((60, 125, 250, 500), (2, 8, 32), (3, 10))
-    return {f"{steps} steps, rank {rank}, {photos} images": cell(steps, rank, photos) for steps, rank, photos in cells}
+    return {_cell(*at): cell(*at) for at in product(_STEPS, _RANKS, _PHOTOS)}
 
 
 def bench_grid(variants: Mapping[str, ArmsBench], folder: Path) -> dict[str, Any]:
@@ -62,3 +64,41 @@ def bench_grid(variants: Mapping[str, ArmsBench], folder: Path) -> dict[str, Any
         "gallery": next(iter(variants.values())).gallery,
         "rows": rows,
     }
+
+
+def draw_intensity(results: Mapping[str, Any], out: Path) -> None:
+    """`out`.png and .svg: rank-1 of every arm of a bench of `intensity`, a heat map of rank x steps for each number of images."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    arms = [arm for arm in next(iter(results["rows"].values()))["arms"] if arm != "base-class"]
+    figure, axes = plt.subplots(
+        len(_PHOTOS), len(arms), figsize=(1.2 + 3.1 * len(arms), 1 + 2.5 * len(_PHOTOS)), squeeze=False, layout="constrained"
+    )
+    for (row, photos), (column, arm) in product(enumerate(_PHOTOS), enumerate(arms)):
+        axis = axes[row][column]
+        at = [[results["rows"][_cell(steps, rank, photos)]["arms"][arm]["rank1"] for steps in _STEPS] for rank in _RANKS]
+        means = [[interval["mean"] for interval in line] for line in at]
+        image = axis.imshow(means, vmin=0, vmax=1, cmap="magma", aspect="auto", origin="lower")
+        for y, line in enumerate(at):
+            for x, interval in enumerate(line):
+                text = f"{interval['mean']:.2f}\n[{interval['low']:.2f}, {interval['high']:.2f}]"
+                colour = "black" if interval["mean"] > 0.6 else "white"
+                axis.text(x, y, text, ha="center", va="center", fontsize=7, color=colour)
+        axis.set_xticks(range(len(_STEPS)), [str(steps) for steps in _STEPS])
+        axis.set_yticks(range(len(_RANKS)), [str(rank) for rank in _RANKS])
+        axis.set_title(f"{arm}, {photos} images", fontsize=10)
+        if row == len(_PHOTOS) - 1:
+            axis.set_xlabel("steps")
+        if column == 0:
+            axis.set_ylabel("rank")
+    figure.colorbar(image, ax=axes, label="person found among the gallery (rank-1)")
+    for suffix in (".png", ".svg"):
+        figure.savefig(out.with_suffix(suffix), dpi=130, metadata={"Date": None} if suffix == ".svg" else None)
+    plt.close(figure)
+
+
+def _cell(steps: int, rank: int, photos: int) -> str:
+    return f"{steps} steps, rank {rank}, {photos} images"

@@ -18,6 +18,7 @@ from loraleak.adapters import load_adapter, save_adapter
 from loraleak.arms import Arm, Scene, reconstruct
 from loraleak.bases import DiffusersBase
 from loraleak.bench.cases import Case, CaseSettings
+from loraleak.defences import PostHoc, TrainingTime, spelled
 from loraleak.embedders import Embedder
 from loraleak.files import write_text
 from loraleak.finetuning.stacked import Job, finetune_together
@@ -50,14 +51,23 @@ def run_cases(
     settings: CaseSettings,
     folder: Path,
     attack: WeightAutoencoder | None = None,
+    *,
+    defence: PostHoc | TrainingTime | None = None,
+    title: str = "",
 ) -> list[CaseResult]:
-    """Fine-tune on each case and sample every arm; goes on from `folder`. An arm that lacks something is in no result."""
-    home = _home(folder, "arms", [asdict(settings), base.sha256, embedder.name, "" if attack is None else attack.sha256])
+    """Fine-tune on each case and sample every arm; goes on from `folder`. An arm that lacks something is in no result.
+
+    A post-hoc defence changes the adapters that are there undefended. `title` says on progress bars which run this is.
+    """
+    by_attack = "" if attack is None else attack.sha256
+    home = _home(folder, "arms", [asdict(settings), base.sha256, embedder.name, by_attack, *_named(defence)])
     left = {case: [arm for arm in arms if arm.name not in _read(home / _name(case, ".npz"))] for case in cases}
     missing = [case for case in cases if left[case]]
-    adapters = fine_tuned(base, missing, settings, folder)
-    for case, adapter in track(zip(missing, adapters, strict=True), "sampling", total=len(missing)):
-        made = _made(base, case, load_adapter(adapter), left[case], settings, attack)
+    after = defence if isinstance(defence, PostHoc) else None
+    adapters = fine_tuned(base, missing, settings, folder, None if isinstance(defence, PostHoc) else defence, title=title)
+    for case, file in track(zip(missing, adapters, strict=True), f"{title}sampling", total=len(missing)):
+        adapter = load_adapter(file) if after is None else after.apply(load_adapter(file), base)
+        made = _made(base, case, adapter, left[case], settings, attack)
         vectors = {arm.name: embedder.embed(list(made[arm.name])) if arm.name in made else _NOTHING for arm in left[case]}
         _add(home / _name(case, ".npz"), vectors)
     results = []
@@ -68,23 +78,32 @@ def run_cases(
     return results
 
 
-def fine_tuned(base: DiffusersBase, cases: Sequence[Case], settings: CaseSettings, folder: Path) -> list[Path]:
+def fine_tuned(
+    base: DiffusersBase,
+    cases: Sequence[Case],
+    settings: CaseSettings,
+    folder: Path,
+    defence: TrainingTime | None = None,
+    *,
+    title: str = "",
+) -> list[Path]:
     """The file of each case's adapter; those that are not in `folder` are trained."""
-    home = _home(folder, "adapters", [asdict(settings.recipe), settings.photos, settings.seed, base.sha256])
+    home = _home(folder, "adapters", [asdict(settings.recipe), settings.photos, settings.seed, base.sha256, *_named(defence)])
     files = [home / _name(case, ".safetensors") for case in cases]
     missing = [(case, file) for case, file in zip(cases, files, strict=True) if not file.exists()]
-    for file, adapter in track(_trained(base, missing, settings), "fine-tuning", total=len(missing)):
+    for file, adapter in track(_trained(base, missing, settings, defence), f"{title}fine-tuning", total=len(missing)):
         save_adapter(adapter, file)
     return files
 
 
 def _trained(
-    base: DiffusersBase, missing: Sequence[tuple[Case, Path]], settings: CaseSettings
+    base: DiffusersBase, missing: Sequence[tuple[Case, Path]], settings: CaseSettings, defence: TrainingTime | None
 ) -> Iterator[tuple[Path, Adapter]]:
+    train = finetune_together if defence is None else defence.finetune_together
     for start in range(0, len(missing), _TOGETHER):
         group = missing[start : start + _TOGETHER]
         jobs = [Job(settings.private_images(case), settings.recipe_of(case)) for case, _ in group]
-        for snapshot in finetune_together(base, jobs, quiet=True):
+        for snapshot in train(base, jobs, quiet=True):
             yield group[snapshot.job][1], snapshot.adapter
 
 
@@ -108,6 +127,10 @@ def _made(
     )
     (noise_seed,) = np.random.SeedSequence([settings.seed, case.index]).generate_state(1)
     return reconstruct(scene, arms, images=settings.images, seed=int(noise_seed), steps=settings.steps)
+
+
+def _named(defence: PostHoc | TrainingTime | None) -> list[str]:
+    return [] if defence is None else [spelled(defence)]
 
 
 def _home(folder: Path, what: str, decided_by: list[Any]) -> Path:

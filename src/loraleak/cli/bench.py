@@ -1,7 +1,8 @@
 """`loraleak bench`: attacks over held-out people."""
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -97,38 +98,123 @@ class Grid:
     gallery: int = 200
     arms: tuple[str, ...] = ("lora-class", "lora-guidance", "lora-universal-z", "base-z", "lora-z", "lora-trigger")
     """Arms by name."""
+    images: int = 4
+    """Pictures an arm."""
     attack: str | None = None
     """A weight autoencoder from `loraleak train`; none means the one that ships for pocket."""
     work: Path = Path("bench")
-    """Folder where finished victims are kept, so that a stopped bench goes on; results go to <work>/<over>.json."""
+    """Folder where finished victims are kept, so that a stopped bench goes on; results go to <work>/<over>.json, and those
+    of `intensity` to a heat map <work>/intensity.png and .svg too."""
     json: bool = False
     """Print the results as JSON on stdout."""
 
     def run(self) -> int:
         from loraleak.bench.arms import ArmsBench
-        from loraleak.bench.grid import bench_grid, intensity, transfer
+        from loraleak.bench.cases import CaseSettings
+        from loraleak.bench.grid import bench_grid, draw_intensity, intensity, transfer
         from loraleak.files import write_json
 
-        usual = ArmsBench(victims=self.victims, gallery=self.gallery, arms=self.arms, attack=self.attack)
+        usual = ArmsBench(
+            victims=self.victims,
+            gallery=self.gallery,
+            arms=self.arms,
+            attack=self.attack,
+            cases=CaseSettings(images=self.images),
+        )
         variants = transfer(usual) if self.over == "transfer" else intensity(usual)
         results = bench_grid(variants, self.work / "cases")
         write_json(self.work / f"{self.over}.json", results)
+        if self.over == "intensity":
+            _with_figures(draw_intensity, results, self.work / self.over)
         print(json.dumps(results)) if self.json else _print_grid(results)
         return 0
 
 
 @dataclass(frozen=True)
+class Paper:
+    """Defences against attacks at several numbers of photos: what each takes from strangers, and what from the owner."""
+
+    victims: int = 50
+    gallery: int = 1000
+    """People among whom each victim is looked for."""
+    photos: tuple[int, ...] = (5, 20, 100)
+    """Private images a person."""
+    defences: tuple[str, ...] = ()
+    """By name, with settings, such as gaussian-noise:level=2; none means all in several settings. No defence is always tried too."""
+    arms: tuple[str, ...] = ("lora-class", "lora-guidance", "lora-universal-z", "lora-z", "lora-z-key")
+    """Attack arms by name."""
+    adaptive: dict[str, str] = field(default_factory=dict)
+    """DEFENCE ATTACK pairs: an attack from `loraleak train` on a zoo with that defence, tried beside the usual one."""
+    images: int = 4
+    """Pictures an arm."""
+    attack: str | None = None
+    """A weight autoencoder from `loraleak train`; none means the one that ships for pocket."""
+    device: str = "auto"
+    """auto, cpu, cuda or mps."""
+    seed: int = 0
+    work: Path = Path("bench")
+    """Folder where finished victims are kept, so that a stopped bench goes on; results go to <work>/paper.parquet, tables to
+    paper.md, the figure to paper.png and .svg."""
+    json: bool = False
+    """Print the summaries as JSON on stdout."""
+
+    def run(self) -> int:
+        try:
+            import pyarrow.parquet as parquet
+
+            from loraleak.bench.paper import DEFENCES, PaperBench, bench_paper
+        except ModuleNotFoundError as error:
+            if error.name != "pyarrow":
+                raise
+            raise MissingExtraError("Parquet is not installed: run pip install 'loraleak[zoo]'") from error
+        from loraleak.bench.cases import CaseSettings
+        from loraleak.bench.pareto import as_markdown, draw_pareto, summaries
+        from loraleak.files import write_text
+
+        settings = PaperBench(
+            victims=self.victims,
+            gallery=self.gallery,
+            photos=self.photos,
+            defences=self.defences or DEFENCES,
+            arms=self.arms,
+            adaptive=self.adaptive,
+            attack=self.attack,
+            device=self.device,
+            cases=CaseSettings(images=self.images, seed=self.seed),
+        )
+        rows = bench_paper(settings, self.work / "cases")
+        partial = self.work / ".paper.parquet.partial"
+        parquet.write_table(rows, partial)
+        partial.replace(self.work / "paper.parquet")
+        cells = summaries(rows)
+        write_text(self.work / "paper.md", as_markdown(cells))
+        _with_figures(draw_pareto, cells, self.work / "paper")
+        print(json.dumps([asdict(cell) for cell in cells]) if self.json else as_markdown(cells))
+        return 0
+
+
+@dataclass(frozen=True)
 class Bench:
-    """Attacks over held-out people: arms, grid, probe."""
+    """Attacks over held-out people: arms, grid, paper, probe."""
 
     job: (
         Annotated[Arms, tyro.conf.subcommand("arms")]
         | Annotated[Grid, tyro.conf.subcommand("grid")]
+        | Annotated[Paper, tyro.conf.subcommand("paper")]
         | Annotated[Probe, tyro.conf.subcommand("probe")]
     )
 
     def run(self) -> int:
         return self.job.run()
+
+
+def _with_figures(draw: Callable[[Any, Path], None], results: Any, out: Path) -> None:
+    try:
+        draw(results, out)
+    except ModuleNotFoundError as error:
+        if error.name != "matplotlib":
+            raise
+        raise MissingExtraError("everything but the figure is written: run pip install 'loraleak[figures]' for it") from error
 
 
 _COLUMNS = {

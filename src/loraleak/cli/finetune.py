@@ -28,8 +28,8 @@ class Finetune:
     device: str = "auto"
     """auto, cpu, cuda or mps."""
     defence: str = ""
-    """A defence of fine-tuning, with settings, such as dp-sgd:epsilon=8; docs/private-training.md lists them. Where it promises
-    privacy and the seed is 0, a secret one is drawn: its noise must not be known."""
+    """A defence, with settings, such as dp-sgd:epsilon=8; docs/private-training.md and docs/defences.md list them. Where it
+    promises privacy and the seed is 0, a secret one is drawn: its noise must not be known."""
     json: bool = False
     """Print what was made as JSON on stdout."""
     recipe: Recipe = field(default_factory=Recipe)

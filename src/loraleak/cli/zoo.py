@@ -39,7 +39,7 @@ class Build:
     ray: str = ""
     """Build as tasks of a Ray cluster instead: its address, or `local` for one on this machine."""
     defence: str = ""
-    """Fine-tune every adapter with this defence, such as dp-sgd:epsilon=8; of its settings docs/private-training.md tells."""
+    """Defend every adapter, as `finetune --defence` does."""
     json: bool = False
     """Print what was made as JSON on stdout."""
     ranges: RecipeRanges = field(default_factory=RecipeRanges)
@@ -84,6 +84,36 @@ class Build:
             for failure in failures:
                 print(f"  {failure.person}: {failure.reason}")
         return 1 if failures else 0
+
+
+@dataclass(frozen=True)
+class Defend:
+    """Applies a post-hoc defence to every snapshot of a zoo: what an attacker learns from who knows the defence."""
+
+    zoo: Positional[str]
+    """The undefended zoo's folder or URL."""
+    defence: str
+    """With settings, such as gaussian-noise:level=2."""
+    out: OutUrl = "defended-zoo"
+    """The defended zoo's folder or URL."""
+    base: str = "pocket"
+    """`pocket`, a diffusers pipeline folder, or a hub id."""
+    json: bool = False
+    """Print what was made as JSON on stdout."""
+
+    def run(self) -> int:
+        store_class = _store_class()
+        from loraleak.bases import load_base
+        from loraleak.defences import PostHoc, parse_defence
+        from loraleak.zoo.defend import defend_zoo
+
+        defence = parse_defence(self.defence)
+        if not isinstance(defence, PostHoc):
+            raise UsageError(f"{defence.name} changes fine-tuning: build a zoo with it (`zoo build --defence`)")
+        made = defend_zoo(store_class(self.zoo), defence, self.out, load_base(self.base, device="cpu"))
+        facts = {"zoo": self.out, "snapshots": len(made), "defence": self.defence}
+        print(json.dumps(facts) if self.json else f"{self.out}: {len(made)} snapshots with {self.defence}")
+        return 0
 
 
 @dataclass(frozen=True)
@@ -141,10 +171,11 @@ def _store_class() -> "type[Store]":
 
 @dataclass(frozen=True)
 class Zoo:
-    """Many people's adapters: build, verify, export."""
+    """Many people's adapters: build, defend, verify, export."""
 
     job: (
         Annotated[Build, tyro.conf.subcommand("build")]
+        | Annotated[Defend, tyro.conf.subcommand("defend")]
         | Annotated[Verify, tyro.conf.subcommand("verify")]
         | Annotated[Export, tyro.conf.subcommand("export")]
     )

@@ -6,6 +6,7 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from importlib.metadata import entry_points
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from loraleak.defences.afterwards import Afterwards
 from loraleak.defences.alignment import SpectralAlignment
 from loraleak.defences.chain import Chain
 from loraleak.defences.dp_mmd import DpMmd
@@ -76,17 +77,15 @@ def parse_defence(text: str) -> PostHoc | TrainingTime:
 
 
 def training_time(text: str) -> TrainingTime:
-    """A defence of fine-tuning from its text. Raises: UsageError, as `parse_defence`, and for one that changes finished files."""
+    """A defence as one of fine-tuning; a post-hoc one follows the training. Raises: UsageError, as `parse_defence`."""
     defence = parse_defence(text)
-    if isinstance(defence, PostHoc):
-        raise UsageError(
-            f"{defence.name} changes finished adapters: apply it with `scrub --defence`, or give one of fine-tuning"
-        )
-    return defence
+    return Afterwards(defence) if isinstance(defence, PostHoc) else defence
 
 
 def spelled(defence: PostHoc | TrainingTime) -> str:
     """The text that `parse_defence` makes this defence of, every setting written out."""
+    if isinstance(defence, Afterwards):
+        return spelled(defence.defence)
     if isinstance(defence, Chain):
         return "+".join(spelled(link) for link in defence.links)
     settings = [f"{key}={_written(getattr(defence, key))}" for key in _settings(type(defence))]

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import torch
 
 from loraleak.bases.diffusers_base import DiffusersBase
@@ -26,7 +25,7 @@ from loraleak.types import Adapter, Images
 from loraleak.zoo.places import Place, forget_partials, open_place, put
 from loraleak.zoo.plan import PlannedAdapter, PlannedShard, ZooPlan
 from loraleak.zoo.ranges import RecipeRanges
-from loraleak.zoo.store import ROWS, SCHEMA, read_rows, write_shard, write_table
+from loraleak.zoo.store import SCHEMA, read_rows, write_manifest, write_shard
 from loraleak.zoo.threads import one_thread
 
 __all__ = ["Failure", "Outcome", "ShardBuilder", "build_shard", "build_zoo", "recorded_together"]
@@ -77,8 +76,7 @@ def build_zoo(
         tables[outcome.shard] = read_rows(folder, outcome.shard)
         if outcome.fault is not None:
             faults[outcome.shard] = outcome.fault
-    rows = [table.replace_schema_metadata(None) for table in tables.values() if table is not None]
-    write_table(pa.concat_tables(rows) if rows else ROWS.empty_table(), folder / "manifest.parquet")
+    write_manifest(folder, [table for table in tables.values() if table is not None])
     lost = [shard for shard in plan.shards if tables[shard.name] is None]
     return [failure for shard in plan.shards for failure in _failures(folder, shard.name)] + [
         Failure(planned.person, faults.get(shard.name, "its shard was damaged once it was written"))
@@ -203,8 +201,6 @@ def _facts(planned: PlannedAdapter, step: int, base_sha256: str, defence: Traini
     return {
         "person": planned.person,
         "step": step,
-        "rank": recipe.rank,
-        "alpha": recipe.alpha,
         "seed": recipe.seed,
         "images": len(planned.images),
         "recipe": json.dumps(asdict(recipe), sort_keys=True),

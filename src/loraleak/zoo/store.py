@@ -13,7 +13,8 @@ A row of a shard is one snapshot: for every module A then B, filled up with zero
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -29,7 +30,7 @@ from loraleak.errors import UsageError
 from loraleak.types import Adapter, Factors, StackedFactors
 from loraleak.zoo.places import Place, open_place, put, read_range
 
-__all__ = ["ROWS", "SCHEMA", "Zoo", "read_rows", "write_shard", "write_table"]
+__all__ = ["ROWS", "SCHEMA", "Zoo", "read_rows", "write_manifest", "write_shard"]
 
 SCHEMA = "loraleak.zoo/1"
 
@@ -169,7 +170,11 @@ class Zoo:
 def write_shard(
     folder: Place, name: str, snapshots: Sequence[tuple[Mapping[str, Any], Adapter]], shapes: Mapping[str, torch.Size]
 ) -> None:
-    """Write a shard, then its rows. `snapshots` are the manifest's columns but `shard`, `offset` and checksums, and the adapter."""
+    """Write a shard, then its rows. `snapshots` are the manifest's columns but those of the rank and the place, and the adapter.
+
+    A row has one scale: of an adapter whose modules differ in it, the scales go into B.
+    """
+    snapshots = [(facts, _of_one_scale(adapter)) for facts, adapter in snapshots]
     stored = max((adapter.ranks[1] for _, adapter in snapshots), default=1)
     values = torch.zeros(len(snapshots), sum(_sizes(shapes, stored)), dtype=torch.float16)
     for row, (_, adapter) in zip(values, snapshots, strict=True):
@@ -180,16 +185,32 @@ def write_shard(
     rows = [
         {
             **facts,
+            "rank": adapter.ranks[1],
+            "alpha": adapter.ranks[1] * _scale(adapter),
             "stored_rank": stored,
             "shard": name,
             "offset": start + i * width,
             "sha256": hashlib.sha256(data[start + i * width : start + (i + 1) * width]).hexdigest(),
         }
-        for i, (facts, _) in enumerate(snapshots)
+        for i, (facts, adapter) in enumerate(snapshots)
     ]
     put(folder / "shards" / f"{name}.safetensors", data)
     table = pa.Table.from_pylist(rows, schema=ROWS).replace_schema_metadata({"shard_sha256": hashlib.sha256(data).hexdigest()})
-    write_table(table, folder / "shards" / f"{name}.parquet")
+    _write_table(table, folder / "shards" / f"{name}.parquet")
+
+
+def _of_one_scale(adapter: Adapter) -> Adapter:
+    if len({factors.scale for factors in adapter.factors.values()}) == 1:
+        return adapter
+    factors = {
+        name: replace(f, up=f.up * (1.0 if f.scale is None else f.scale), scale=1.0) for name, f in adapter.factors.items()
+    }
+    return replace(adapter, factors=factors)
+
+
+def _scale(adapter: Adapter) -> float:
+    scale = next(iter(adapter.factors.values())).scale
+    return 1.0 if scale is None else scale
 
 
 def read_rows(folder: Place, name: str) -> pa.Table | None:
@@ -205,7 +226,13 @@ def read_rows(folder: Place, name: str) -> pa.Table | None:
     return rows if digest == recorded else None
 
 
-def write_table(table: pa.Table, file: Place) -> None:
+def write_manifest(folder: Place, shards: Iterable[pa.Table]) -> None:
+    """Write the manifest of these shards' rows: with it the zoo is finished."""
+    rows = [table.replace_schema_metadata(None) for table in shards]
+    _write_table(pa.concat_tables(rows) if rows else ROWS.empty_table(), folder / "manifest.parquet")
+
+
+def _write_table(table: pa.Table, file: Place) -> None:
     """Write Parquet, whole or not at all."""
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")

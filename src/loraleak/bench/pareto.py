@@ -1,0 +1,232 @@
+"""What each defence takes from strangers and from the owner: a summary a cell, as a table and as a figure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Float
+
+from loraleak.bench.captioned import Captioned
+from loraleak.bench.paper import CEILING, FLOOR
+from loraleak.scores import bootstrap_mean, paired_difference
+from loraleak.types import Interval
+
+__all__ = ["Summary", "as_markdown", "draw_pareto", "summaries"]
+
+_COLOURS = (
+    "#1f6feb",
+    "#d1242f",
+    "#1a7f37",
+    "#9a6700",
+    "#8250df",
+    "#bf3989",
+    "#0e7490",
+    "#57606a",
+    "#bc4c00",
+    "#4d2d00",
+    "#116329",
+)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One defence at one number of photos; rank-1 everywhere, intervals over victims, changes paired with no defence."""
+
+    photos: int
+    defence: str
+    """Empty for none."""
+    kind: str
+    epsilon_image: float | None
+    epsilon_person: float | None
+    victims: int
+    arm: str
+    """The attack that finds most in this cell: a stranger takes what works."""
+    adversary: str
+    """Whose that attack is: static, or adaptive."""
+    leak: Interval
+    excess: Interval
+    """Of the leak over the floor."""
+    leak_change: Interval
+    static_leak: Interval
+    """With the usual attack alone."""
+    use: Interval
+    """The owner's own prompt."""
+    use_change: Interval
+    adherence: Interval
+    """Pictures from captions of other people that show them."""
+    adherence_change: Interval
+
+    @property
+    def name(self) -> str:
+        return self.defence.partition(":")[0]
+
+
+def summaries(rows: pa.Table) -> list[Summary]:
+    """In the order in which the cells come."""
+    scores: dict[tuple[int, str], dict[tuple[str, str], dict[int, float]]] = {}
+    facts: dict[tuple[int, str], Mapping[str, object]] = {}
+    attacks = {row["arm"] for row in rows.to_pylist() if row["role"] == "attack"}
+    for row in rows.to_pylist():
+        cell = (row["photos"], row["defence"])
+        facts.setdefault(cell, row)
+        scores.setdefault(cell, {}).setdefault((row["adversary"], row["arm"]), {})[row["victim"]] = row["rank1"]
+    by_cell = {cell: {arm: _ordered(values) for arm, values in arms.items()} for cell, arms in scores.items()}
+    made = []
+    for (photos, defence), arms in by_cell.items():
+        bare = by_cell[photos, ""]
+        best, usual = _best(arms, attacks), _best({a: v for a, v in arms.items() if a[0] == "static"}, attacks)
+        bare_best = _best(bare, attacks)
+        first = facts[photos, defence]
+        ceiling, captions = ("static", CEILING), ("static", Captioned.name)
+        made.append(
+            Summary(
+                photos=photos,
+                defence=defence,
+                kind=str(first["kind"]),
+                epsilon_image=first["epsilon_image"],  # type: ignore[arg-type]
+                epsilon_person=first["epsilon_person"],  # type: ignore[arg-type]
+                victims=len(arms[best]),
+                adversary=best[0],
+                arm=best[1],
+                leak=bootstrap_mean(arms[best]),
+                excess=paired_difference(arms[best], bare["static", FLOOR]),
+                leak_change=paired_difference(arms[best], bare[bare_best]),
+                static_leak=bootstrap_mean(arms[usual]),
+                use=bootstrap_mean(arms[ceiling]),
+                use_change=paired_difference(arms[ceiling], bare[ceiling]),
+                adherence=bootstrap_mean(arms[captions]),
+                adherence_change=paired_difference(arms[captions], bare[captions]),
+            )
+        )
+    return made
+
+
+def as_markdown(cells: Sequence[Summary]) -> str:
+    """A table a number of photos."""
+    parts = []
+    for photos in dict.fromkeys(cell.photos for cell in cells):
+        here = [cell for cell in cells if cell.photos == photos]
+        parts.append(f"### {photos} photos a person, {here[0].victims} victims\n")
+        parts.append(
+            "| defence | leak (rank-1) | over the floor | change | attack | use (rank-1) | change | captions | change |"
+        )
+        parts.append("|---|---|---|---|---|---|---|---|---|")
+        for cell in here:
+            attack = cell.arm if cell.adversary == "static" else f"{cell.arm}, adaptive"
+            first = not cell.defence
+            columns = (
+                _named(cell),
+                _shown(cell.leak),
+                _shown(cell.excess),
+                "" if first else _shown(cell.leak_change),
+                attack,
+                _shown(cell.use),
+                "" if first else _shown(cell.use_change),
+                _shown(cell.adherence),
+                "" if first else _shown(cell.adherence_change),
+            )
+            parts.append(f"| {' | '.join(columns)} |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+def draw_pareto(cells: Sequence[Summary], out: Path) -> None:
+    """`out`.png and .svg: leak against use, and against captions, a column a number of photos, a curve a defence."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    counts = list(dict.fromkeys(cell.photos for cell in cells))
+    names = list(dict.fromkeys(cell.name for cell in cells if cell.defence))
+    colours = {name: _COLOURS[i % len(_COLOURS)] for i, name in enumerate(names)}
+    figure, axes = plt.subplots(2, len(counts), figsize=(1 + 4.2 * len(counts), 8.6), squeeze=False, sharex=True, sharey=True)
+    for column, photos in enumerate(counts):
+        here = [cell for cell in cells if cell.photos == photos]
+        for row, side in enumerate(("use", "adherence")):
+            axis = axes[row][column]
+            for name in names:
+                _draw(axis, [cell for cell in here if cell.name == name], side, colours[name], name)
+            _draw_undefended(axis, next(cell for cell in here if not cell.defence), side)
+            axis.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
+            axis.spines[["top", "right"]].set_visible(False)
+            axis.text(0.99, 0.01, "private and useful", transform=axis.transAxes, ha="right", va="bottom", color="#57606a")
+            if row == 0:
+                axis.set_title(f"{photos} photos a person")
+        axes[0][column].set_xlabel("use: own prompt shows the person (rank-1)")
+        axes[1][column].set_xlabel("use: captions show whom they describe")
+    for row in (0, 1):
+        axes[row][0].set_ylabel("leak: best attack shows the person (rank-1)")
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="lower center", ncols=min(6, len(labels)), frameon=False)
+    figure.tight_layout(rect=(0, 0.03 + 0.025 * -(-len(labels) // 6), 1, 1))
+    for suffix in (".png", ".svg"):
+        figure.savefig(out.with_suffix(suffix), dpi=130, metadata={"Date": None} if suffix == ".svg" else None)
+    plt.close(figure)
+
+
+def _draw(axis: object, cells: Sequence[Summary], side: str, colour: str, name: str) -> None:
+    """From the weakest setting to the strongest, as they were given; what an adaptive adversary adds is a hollow mark above."""
+    if not cells:
+        return
+    uses = [getattr(cell, side) for cell in cells]
+    xs, leaks = [use.mean for use in uses], [cell.static_leak for cell in cells]
+    axis.errorbar(  # type: ignore[attr-defined]
+        xs,
+        [leak.mean for leak in leaks],
+        xerr=_arms(uses),
+        yerr=_arms(leaks),
+        color=colour,
+        marker="o",
+        markersize=5,
+        linewidth=1.4,
+        elinewidth=0.6,
+        label=name,
+    )
+    for cell, x in zip(cells, xs, strict=True):
+        if cell.adversary == "adaptive":
+            axis.plot([x, x], [cell.static_leak.mean, cell.leak.mean], color=colour, linewidth=1, linestyle=":")  # type: ignore[attr-defined]
+            axis.plot([x], [cell.leak.mean], color=colour, marker="o", markerfacecolor="white", markersize=6)  # type: ignore[attr-defined]
+
+
+def _draw_undefended(axis: object, cell: Summary, side: str) -> None:
+    use = getattr(cell, side)
+    axis.errorbar(  # type: ignore[attr-defined]
+        [use.mean],
+        [cell.leak.mean],
+        xerr=_arms([use]),
+        yerr=_arms([cell.leak]),
+        color="black",
+        marker="*",
+        markersize=13,
+        elinewidth=0.8,
+        linestyle="none",
+        label="no defence",
+        zorder=5,
+    )
+
+
+def _arms(intervals: Sequence[Interval]) -> Float[np.ndarray, "2 points"]:
+    return np.array([[i.mean - i.low for i in intervals], [i.high - i.mean for i in intervals]])
+
+
+def _ordered(by_victim: Mapping[int, float]) -> Float[np.ndarray, " victims"]:
+    return np.array([by_victim[victim] for victim in sorted(by_victim)], dtype=np.float64)
+
+
+def _best(arms: Mapping[tuple[str, str], Float[np.ndarray, " victims"]], attacks: set[str]) -> tuple[str, str]:
+    return max((arm for arm in arms if arm[1] in attacks), key=lambda arm: float(arms[arm].mean()))
+
+
+def _named(cell: Summary) -> str:
+    if not cell.defence:
+        return "none"
+    if cell.epsilon_image is None or cell.epsilon_person is None:
+        return f"`{cell.defence}`"
+    return f"`{cell.defence}` (image {cell.epsilon_image:.3g}, person {cell.epsilon_person:.3g})"
+
+
+def _shown(interval: Interval) -> str:
+    return f"{interval.mean:.2f} [{interval.low:.2f}, {interval.high:.2f}]"

@@ -1,0 +1,117 @@
+"""The paper's experiment at the size of a test, and its summaries against hand-made rows."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from loraleak.bench.captioned import Captioned, captioned_cases, share_right
+from loraleak.bench.cases import CaseSettings, draw_cases
+from loraleak.bench.paper import ROWS, PaperBench, bench_paper, cells
+from loraleak.bench.pareto import as_markdown, draw_pareto, summaries
+from loraleak.errors import UsageError
+from loraleak.finetuning.recipe import Recipe
+
+_RECIPE = Recipe(steps=2, rank=2, alpha=2.0, batch=1, prior_batch=0)
+
+
+def _row(defence: str, victim: int, arm: str, rank1: float, adversary: str = "static") -> dict[str, object]:
+    role = {"base-class": "floor", "lora-trigger": "ceiling", "lora-captions": "ceiling"}.get(arm, "attack")
+    kind = "post-hoc" if defence else "none"
+    return {
+        "photos": 5,
+        "defence": defence,
+        "kind": kind,
+        "adversary": adversary,
+        "victim": victim,
+        "arm": arm,
+        "role": role,
+        "images": 4,
+        "rank1": rank1,
+    }
+
+
+def _rows() -> pa.Table:
+    found = {
+        ("", "base-class"): (0.0, 0.25),
+        ("", "lora-class"): (0.25, 0.25),
+        ("", "lora-z"): (1.0, 0.75),
+        ("", "lora-trigger"): (0.75, 0.75),
+        ("", "lora-captions"): (1.0, 1.0),
+        ("scaling:factor=0.5", "lora-class"): (0.25, 0.5),
+        ("scaling:factor=0.5", "lora-z"): (0.0, 0.25),
+        ("scaling:factor=0.5", "lora-trigger"): (0.5, 0.75),
+        ("scaling:factor=0.5", "lora-captions"): (1.0, 0.5),
+    }
+    rows = [_row(defence, v, arm, value) for (defence, arm), values in found.items() for v, value in enumerate(values)]
+    rows += [_row("scaling:factor=0.5", victim, "lora-z", value, "adaptive") for victim, value in enumerate((0.75, 0.5))]
+    return pa.Table.from_pylist(rows, schema=ROWS)
+
+
+def test_a_stranger_takes_the_attack_that_works() -> None:
+    bare, scaled = summaries(_rows())
+    assert (bare.arm, bare.leak.mean, bare.excess.mean) == ("lora-z", 0.875, 0.75)
+    assert (scaled.adversary, scaled.arm, scaled.leak.mean) == ("adaptive", "lora-z", 0.625)
+    assert scaled.static_leak.mean == 0.375 and scaled.leak_change.mean == -0.25 and scaled.excess.mean == 0.5
+    assert scaled.use.mean == 0.625 and scaled.use_change.mean == -0.125 and scaled.adherence_change.mean == -0.25
+    assert scaled.leak_change.low <= -0.25 <= scaled.leak_change.high
+
+
+def test_tables_and_figures(tmp_path: Path) -> None:
+    made = summaries(_rows())
+    text = as_markdown(made)
+    assert (
+        "### 5 photos a person, 2 victims" in text and "| `scaling:factor=0.5` | 0.62 [" in text and "lora-z, adaptive" in text
+    )
+    draw_pareto(made, tmp_path / "paper")
+    assert (tmp_path / "paper.png").stat().st_size > 10_000 and "</svg>" in (tmp_path / "paper.svg").read_text()
+
+
+def test_every_cell_on_a_tiny_base(pipeline_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    defences = ("rank-truncation:rank=1", "early-stopping:share=0.5")
+    settings = PaperBench(
+        victims=2,
+        gallery=3,
+        photos=(2,),
+        defences=defences,
+        arms=("lora-class",),
+        base=str(pipeline_folder),
+        cases=CaseSettings(_RECIPE, images=2, steps=2),
+    )
+    table = bench_paper(settings, tmp_path)
+    rows = table.to_pylist()
+    assert len(rows) == 2 * (4 + 3 + 3)
+    assert {(row["defence"], row["kind"]) for row in rows} == {
+        ("", "none"),
+        (defences[0], "post-hoc"),
+        (defences[1], "training-time"),
+    }
+    assert len(list(tmp_path.glob("adapters-*/*.safetensors"))) == 4  # post-hoc cells have none of their own
+    monkeypatch.setattr("loraleak.bench.runs.finetune_together", lambda *_, **__: pytest.fail("trained again"))
+    assert bench_paper(settings, tmp_path) == table
+    assert all(summary.victims == 2 for summary in summaries(table))
+
+
+def test_cells_of_adaptive_adversaries_follow_their_defence() -> None:
+    settings = PaperBench(photos=(5, 20), defences=("scaling", "quantisation"), adaptive={"scaling": "a.safetensors"})
+    assert [(c.photos, c.defence, c.attack) for c in cells(settings)][:4] == [
+        (5, "", None),
+        (5, "scaling", None),
+        (5, "scaling", "a.safetensors"),
+        (5, "quantisation", None),
+    ]
+
+
+def test_what_cannot_be_run_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no attack.*adaptive and not among"):
+        PaperBench(arms=("lora-trigger",), adaptive={"scaling": "a"}, defences=())
+    with pytest.raises(UsageError, match="no defence is called 'magic'"):
+        bench_paper(PaperBench(defences=("magic",)), tmp_path)
+
+
+def test_captions_are_of_people_outside_the_gallery() -> None:
+    assert not {case.person for case in captioned_cases()} & {case.person for case in draw_cases("victims", 300, seed=3)}
+    assert Captioned.shown(30, 4) == [20, 21, 22, 23]
+    made, gallery = np.eye(3, dtype=np.float32), np.array([[0, 0, 1]], dtype=np.float32)
+    assert share_right(made, made, gallery) == pytest.approx(2 / 3)
