@@ -104,7 +104,7 @@ def test_cells_of_adaptive_adversaries_follow_their_defence() -> None:
 
 
 def test_what_cannot_be_run_is_refused_at_once(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no attack.*adaptive and not among"):
+    with pytest.raises(UsageError, match=r"no attack.*adaptive and not among"):
         PaperBench(arms=("lora-trigger",), adaptive={"scaling": "a"}, defences=())
     with pytest.raises(UsageError, match="no defence is called 'magic'"):
         bench_paper(PaperBench(defences=("magic",)), tmp_path)
