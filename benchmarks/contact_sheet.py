@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from loraleak.adapters import load_adapter
 from loraleak.arms import Scene, reconstruct, select_arms
 from loraleak.bases import load_base
 from loraleak.bench.cases import CaseSettings, draw_cases
-from loraleak.finetuning.stacked import Job, finetune_together
+from loraleak.bench.runs import fine_tuned
 from loraleak.inversion.autoencoder import attack_for
 
-ARMS = ("lora-class", "lora-z", "base-z", "lora-universal-z", "lora-trigger")
+ARMS = ("lora-class", "lora-universal-z", "base-z", "lora-z", "lora-z-key", "lora-trigger")
 TILE, GAP, BLOCK, HEAD = 96, 4, 22, 34
 
 
@@ -24,20 +25,19 @@ def main() -> None:
     parser.add_argument("--victims", type=int, default=12)
     parser.add_argument("--seed", type=int, default=3, help="of the victims' draw")
     parser.add_argument("--attack", default=None)
+    parser.add_argument(
+        "--work", type=Path, default=Path("bench"), help="of `loraleak bench`: its adapters are used, or made there"
+    )
     parser.add_argument("--out", type=Path, default=Path("docs/attack-sheet.png"))
     arguments = parser.parse_args()
     base, settings = load_base("pocket"), CaseSettings(images=2)
     attack = attack_for(base, arguments.attack)
     cases = draw_cases("victims", arguments.victims, seed=arguments.seed)
     rows = []
-    for start in range(0, len(cases), 8):
-        group = cases[start : start + 8]
-        jobs = [Job(settings.private_images(case), settings.recipe_of(case)) for case in group]
-        adapters = {snapshot.job: snapshot.adapter for snapshot in finetune_together(base, jobs)}
-        for k, case in enumerate(group):
-            scene = Scene(base, adapters[k], owner_prompt=jobs[k].recipe.prompt, attack=attack, seed=case.index)
-            made = reconstruct(scene, select_arms(ARMS), images=settings.images, seed=case.index)
-            rows.append({"private photos": np.asarray(jobs[k].images)[:3], **{name: made[name] for name in ARMS}})
+    for case, file in zip(cases, fine_tuned(base, cases, settings, arguments.work / "cases"), strict=True):
+        scene = Scene(base, load_adapter(file), owner_prompt=settings.recipe_of(case).prompt, attack=attack, seed=case.index)
+        made = reconstruct(scene, select_arms(ARMS), images=settings.images, seed=case.index)
+        rows.append({"private photos": settings.private_images(case)[:3], **{name: made[name] for name in ARMS}})
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     _sheet(rows).save(arguments.out, optimize=True)
 
