@@ -159,8 +159,10 @@ def _applies(defence: PostHoc, scene: Scene) -> bool:
 
 
 def _needs_base(defence: PostHoc, scene: Scene) -> bool:
+    """Tried on one module: whether it does is the defence's own affair, not the module's."""
+    name, factors = next(iter(scene.adapter.factors.items()))
     try:
-        defence.apply(scene.adapter, None)
+        defence.apply(replace(scene.adapter, factors={name: factors}, magnitudes={}), None)
     except UsageError:
         return True
     return False
