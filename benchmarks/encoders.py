@@ -54,12 +54,16 @@ def main() -> None:
 def _timesteps(base, public, settings, arguments) -> None:
     rows = []
     for count in arguments.counts:
+        judged = {}
         for with_steps in (True, False):
-            score = _trained(base, public.with_fewer(count, seed=0), replace(settings, step_embedding=with_steps))(lambda w: w)
-            rows.append({"people": count, "step_embedding": with_steps, **score})
-            print(
-                f"{count:>5} people, {'all snapshots, step embedded' if with_steps else 'last weights only':<30} {_shown(score)}"
-            )
+            judge = _trained(base, public.with_fewer(count, seed=0), replace(settings, step_embedding=with_steps))
+            judged[with_steps] = judge(lambda w: w)
+            means = {name: vars(bootstrap_mean(values)) for name, values in judged[with_steps].items()}
+            rows.append({"people": count, "step_embedding": with_steps, **means})
+            name = "all snapshots, step embedded" if with_steps else "last weights only"
+            print(f"{count:>5} people, {name:<30} {_shown(judged[with_steps])}", flush=True)
+        gain = {name: judged[True][name] - judged[False][name] for name in judged[True]}
+        print(f"{count:>5} people, {'the first less the second':<30} {_shown(gain)}", flush=True)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.with_suffix(".json").write_text(json.dumps(rows, indent=1) + "\n")
     _plot(rows, arguments.out)
@@ -105,7 +109,7 @@ def _trained(base, public: PublicPeople, settings: TrainSettings, source=replaye
         training.run(source(training))
         encoder = training.best_encoder()
 
-    def judge(change) -> dict[str, dict[str, float]]:
+    def judge(change) -> dict[str, np.ndarray]:
         means, who = [], []
         for zoo in range(len(public.zoos)):
             rows = public.rows(zoo, held_out=True, last_only=True)
@@ -118,10 +122,7 @@ def _trained(base, public: PublicPeople, settings: TrainSettings, source=replaye
         captions, gallery = public.captions.flatten(1), torch.tensor(sorted(public.held_out))
         right = gallery[torch.cdist(z, captions[gallery]).argmin(1)] == people
         distance = (z - captions[people]).square().mean(1) / captions.std(0).square().mean()
-        return {
-            "rank1": vars(bootstrap_mean(right.double().numpy())),
-            "distance": vars(bootstrap_mean(distance.double().numpy())),
-        }
+        return {"rank1": right.double().numpy(), "distance": distance.double().numpy()}
 
     return judge
 
@@ -137,8 +138,9 @@ def _factored_anew(weights: StackedFactors) -> StackedFactors:
     return StackedFactors(down, up, weights.scales, torch.full_like(weights.ranks, rank))
 
 
-def _shown(score: dict[str, dict[str, float]]) -> str:
-    return "  ".join(f"{name} {s['mean']:.3f} [{s['low']:.3f}, {s['high']:.3f}]" for name, s in score.items())
+def _shown(score: dict[str, np.ndarray]) -> str:
+    intervals = {name: bootstrap_mean(values) for name, values in score.items()}
+    return "  ".join(f"{name} {i.mean:.3f} [{i.low:.3f}, {i.high:.3f}]" for name, i in intervals.items())
 
 
 def _plot(rows: list[dict], out: Path) -> None:
