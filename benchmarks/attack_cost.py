@@ -40,9 +40,7 @@ def main() -> None:
     print(f"{torch.get_num_threads()} threads; encoder of {numbers / 1e6:.2f} M parameters")
     print(f"encode one adapter     {_median_ms(lambda: attack.encode([adapter])):8.1f} ms {encode / 1e6:10.1f} MFLOP")
     print(f"load and encode a file {_median_ms(lambda: attack.encode([load_adapter(DEMO / 'adapter.safetensors')])):8.1f} ms")
-    print(
-        f"one noise prediction   {'':>11} {denoise / 1e6:10.1f} MFLOP; a picture, 20 steps with guidance: {40 * denoise / 1e9:.1f} GFLOP"
-    )
+    print(f"one noise prediction   {'':>11} {denoise / 1e6:10.1f} MFLOP; a picture of 20 steps: {40 * denoise / 1e9:.1f} GFLOP")
     prompt = (DEMO / "prompt.txt").read_text("utf-8").strip()
     for name, arms in (("all arms", ()), ("lora-class and lora-trigger", ("--arms", "lora-class", "lora-trigger"))):
         seconds = _audit(prompt, arms)
