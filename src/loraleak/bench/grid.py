@@ -10,7 +10,7 @@ from loraleak.bench.arms import ArmsBench, bench_arms
 
 __all__ = ["bench_grid", "draw_intensity", "intensity", "transfer"]
 
-_STEPS, _RANKS, _PHOTOS = (60, 125, 250, 500), (2, 8, 32), (3, 10)
+_STEPS, _RANKS, _PHOTOS = (60, 125, 250), (2, 8, 32), (3, 10)
 
 
 def transfer(usual: ArmsBench) -> dict[str, ArmsBench]:
