@@ -15,8 +15,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from loraleak.errors import AdapterError
+from loraleak.untrusted import printable
 
-__all__ = ["Container", "Tensors", "printable", "read_container", "refuse"]
+__all__ = ["Container", "Tensors", "read_container", "refuse"]
 
 _MOST_BYTES = 8 * 2**30
 _MOST_HEADER_BYTES = 16 * 2**20
@@ -110,13 +111,6 @@ def read_container(path: Path) -> Container:
     except (SafetensorError, ValueError, OSError) as error:
         refuse(path, [f"safetensors cannot read it ({printable(str(error))})"], _FETCH_AGAIN)
     return Container(tensors=Tensors(path, header, 8 + size), metadata=metadata, sha256=sha256)
-
-
-def printable(text: str, limit: int = 120) -> str:
-    """Text from a file, fit for a terminal: control and format characters escaped, cut in the middle to about `limit` characters."""
-    if len(text) > limit:
-        text = f"{text[: limit * 2 // 3]}…{text[-(limit // 4) :]}"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def refuse(path: Path, faults: Sequence[str], remedy: str) -> NoReturn:

@@ -11,13 +11,14 @@ from torch import Tensor
 from loraleak.adapters import diffusers, layers, peft
 from loraleak.adapters.cloneofsimo import CLONEOFSIMO
 from loraleak.adapters.comfyui import COMFYUI
-from loraleak.adapters.container import Container, printable, refuse
+from loraleak.adapters.container import Container, refuse
 from loraleak.adapters.detect import Dialect, Scales, classify
 from loraleak.adapters.family import Family, family_of_shapes
 from loraleak.adapters.kohya import KOHYA
 from loraleak.adapters.lycoris import LYCORIS
 from loraleak.adapters.reduce import Half, Pair, Role, pair_shapes, reduce_to_pair
 from loraleak.types import Factors
+from loraleak.untrusted import printable
 
 __all__ = ["DIALECTS", "Contents", "Module", "Update", "contents", "read_modules"]
 

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Literal
 
 from loraleak.adapters import header_findings, load_adapter, open_adapter, tensor_findings
-from loraleak.adapters.container import printable
 from loraleak.adapters.family import Family
 from loraleak.adapters.modules import Update, read_modules
 from loraleak.inspection.spectrum import operations, singular_values
 from loraleak.inspection.starts import COMMON_SEEDS, find_start
 from loraleak.types import Finding
+from loraleak.untrusted import printable
 
 __all__ = ["Inspection", "Level", "ModuleFacts", "at_or_above", "inspect_adapter"]
 
