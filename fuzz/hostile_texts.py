@@ -51,6 +51,7 @@ MARKUP = (
     f"&lt;script&gt;{PAYLOAD}&lt;/script&gt;&#60;script&#62;",
     f"+ADw-script+AD4-{PAYLOAD}+ADw-/script+AD4-",
     f"{{{{ ''.__class__ }}}}{{% raw %}}{{# x #}}${{{PAYLOAD}}}",
+    "<script>alert(1)</script>",
     f"javascript:{PAYLOAD}",
     f"data:text/html,<script>{PAYLOAD}</script>",
     f"![x](https://{ATTACKER}/card.png) [x](javascript:{PAYLOAD}) https://{ATTACKER}/bare",
