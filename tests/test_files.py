@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from loraleak.files import printable, write_bytes, write_json, write_text
+from loraleak.files import write_bytes, write_json, write_text
 
 
 def test_text_is_utf8_with_its_line_ends_kept_and_its_folder_made(tmp_path: Path) -> None:
@@ -52,8 +52,3 @@ def test_a_write_that_breaks_off_leaves_the_old_file(tmp_path: Path, monkeypatch
     with pytest.raises(OSError, match="no space left"):
         write_text(path, "new")
     assert path.read_text() == "old"
-
-
-def test_a_name_that_is_no_utf8_can_be_written() -> None:
-    assert printable("a\udcff.png") == "a?.png"
-    assert printable("Zürich.png") == "Zürich.png"

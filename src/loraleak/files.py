@@ -5,12 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-__all__ = ["json_bytes", "printable", "write_bytes", "write_json", "write_text"]
-
-
-def printable(name: str) -> str:
-    """A file's name as text that can be written: bytes of it that are not UTF-8 become question marks."""
-    return name.encode("utf-8", "replace").decode()
+__all__ = ["json_bytes", "write_bytes", "write_json", "write_text"]
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from loraleak.adapters.container import printable, read_container
+from loraleak.adapters.container import read_container
 from loraleak.errors import AdapterError
 
 
@@ -152,11 +152,3 @@ def test_tensors_are_read_one_at_a_time_and_a_file_that_shrinks_meanwhile_is_not
     assert torch.equal(tensors["a"], torch.ones(4))
     with pytest.raises(AdapterError, match=r"it changed while it was read: b is cut"):
         tensors["b"]
-
-
-def test_printable_cuts_long_text_and_keeps_its_ends() -> None:
-    shown = printable("start" + "x" * 1000 + "end", 60)
-    assert shown.startswith("start")
-    assert shown.endswith("end")
-    assert "…" in shown
-    assert len(shown) <= 60

@@ -126,6 +126,12 @@ def test_a_million_keys_are_refused_before_they_are_read(tmp_path: Path) -> None
         load_adapter(tmp_path / "a.safetensors")
 
 
+def test_a_million_fields_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.safetensors").write_bytes(_raw({"__metadata__": {f"{i:x}": "" for i in range(1_000_000)}}))
+    with pytest.raises(AdapterError, match="its __metadata__ has 1000000 fields, more than 20000"):
+        load_adapter(tmp_path / "a.safetensors")
+
+
 def test_a_flood_of_small_modules_is_read(tmp_path: Path) -> None:
     tensors = {f"unet.m{i}.lora_{side}.weight": torch.ones(1, 1) for i in range(1_000) for side in "AB"}
     (tmp_path / "a.safetensors").write_bytes(save(tensors))

@@ -77,6 +77,10 @@ def test_lokr(draw: Draw, halves: str, kernel: tuple[int, ...]) -> None:
     expected = torch.kron(w1.reshape(*w1.shape, *(1 for _ in kernel)), w2)
     _same(pair, expected)
     _same(pair, functional.lokr.kron_weight(*weights, scale=1.0))
+    (left1, right1), (left2, right2) = pair.halves
+    torch.testing.assert_close(
+        torch.kron(_w(left1, right1).reshape(w1.shape + (1,) * len(kernel)), _w(left2, right2)), expected
+    )
     assert pair.rank == (None if halves == "whole-whole" else 2 if second == "split" else r1)
 
 

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import StableDiffusionPipeline
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors import safe_open
-from torch import Tensor, nn
-from transformers import CLIPTextConfig, CLIPTextModel
+from torch import Tensor
 
 from loraleak.adapters import load_adapter, save_adapter
 from loraleak.adapters.write import LAYOUTS, Layout
 from loraleak.errors import AdapterError
 from loraleak.types import Adapter, Factors
+from oracles.stock import noise, stock_pipeline
 from oracles.updates import same_updates
 
 
@@ -318,50 +318,6 @@ def test_magnitudes_that_peft_cannot_hold_are_refused_by_name(
 # What diffusers and peft make of our files, against `W + scale * B A` by hand.
 
 
-def _pipeline() -> StableDiffusionPipeline:
-    torch.manual_seed(0)
-    unet = UNet2DConditionModel(
-        sample_size=8,
-        block_out_channels=(32,),
-        layers_per_block=1,
-        down_block_types=("CrossAttnDownBlock2D",),
-        up_block_types=("CrossAttnUpBlock2D",),
-        cross_attention_dim=32,
-        attention_head_dim=4,
-        norm_num_groups=8,
-    )
-    vae = AutoencoderKL(block_out_channels=(8,), norm_num_groups=4)
-    text = CLIPTextConfig(
-        vocab_size=64,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        max_position_embeddings=16,
-        bos_token_id=0,
-        eos_token_id=1,
-        pad_token_id=1,
-    )
-    return StableDiffusionPipeline(
-        unet=unet.eval(),
-        vae=vae.eval(),
-        text_encoder=CLIPTextModel(text).eval(),
-        tokenizer=None,
-        scheduler=DDIMScheduler(steps_offset=1, clip_sample=False),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
-
-
-@torch.no_grad()
-def _noise(unet: nn.Module, text_encoder: nn.Module) -> Tensor:
-    latents = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(1))
-    states = text_encoder(torch.arange(2, 18).repeat(2, 1)).last_hidden_state
-    output: Tensor = unet(latents, torch.tensor([10, 700]), states).sample
-    return output
-
-
 @torch.no_grad()
 def _merge(pipeline: Any, factors: Mapping[str, Factors], scale: float | None = None) -> None:
     for name, f in factors.items():
@@ -375,9 +331,9 @@ def _merge(pipeline: Any, factors: Mapping[str, Factors], scale: float | None = 
 
 
 def _by_hand(factors: Mapping[str, Factors], scale: float | None = None) -> Tensor:
-    pipeline = _pipeline()
+    pipeline = stock_pipeline()
     _merge(pipeline, factors, scale)
-    return _noise(pipeline.unet, pipeline.text_encoder)
+    return noise(pipeline.unet, pipeline.text_encoder)
 
 
 def _small(adapter: Adapter) -> Adapter:
@@ -388,10 +344,10 @@ def _small(adapter: Adapter) -> Adapter:
 def test_plain_diffusers_applies_the_right_scale_to_every_module(adapter: Adapter, tmp_path: Path) -> None:
     adapter = _small(adapter)
     save_adapter(adapter, tmp_path / "lora.safetensors")
-    pipeline = _pipeline()
-    bare = _noise(pipeline.unet, pipeline.text_encoder)
+    pipeline = stock_pipeline()
+    bare = noise(pipeline.unet, pipeline.text_encoder)
     pipeline.load_lora_weights(str(tmp_path / "lora.safetensors"))
-    loaded = _noise(pipeline.unet, pipeline.text_encoder)
+    loaded = noise(pipeline.unet, pipeline.text_encoder)
     torch.testing.assert_close(loaded, _by_hand(adapter.factors), atol=1e-5, rtol=0)
     assert (loaded - bare).abs().max() > 1e-2
     without_text = {n: f for n, f in adapter.factors.items() if n.startswith("unet.")}
@@ -402,18 +358,18 @@ def test_plain_diffusers_applies_a_scale_of_one_where_it_is_unknown(unet_adapter
     adapter = _small(unet_adapter)
     adapter = replace(adapter, factors={n: replace(f, scale=None) for n, f in adapter.factors.items()})
     save_adapter(adapter, tmp_path / "lora.safetensors")
-    pipeline = _pipeline()
+    pipeline = stock_pipeline()
     pipeline.load_lora_weights(str(tmp_path / "lora.safetensors"))
-    loaded = _noise(pipeline.unet, pipeline.text_encoder)
+    loaded = noise(pipeline.unet, pipeline.text_encoder)
     torch.testing.assert_close(loaded, _by_hand(adapter.factors, 1.0), atol=1e-5, rtol=0)
 
 
 def test_peft_applies_the_right_scale_to_every_module_of_the_unet(unet_adapter: Adapter, tmp_path: Path) -> None:
     adapter = _small(unet_adapter)
     save_adapter(adapter, tmp_path / "lora", "peft")
-    pipeline = _pipeline()
+    pipeline = stock_pipeline()
     model = PeftModel.from_pretrained(pipeline.unet, str(tmp_path / "lora"))
-    loaded = _noise(model, pipeline.text_encoder)
+    loaded = noise(model, pipeline.text_encoder)
     torch.testing.assert_close(loaded, _by_hand(adapter.factors), atol=1e-5, rtol=0)
 
 
@@ -423,9 +379,9 @@ def test_peft_applies_the_right_scale_to_every_module_of_the_text_encoder(adapte
     text = replace(adapter, factors={n: f for n, f in adapter.factors.items() if n.startswith("text_encoder.")})
     save_adapter(text, tmp_path / "lora", "peft")
     _same(text, load_adapter(tmp_path / "lora"))
-    pipeline = _pipeline()
+    pipeline = stock_pipeline()
     model = PeftModel.from_pretrained(pipeline.text_encoder, str(tmp_path / "lora"))
-    torch.testing.assert_close(_noise(pipeline.unet, model), _by_hand(text.factors), atol=1e-5, rtol=0)
+    torch.testing.assert_close(noise(pipeline.unet, model), _by_hand(text.factors), atol=1e-5, rtol=0)
 
 
 def test_peft_applies_the_magnitudes_of_dora(unet_adapter: Adapter, tmp_path: Path, normal: Callable[..., Tensor]) -> None:
@@ -433,26 +389,26 @@ def test_peft_applies_the_magnitudes_of_dora(unet_adapter: Adapter, tmp_path: Pa
     linear = {n: f for n, f in _small(unet_adapter).factors.items() if f.down.ndim == 2}
     adapter = _dora(replace(unet_adapter, factors=linear), normal)
     save_adapter(adapter, tmp_path / "lora", "peft")
-    pipeline = _pipeline()
-    loaded = _noise(PeftModel.from_pretrained(pipeline.unet, str(tmp_path / "lora")), pipeline.text_encoder)
-    by_hand = _pipeline()
+    pipeline = stock_pipeline()
+    loaded = noise(PeftModel.from_pretrained(pipeline.unet, str(tmp_path / "lora")), pipeline.text_encoder)
+    by_hand = stock_pipeline()
     _merge(by_hand, adapter.factors)
     with torch.no_grad():
         for name, magnitude in adapter.magnitudes.items():
             weight = by_hand.unet.get_submodule(name.removeprefix("unet.")).weight
             weight.copy_(magnitude * weight / weight.norm(dim=1, keepdim=True))
-    torch.testing.assert_close(loaded, _noise(by_hand.unet, by_hand.text_encoder), atol=1e-4, rtol=0)
+    torch.testing.assert_close(loaded, noise(by_hand.unet, by_hand.text_encoder), atol=1e-4, rtol=0)
 
 
 def test_the_magnitudes_that_peft_writes_are_read(tmp_path: Path) -> None:
-    unet = _pipeline().unet
+    unet = stock_pipeline().unet
     model = get_peft_model(unet, LoraConfig(r=2, lora_alpha=2, use_dora=True, target_modules=["to_q", "conv1"]))
     model.save_pretrained(str(tmp_path))
     read = load_adapter(tmp_path)
     assert read.residue == ()
     assert set(read.magnitudes) == set(read.factors)
     for name, magnitude in read.magnitudes.items():
-        weight = _pipeline().unet.get_submodule(name.removeprefix("unet.")).weight
+        weight = stock_pipeline().unet.get_submodule(name.removeprefix("unet.")).weight
         norms = weight.flatten(1).norm(dim=1).reshape(-1, *(1 for _ in weight.shape[1:]))
         torch.testing.assert_close(magnitude, norms)
 
@@ -466,9 +422,9 @@ def test_plain_diffusers_reads_kohya_files_that_we_write(
         for n, f in adapter.factors.items()
     }
     save_adapter(Adapter(factors, "memory"), tmp_path / "lora.safetensors", "kohya")
-    pipeline = _pipeline()
+    pipeline = stock_pipeline()
     pipeline.load_lora_weights(str(tmp_path / "lora.safetensors"))
-    loaded = _noise(pipeline.unet, pipeline.text_encoder)
+    loaded = noise(pipeline.unet, pipeline.text_encoder)
     torch.testing.assert_close(loaded, _by_hand(factors), atol=1e-4, rtol=0)
 
 
@@ -477,7 +433,7 @@ def test_what_diffusers_itself_writes_reads_with_its_scale(adapter: Adapter, tmp
     from diffusers.training_utils import _collate_lora_metadata
     from peft.utils import get_peft_model_state_dict
 
-    pipeline = _pipeline()
+    pipeline = stock_pipeline()
     pipeline.unet.add_adapter(
         LoraConfig(r=4, lora_alpha=6, target_modules=["to_q", "conv1"], rank_pattern={"to_q": 2}, alpha_pattern={"conv1": 1})
     )

@@ -1,9 +1,16 @@
-"""A report that no audit made: random pictures and numbers, and every text that comes from a file is hostile."""
+"""A browser, and a report that no audit made: random pictures and numbers, and every text that comes from a file is hostile."""
 
+import os
+import shutil
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import NoReturn
 
 import numpy as np
 import pytest
+from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
+from selenium.webdriver.chrome.service import Service
 
 from loraleak.auditing.report import ArmResult, DefenceResult, DefenceStudy, Photo, Report, Side, Verdict
 from loraleak.types import Finding, Images, Interval, Role
@@ -12,6 +19,32 @@ MARKUP = "\"><script>alert('x')</script><img src=https://example.org/x onerror=a
 MARKDOWN = "`a|b` [x](javascript:alert(1)) ![y](https://example.org/y.png) <b>z</b> https://example.org\n# heading\n| c |"
 CONTROLS = "a\u202egnp.exe\u2066\x1b[2J\x00\r\n\u200b\udcff"
 LONG = "w" * 5000
+
+
+def _without(message: str) -> NoReturn:
+    """A missing browser is a fault where the tests guard the project, and no more than a gap elsewhere."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[webdriver.Chrome]:
+    binary = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    driver = shutil.which("chromedriver")
+    if binary is None or driver is None:
+        _without("no Chromium or no chromedriver: on Debian, apt-get install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+    try:
+        chrome = webdriver.Chrome(options=options, service=Service(driver))
+    except WebDriverException as error:
+        _without(f"Chromium does not start: {error.msg}")
+    yield chrome
+    chrome.quit()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from loraleak.adapters import load_adapter, open_adapter
-from loraleak.adapters.modules import read_modules
+from loraleak.adapters.modules import Update, read_modules
 from loraleak.errors import AdapterError
 from loraleak.inspection import Inspection, inspect_adapter
 from loraleak.inspection.as_json import as_json
 from loraleak.inspection.as_sarif import as_sarif
 from loraleak.inspection.as_text import as_text
 from loraleak.inspection.inspect import at_or_above
-from loraleak.inspection.spectrum import singular_values
+from loraleak.inspection.spectrum import operations, singular_values
 from loraleak.types import Factors
 from oracles.updates import dense
 
@@ -29,6 +30,12 @@ _STEM = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k"
 _NASTY = (
     "\x1b[2J\x1b]0;owned\x07\u202eanna\u2066\r\n\x00<script>alert(1)</script>{{7*7}}[click](https://evil.example) \\ [bold]"
 )
+
+
+@pytest.fixture(scope="module")
+def lokr(loras: Path) -> Inspection:
+    """A real LoKr file, whose header tells a lot."""
+    return inspect_adapter(loras / "lycoris-lokr-kohya-metadata.safetensors")
 
 
 @pytest.fixture
@@ -74,7 +81,7 @@ def test_singular_values_are_those_of_the_update(
     normal: Callable[..., Tensor], shape: tuple[int, ...], scale: float | None
 ) -> None:
     factors = Factors(normal(4, *shape[1:]), normal(shape[0], 4, *(1 for _ in shape[2:])), scale)
-    values = singular_values(factors)
+    values = singular_values(Update("unet.x", "unet.x", factors, 4, None))
     expected = torch.linalg.svdvals(dense(factors).flatten(1))[: len(values)]
     torch.testing.assert_close(values, expected, atol=1e-10, rtol=1e-10)
     assert len(values) == min(4, shape[0], dense(factors).flatten(1).shape[1])
@@ -83,7 +90,48 @@ def test_singular_values_are_those_of_the_update(
 def test_singular_values_of_many_rows_do_not_depend_on_how_they_are_cut(normal: Callable[..., Tensor]) -> None:
     factors = Factors(normal(3, 9001), normal(13, 3), 1.0)
     expected = torch.linalg.svdvals(dense(factors))[:3]
-    torch.testing.assert_close(singular_values(factors), expected, atol=0, rtol=1e-12)
+    values = singular_values(Update("unet.x", "unet.x", factors, 3, None))
+    torch.testing.assert_close(values, expected, atol=0, rtol=1e-12)
+
+
+_LOKR = {"lokr_w1": (8, 6), "lokr_w2": (7, 5)}
+
+
+@pytest.mark.parametrize(
+    ("stem", "shapes"),
+    [
+        (_STEM, _LOKR),
+        (_STEM, {"lokr_w1_a": (8, 2), "lokr_w1_b": (2, 6), "lokr_w2_a": (7, 3), "lokr_w2_b": (3, 5)}),
+        ("lora_unet_down_blocks_0_resnets_0_conv1", {"lokr_w1": (3, 4), "lokr_w2": (6, 2, 3, 3)}),
+        ("lora_unet_down_blocks_0_resnets_0_conv1", {"lokr_w1": (3, 4), "lokr_w2": (40, 18)}),
+        ("lora_unet_double_blocks_0_img_attn_qkv", {"lokr_w1": (6, 4), "lokr_w2": (4, 6)}),
+        ("lora_unet_joint_blocks_23_context_block_adaLN_modulation_1", {"lokr_w1": (4, 2), "lokr_w2": (6, 6)}),
+    ],
+    ids=["whole", "split", "kernel", "flat-kernel", "cut-in-three", "swapped"],
+)
+def test_spectra_of_lokr_are_those_of_the_update(
+    tmp_path: Path, normal: Callable[..., Tensor], stem: str, shapes: dict[str, tuple[int, ...]]
+) -> None:
+    """From the halves where the module is one layer, and from the pair where it is cut in several."""
+    save_file({f"{stem}.{role}": normal(*shape) for role, shape in shapes.items()}, tmp_path / "a.safetensors")
+    adapter = load_adapter(tmp_path / "a.safetensors")
+    inspection = inspect_adapter(tmp_path / "a.safetensors")
+    assert len(inspection.modules) == len(adapter.factors)
+    for module in inspection.modules:
+        expected = torch.linalg.svdvals(dense(adapter.factors[module.name]).flatten(1))
+        values = torch.tensor(module.spectrum, dtype=torch.float64)
+        least = min(len(values), len(expected))
+        torch.testing.assert_close(values[:least], expected[:least], atol=1e-6, rtol=1e-6)
+        assert max([*values[least:].tolist(), *expected[least:].tolist()], default=0) < 1e-5
+
+
+def test_spectra_of_lokr_cost_what_its_halves_do(tmp_path: Path, normal: Callable[..., Tensor]) -> None:
+    save_file({f"{_STEM}.lokr_w1": normal(8, 8), f"{_STEM}.lokr_w2": normal(80, 96)}, tmp_path / "a.safetensors")
+    opened = open_adapter(tmp_path / "a.safetensors")
+    (update,) = read_modules(opened.file, opened.container, opened.contents, opened.fields)
+    assert update.factors.rank == 640
+    assert 100 * operations(update) < operations(replace(update, halves=()))
+    torch.testing.assert_close(singular_values(update), singular_values(replace(update, halves=())), atol=1e-5, rtol=1e-9)
 
 
 def test_a_file_is_inspected_without_holding_more_than_one_module(loras: Path) -> None:
@@ -95,7 +143,6 @@ def test_a_file_is_inspected_without_holding_more_than_one_module(loras: Path) -
 @pytest.mark.parametrize(
     ("file", "layout", "family", "modules", "rank", "findings"),
     [
-        ("lycoris-lokr-kohya-metadata.safetensors", "lycoris", "sd1", 350, 4, {"critical", "high", "medium"}),
         ("cloneofsimo-disney.safetensors", "cloneofsimo", "sd1", 192, 1, {"high"}),
         ("diffusers-bf16.safetensors", "diffusers", "sd2", 128, 4, set()),
         ("peft", "peft", "sd1", 128, 4, set()),
@@ -108,15 +155,20 @@ def test_real_files(loras: Path, file: str, layout: str, family: str, modules: i
     assert {finding.severity for finding in inspection.findings} == findings
     adapter = load_adapter(loras / file)
     for module in inspection.modules[::40]:
-        norm = dense(adapter.factors[module.name]).norm().item()
-        assert module.norm is not None and module.norm == pytest.approx(norm, rel=1e-9)
-        assert module.shape == tuple(dense(adapter.factors[module.name]).shape)
+        update = dense(adapter.factors[module.name])
+        assert module.norm is not None and module.norm == pytest.approx(update.norm().item(), rel=1e-9)
+        assert module.shape == tuple(update.shape)
 
 
-def test_findings_are_grouped_by_what_they_give_away(loras: Path) -> None:
-    inspection = inspect_adapter(loras / "lycoris-lokr-kohya-metadata.safetensors")
+def test_a_real_lokr_file(lokr: Inspection) -> None:
+    assert (lokr.format, lokr.family, len(lokr.modules), lokr.ranks) == ("lycoris", "sd1", 350, (4, 4))
+    assert {finding.severity for finding in lokr.findings} == {"critical", "high", "medium"}
+    assert all(module.spectrum is not None and len(module.spectrum) == 16 for module in lokr.modules)
+
+
+def test_findings_are_grouped_by_what_they_give_away(lokr: Inspection) -> None:
     groups: dict[str, set[str]] = {}
-    for finding in inspection.findings:
+    for finding in lokr.findings:
         groups.setdefault(finding.group, set()).add(finding.field)
     assert {"ss_dataset_dirs", "ss_output_name"} <= groups["people"]
     assert groups["captions"] == {"ss_tag_frequency"}
@@ -125,7 +177,7 @@ def test_findings_are_grouped_by_what_they_give_away(loras: Path) -> None:
     assert {"ss_training_started_at", "ss_training_finished_at"} <= groups["times"]
     assert "ss_sd_model_name" in groups["paths"]
     assert "ss_session_id" in groups["links"]
-    text = _printed(inspection)
+    text = _printed(lokr)
     assert "“16_smf girl” (43 images, 16 repeats)" in text
     assert text.index("names of people") < text.index("captions\n") < text.index("seeds\n")
 
@@ -187,20 +239,21 @@ def _validate(sarif: dict[str, Any]) -> None:
     jsonschema.Draft4Validator(schema).validate(sarif)
 
 
-def test_sarif_validates_against_the_published_schema(loras: Path, hostile: Path) -> None:
-    for file in (loras / "lycoris-lokr-kohya-metadata.safetensors", loras / "peft", hostile):
-        sarif = as_sarif([(inspect_adapter(file), file)])
-        _validate(json.loads(json.dumps(sarif)))
+def test_sarif_validates_against_the_published_schema(hostile: Path) -> None:
+    sarif = as_sarif([(inspect_adapter(hostile), hostile)])
+    _validate(json.loads(json.dumps(sarif)))
+    _validate(as_sarif([]))
     with pytest.raises(jsonschema.ValidationError):
         _validate(sarif | {"version": "3"})
 
 
-def test_sarif_has_a_result_for_each_finding(loras: Path) -> None:
-    inspection = inspect_adapter(loras / "lycoris-lokr-kohya-metadata.safetensors")
-    (run,) = as_sarif([(inspection, Path("my folder/ä.safetensors"))])["runs"]
-    assert len(run["results"]) == len(inspection.findings)
+def test_sarif_has_a_result_for_each_finding(lokr: Inspection) -> None:
+    sarif = as_sarif([(lokr, Path("my folder/ä.safetensors"))])
+    _validate(sarif)
+    (run,) = sarif["runs"]
+    assert len(run["results"]) == len(lokr.findings)
     levels = {"critical": "error", "high": "warning", "medium": "note"}
-    for result, finding in zip(run["results"], inspection.findings, strict=True):
+    for result, finding in zip(run["results"], lokr.findings, strict=True):
         assert result["level"] == levels[finding.severity]
         assert run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"] == f"metadata/{finding.group}"
         location = result["locations"][0]["physicalLocation"]["artifactLocation"]

@@ -37,6 +37,26 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
+def _png_with(kind: bytes, data: bytes) -> bytes:
+    """A sound one, with a chunk before its pixels."""
+    sound = _png()
+    return sound[:33] + _chunk(kind, data) + sound[33:]
+
+
+def _jpeg_that_claims(width: int, height: int) -> bytes:
+    sound = bytearray(_encoded(Image.fromarray(PIXELS), "JPEG"))
+    frame = sound.index(b"\xff\xc0")
+    sound[frame + 5 : frame + 9] = struct.pack(">HH", height, width)
+    return bytes(sound)
+
+
+def _webp_that_claims(width: int, height: int) -> bytes:
+    """Its frame is of one size, and the canvas of another."""
+    sound = _encoded(Image.fromarray(PIXELS), "WEBP", lossless=True)
+    canvas = b"VP8X" + struct.pack("<II", 10, 0) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    return sound[:4] + struct.pack("<I", len(sound) - 8 + len(canvas)) + b"WEBP" + canvas + sound[12:]
+
+
 def _png_that_claims(width: int, height: int) -> bytes:
     """A few bytes whose header promises any size."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
@@ -111,6 +131,9 @@ def test_transparency_becomes_white_whatever_hides_under_it(tmp_path: Path) -> N
         ("wide.png", _png_that_claims(8_100, 8_100), "8100 x 8100 is more than 64 megapixels"),
         ("bomb.png", _png_that_claims(12_000, 8_000), "decompression bomb"),
         ("great-bomb.png", _png_that_claims(60_000, 60_000), "decompression bomb"),
+        ("bomb.jpg", _jpeg_that_claims(60_000, 60_000), "decompression bomb"),
+        ("bomb.webp", _webp_that_claims(16_000, 16_000), "decompression bomb"),
+        ("text.png", _png_with(b"zTXt", b"a\0\0" + zlib.compress(bytes(2**26))), "too large"),
     ],
 )
 def test_a_bad_image_is_named_with_its_reason(tmp_path: Path, name: str, data: bytes, says: str) -> None:

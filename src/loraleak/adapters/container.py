@@ -15,12 +15,14 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from loraleak.errors import AdapterError
+from loraleak.untrusted import printable
 
-__all__ = ["Container", "Tensors", "printable", "read_container", "refuse"]
+__all__ = ["Container", "Tensors", "read_container", "refuse"]
 
 _MOST_BYTES = 8 * 2**30
 _MOST_HEADER_BYTES = 16 * 2**20
 _MOST_TENSORS = 20_000
+_MOST_FIELDS = 20_000
 _MOST_DIMENSIONS = 8
 _MOST_WIDTH = 2**17
 _LONGEST_NAME = 512
@@ -83,8 +85,9 @@ class Container:
 
 
 def read_container(path: Path) -> Container:
-    """Open a safetensors file within caps: header 16 MiB, 20,000 tensors, 8 dimensions, width 2^17, finite F64, F32, F16 or BF16.
+    """Open a safetensors file within caps: header 16 MiB, 20,000 fields and as many tensors, 8 dimensions, width 2^17.
 
+    Numbers are finite F64, F32, F16 or BF16.
     Raises: AdapterError, naming the file's faults in one line, if it is missing, no safetensors, damaged or beyond a cap. Pickles are
     refused, never loaded.
     """
@@ -110,13 +113,6 @@ def read_container(path: Path) -> Container:
     except (SafetensorError, ValueError, OSError) as error:
         refuse(path, [f"safetensors cannot read it ({printable(str(error))})"], _FETCH_AGAIN)
     return Container(tensors=Tensors(path, header, 8 + size), metadata=metadata, sha256=sha256)
-
-
-def printable(text: str, limit: int = 120) -> str:
-    """Text from a file, fit for a terminal: control and format characters escaped, cut in the middle to about `limit` characters."""
-    if len(text) > limit:
-        text = f"{text[: limit * 2 // 3]}…{text[-(limit // 4) :]}"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def refuse(path: Path, faults: Sequence[str], remedy: str) -> NoReturn:
@@ -195,6 +191,8 @@ def _metadata(path: Path, metadata: Any) -> dict[str, str]:
         return {}
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         refuse(path, ["its __metadata__ is not a table of texts"], _FETCH_AGAIN)
+    if len(metadata) > _MOST_FIELDS:
+        refuse(path, [f"its __metadata__ has {len(metadata)} fields, more than {_MOST_FIELDS}"], _FETCH_AGAIN)
     return metadata
 
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, get_args
 
-from loraleak.adapters.container import printable
 from loraleak.adapters.public import LOCAL_PATH, is_public
 from loraleak.types import Finding, Group, Severity
+from loraleak.untrusted import printable
 
 __all__ = ["header_findings", "tensor_findings", "trigger_words"]
 

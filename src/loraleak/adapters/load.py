@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loraleak.adapters import peft
-from loraleak.adapters.container import Container, printable, read_container, refuse
+from loraleak.adapters.container import Container, read_container, refuse
 from loraleak.adapters.modules import Contents, contents, read_modules
 from loraleak.types import Adapter
+from loraleak.untrusted import printable
 
 __all__ = ["Opened", "load_adapter", "locate", "open_adapter"]
 

@@ -11,13 +11,14 @@ from torch import Tensor
 from loraleak.adapters import diffusers, layers, peft
 from loraleak.adapters.cloneofsimo import CLONEOFSIMO
 from loraleak.adapters.comfyui import COMFYUI
-from loraleak.adapters.container import Container, printable, refuse
+from loraleak.adapters.container import Container, refuse
 from loraleak.adapters.detect import Dialect, Scales, classify
 from loraleak.adapters.family import Family, family_of_shapes
 from loraleak.adapters.kohya import KOHYA
 from loraleak.adapters.lycoris import LYCORIS
-from loraleak.adapters.reduce import Pair, Role, pair_shapes, reduce_to_pair
+from loraleak.adapters.reduce import Half, Pair, Role, pair_shapes, reduce_to_pair
 from loraleak.types import Factors
+from loraleak.untrusted import printable
 
 __all__ = ["DIALECTS", "Contents", "Module", "Update", "contents", "read_modules"]
 
@@ -76,6 +77,8 @@ class Update:
     """The file's own, which LoHa and LoKr exceed; None where both halves of LoKr are whole."""
     magnitude: Tensor | None
     """Of DoRA, `[d_out, 1, *ones]`, or `[1, d_in, *ones]` where it was taken over the other side."""
+    halves: tuple[Half, ...] = ()
+    """LoKr's two: the update is `scale` times their Kronecker product; empty for others, and for a layer that is cut from a module."""
 
 
 def contents(file: Path, container: Container) -> Contents:
@@ -108,7 +111,7 @@ def read_modules(file: Path, container: Container, held: Contents, fields: Mappi
         tensors = {role: tensor if role == "alpha" else tensor.float() for role, tensor in stored.items()}
         pair = reduce_to_pair(tensors)
         factors = _factors(name, pair, tensors.get("alpha"), scales[module.dialect.name])
-        whole = Update(name, name, factors, pair.rank, tensors.get("magnitude"))
+        whole = Update(name, name, factors, pair.rank, tensors.get("magnitude"), pair.halves)
         if not all(t.isfinite().all() for t in (whole.factors.down, whole.factors.up)) or not math.isfinite(
             whole.factors.scale or 0
         ):
@@ -246,10 +249,11 @@ def _placed(update: Update) -> Iterator[Update]:
     rows = up.shape[0] // sum(layer.shares)
     sizes = [rows * share for share in layer.shares]
     parts = up.split(sizes)
+    halves = update.halves if len(parts) == 1 else ()
     magnitudes = magnitude.split(sizes) if magnitude is not None and by_rows else [magnitude] * len(parts)
     for target, part, its in zip(layer.targets, parts, magnitudes, strict=True):
         factors = Factors(update.factors.down, part.contiguous(), update.factors.scale)
-        yield replace(update, name=target, factors=factors, magnitude=its)
+        yield replace(update, name=target, factors=factors, magnitude=its, halves=halves)
 
 
 def _refuse_unread(file: Path, container: Container) -> None:

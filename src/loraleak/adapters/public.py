@@ -5,10 +5,10 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from loraleak.adapters.container import printable
 from loraleak.adapters.diffusers import HEADER
 from loraleak.adapters.peft import CONFIG, config_table
 from loraleak.errors import UsageError
+from loraleak.untrusted import printable
 
 __all__ = ["LOCAL_PATH", "is_public", "public_metadata"]
 

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-__all__ = ["Pair", "PairShapes", "Role", "pair_shapes", "reduce_to_pair"]
+__all__ = ["Half", "Pair", "PairShapes", "Role", "pair_shapes", "reduce_to_pair"]
 
 Role = Literal[
     "down",
@@ -34,6 +34,9 @@ Role = Literal[
     "lokr_t2",
 ]
 """What a tensor is to its module, in LyCORIS' words where they are its own."""
+
+Half = tuple[Tensor, Tensor]
+"""One of LoKr's two factors as a pair itself: `[m, k]` and `[k, n]`, or `[k, n, *kernel]`."""
 
 Shape = tuple[int, ...]
 
@@ -59,6 +62,8 @@ class Pair:
     down: Tensor
     up: Tensor
     rank: int | None
+    halves: tuple[Half, ...] = ()
+    """Of LoKr, whose `up @ down` is the Kronecker product of theirs; empty for all others."""
 
 
 def pair_shapes(shapes: Mapping[Role, Shape]) -> PairShapes:
@@ -88,14 +93,18 @@ def reduce_to_pair(tensors: Mapping[Role, Tensor]) -> Pair:
     Raises: ValueError, as `pair_shapes` does.
     """
     shapes = pair_shapes({role: tuple(tensor.shape) for role, tensor in tensors.items()})
+    halves: tuple[Half, ...] = ()
     if "hada_w1_a" in tensors:
         down, up = _loha(tensors)
     elif "down" in tensors:
         down, up = tensors["down"], tensors["up"]
         down = _tucker(tensors["mid"], down.flatten(1)) if "mid" in tensors else down
     else:
-        down, up = _lokr(tensors)
-    return Pair(down.reshape(shapes.down), up.reshape(shapes.up), shapes.rank)
+        # `kron(W1, W2)` with `W1 = L1 R1` and `W2 = L2 R2` is `kron(L1, L2) kron(R1, R2)`, of rank r1 r2
+        halves = _lokr(tensors)
+        (left1, right1), (left2, right2) = halves
+        down, up = _kron(right1, right2), _kron(left1, left2)
+    return Pair(down.reshape(shapes.down), up.reshape(shapes.up), shapes.rank, halves)
 
 
 def _loha(tensors: Mapping[Role, Tensor]) -> tuple[Tensor, Tensor]:
@@ -112,14 +121,14 @@ def _loha(tensors: Mapping[Role, Tensor]) -> tuple[Tensor, Tensor]:
     return (a1[:, None] * a2[None]).flatten(0, 1), (b1[:, :, None] * b2[:, None, :]).flatten(1)
 
 
-def _lokr(tensors: Mapping[Role, Tensor]) -> tuple[Tensor, Tensor]:
-    """`kron(W1, W2)` with `W1 = L1 R1` and `W2 = L2 R2` is `kron(L1, L2) kron(R1, R2)`, of rank r1 r2."""
-    left1, right1 = _half(tensors, "lokr_w1", "lokr_w1_a", "lokr_w1_b", None)
-    left2, right2 = _half(tensors, "lokr_w2", "lokr_w2_a", "lokr_w2_b", "lokr_t2")
-    return _kron(right1, right2), _kron(left1, left2)
+def _lokr(tensors: Mapping[Role, Tensor]) -> tuple[Half, Half]:
+    return (
+        _half(tensors, "lokr_w1", "lokr_w1_a", "lokr_w1_b", None),
+        _half(tensors, "lokr_w2", "lokr_w2_a", "lokr_w2_b", "lokr_t2"),
+    )
 
 
-def _half(tensors: Mapping[Role, Tensor], whole: Role, left: Role, right: Role, core: Role | None) -> tuple[Tensor, Tensor]:
+def _half(tensors: Mapping[Role, Tensor], whole: Role, left: Role, right: Role, core: Role | None) -> Half:
     """`[m, k]` and `[k, n, *kernel]` with `k` as small as shapes allow."""
     if whole in tensors:
         return _thin(tensors[whole])

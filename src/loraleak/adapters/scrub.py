@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from loraleak.adapters.container import Container, printable, read_container, refuse
+from loraleak.adapters.container import Container, read_container, refuse
 from loraleak.adapters.header import header_findings, trigger_words
 from loraleak.adapters.load import locate
 from loraleak.adapters.peft import CONFIG, WEIGHTS, config_table
@@ -20,6 +20,7 @@ from loraleak.adapters.public import public_metadata
 from loraleak.errors import AdapterError, LoraleakError, UsageError
 from loraleak.files import write_text
 from loraleak.types import Severity
+from loraleak.untrusted import printable
 
 __all__ = ["Removed", "Scrubbed", "backed_up", "remarks", "removals", "scrub_header"]
 

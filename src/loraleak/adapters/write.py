@@ -14,13 +14,13 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from loraleak.adapters.container import printable
 from loraleak.adapters.detect import COMPONENTS, module_path
 from loraleak.adapters.diffusers import HEADER
 from loraleak.adapters.peft import CONFIG, WEIGHTS
 from loraleak.adapters.write_kohya import kohya_tensors
 from loraleak.errors import AdapterError
 from loraleak.types import Adapter, Factors
+from loraleak.untrusted import printable
 
 __all__ = ["LAYOUTS", "Layout", "save_adapter"]
 

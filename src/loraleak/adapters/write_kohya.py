@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from loraleak.adapters.comfyui import COMFYUI, ENCODERS
-from loraleak.adapters.container import printable
 from loraleak.adapters.detect import Dialect
 from loraleak.adapters.family import Family, family_of
 from loraleak.adapters.kohya import KOHYA
 from loraleak.adapters.layers import Layer, dotted, original_names
 from loraleak.errors import AdapterError
 from loraleak.types import Adapter, Factors
+from loraleak.untrusted import printable
 
 __all__ = ["Layout", "kohya_tensors"]
 

@@ -19,11 +19,11 @@ from loraleak.auditing.verdict import template, verdict_against_base, verdict_ag
 from loraleak.bases import load_base
 from loraleak.embedders import Embedder, load_embedder
 from loraleak.errors import UsageError
-from loraleak.files import printable
 from loraleak.inversion.autoencoder import WeightAutoencoder
 from loraleak.people.folders import read_photos
 from loraleak.scores import bootstrap_mean, exposure, paired_difference
 from loraleak.types import Adapter, Embeddings, Images, Picture
+from loraleak.untrusted import encodable
 
 __all__ = ["audit"]
 
@@ -79,7 +79,7 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
         seed=settings.seed,
         base=settings.base,
         base_sha256=base.sha256,
-        adapter_path=printable(Path(adapter).name),
+        adapter_path=encodable(Path(adapter).name),
         adapter_sha256=loaded.sha256,
         adapter_format=loaded.format,
         ranks=loaded.ranks,

@@ -9,6 +9,7 @@ from tyro.conf import Positional
 
 from loraleak.auditing.settings import AuditSettings
 from loraleak.cli.flags import Out
+from loraleak.untrusted import printable
 
 if TYPE_CHECKING:
     from loraleak.auditing.report import Report
@@ -67,7 +68,7 @@ def print_summary(report: "Report", out: Path, *, as_json: bool) -> None:
         print(f"{arm.name:<20}{arm.role:<10}{arm.similarity.mean:>12.2f}{excess:>10}")
     if report.defences is not None:
         _print_defences(report)
-    print(f"report: {out / 'report.html'}")
+    print(f"report: {printable(str(out / 'report.html'), 4096)}")
 
 
 def _print_defences(report: "Report") -> None:

@@ -25,7 +25,7 @@ class Inspect:
     json: bool = False
     """Print JSON (schema loraleak.inspect/1) on stdout, one line a file."""
     sarif: bool = False
-    """Print SARIF 2.1.0 on stdout, for code hosts: one log with a run for each file."""
+    """Print SARIF 2.1.0 on stdout, for code hosts: one log of one run for all files."""
 
     def __post_init__(self) -> None:
         if not self.file:
@@ -42,7 +42,7 @@ class Inspect:
         from loraleak.inspection.inspect import at_or_above, inspect_adapter
 
         above = False
-        runs, faults = [], []
+        usable, faults = [], []
         for file in self.file:
             try:
                 inspection = inspect_adapter(file, start=self.start)
@@ -53,11 +53,11 @@ class Inspect:
             if self.json:
                 print(json.dumps(as_json(inspection), allow_nan=False))
             elif self.sarif:
-                runs.append((inspection, file))
+                usable.append((inspection, file))
             else:
                 Console(markup=False, emoji=False, highlight=False, soft_wrap=True).print(as_text(inspection))
         if self.sarif:
-            print(json.dumps(as_sarif(runs), allow_nan=False))
+            print(json.dumps(as_sarif(usable), allow_nan=False))
         if faults:
             raise AdapterError("; ".join(faults))
         return int(above)

@@ -20,6 +20,7 @@ from loraleak.cli.scrub import Scrub
 from loraleak.cli.train import Train
 from loraleak.cli.zoo import Zoo
 from loraleak.errors import LoraleakError
+from loraleak.untrusted import printable
 
 __all__ = ["main"]
 
@@ -40,6 +41,8 @@ Command = (
 _QUIET = {"TRANSFORMERS_VERBOSITY": "error", "DIFFUSERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
 """Progress and results are ours to print; who wants the libraries' chatter sets these."""
 
+_LONGEST = 2**16
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done; 1 a finding at or above the gate; 2 unusable input or arguments; 3 internal failure."""
@@ -58,12 +61,13 @@ def main(arguments: list[str] | None = None) -> int:
         )
         return int(command.run())
     except LoraleakError as error:
-        print(f"loraleak: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"loraleak: {printable(' '.join(str(error).split()), _LONGEST)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("loraleak: interrupted; run the same command again to go on", file=sys.stderr)
         return 130
     except Exception:  # noqa: BLE001
-        traceback.print_exc()
+        for line in traceback.format_exc().splitlines():
+            print(f"  {printable(line, _LONGEST)}", file=sys.stderr)
         print("loraleak: internal failure; please report the lines above", file=sys.stderr)
         return 3

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import Positional, arg
 
 from loraleak.errors import UsageError
+from loraleak.untrusted import printable
 
 if TYPE_CHECKING:
     from loraleak.adapters.scrub import Scrubbed
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Scrub"]
 
 _SHOWN = 8
+_LONGEST = 2**14
 
 
 @dataclass(frozen=True)
@@ -83,9 +85,7 @@ class Scrub:
 
 
 def _lines(facts: dict[str, Any], done: "Scrubbed") -> list[str]:
-    """For people: text of the file is made printable."""
-    from loraleak.adapters.container import printable
-
+    """For people: text of the file, and its name, are made printable."""
     weights = "bit by bit as they were" if facts["defence"] is None else f"changed by {facts['defence']}"
     lines = [f"{facts['out']}: {done.tensors} tensors, {weights}"]
     if facts["backup"]:
@@ -99,4 +99,5 @@ def _lines(facts: dict[str, Any], done: "Scrubbed") -> list[str]:
         lines.append(f"  and {len(done.removed) - _SHOWN} more; --json lists all")
     kept = ", ".join(printable(field, 60) for field in done.kept[:_SHOWN]) or "none"
     lines.append(f"kept {len(done.kept)} fields: {kept}{', ...' if len(done.kept) > _SHOWN else ''}")
-    return lines + [f"note: {remark}" for remark in done.remarks]
+    lines += [f"note: {remark}" for remark in done.remarks]
+    return [printable(line, _LONGEST) for line in lines]

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from loraleak.inspection.groups import TITLES
 from loraleak.inspection.inspect import Inspection
-from loraleak.types import Finding, Severity
+from loraleak.types import Finding, Group, Severity
 
 __all__ = ["as_sarif"]
 
@@ -18,15 +18,15 @@ _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sa
 
 
 def as_sarif(inspections: Iterable[tuple[Inspection, Path]]) -> dict[str, Any]:
-    """One run for each file, with one result for each finding and one rule for each group of them.
+    """One run over all files, with one result for each finding and one rule for each group of them.
 
+    Code hosts close what a later run of the same category no longer finds, so the category is the same whatever files there are.
     Text from the file is escaped twice: control characters, as everywhere, and the brackets that SARIF makes links of (section 3.11.6).
     """
-    return {"$schema": _SCHEMA, "version": "2.1.0", "runs": [_run(inspection, file) for inspection, file in inspections]}
-
-
-def _run(inspection: Inspection, file: Path) -> dict[str, Any]:
-    groups = list(dict.fromkeys(finding.group for finding in inspection.findings))
+    files = [
+        (inspection, {"uri": quote(file.as_posix(), safe="/", errors="surrogateescape")}) for inspection, file in inspections
+    ]
+    groups = list(dict.fromkeys(finding.group for inspection, _ in files for finding in inspection.findings))
     rules = [
         {
             "id": f"metadata/{group}",
@@ -35,31 +35,31 @@ def _run(inspection: Inspection, file: Path) -> dict[str, Any]:
         }
         for group in groups
     ]
-    location = {"artifactLocation": {"uri": quote(file.as_posix(), safe="/", errors="surrogateescape")}}
-    results = [
-        {
-            "ruleId": f"metadata/{finding.group}",
-            "ruleIndex": groups.index(finding.group),
-            "level": _LEVELS[finding.severity],
-            "message": {"text": _inert(f"{finding.field}: {finding.says}")},
-            "locations": [{"physicalLocation": location, "logicalLocations": [{"fullyQualifiedName": finding.field}]}],
-            "partialFingerprints": {"field/v1": finding.field},
-            "properties": _properties(finding),
-        }
-        for finding in inspection.findings
-    ]
-    return {
+    run = {
         "tool": {"driver": {"name": "loraleak", "version": version("loraleak"), "rules": rules}},
-        "artifacts": [{"location": location["artifactLocation"], "hashes": {"sha-256": inspection.sha256}}],
-        "results": results,
+        "artifacts": [{"location": place, "hashes": {"sha-256": inspection.sha256}} for inspection, place in files],
+        "results": [_result(finding, place, groups) for inspection, place in files for finding in inspection.findings],
         "columnKind": "unicodeCodePoints",
-        "automationDetails": {"id": f"loraleak-inspect/{location['artifactLocation']['uri']}"},
+        "automationDetails": {"id": "loraleak-inspect/"},
+    }
+    return {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
+
+
+def _result(finding: Finding, place: dict[str, str], groups: list[Group]) -> dict[str, Any]:
+    location = {
+        "physicalLocation": {"artifactLocation": place},
+        "logicalLocations": [{"fullyQualifiedName": finding.field}],
+    }
+    return {
+        "ruleId": f"metadata/{finding.group}",
+        "ruleIndex": groups.index(finding.group),
+        "level": _LEVELS[finding.severity],
+        "message": {"text": _inert(f"{finding.field}: {finding.says}")},
+        "locations": [location],
+        "partialFingerprints": {"field/v1": finding.field},
+        "properties": {"severity": finding.severity, "group": finding.group},
     }
 
 
 def _inert(text: str) -> str:
     return re.sub(r"([\\\[\]])", r"\\\1", text)
-
-
-def _properties(finding: Finding) -> dict[str, Any]:
-    return {"severity": finding.severity, "group": finding.group}

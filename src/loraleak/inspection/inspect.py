@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Literal
 
 from loraleak.adapters import header_findings, load_adapter, open_adapter, tensor_findings
-from loraleak.adapters.container import printable
 from loraleak.adapters.family import Family
 from loraleak.adapters.modules import Update, read_modules
 from loraleak.inspection.spectrum import operations, singular_values
 from loraleak.inspection.starts import COMMON_SEEDS, find_start
 from loraleak.types import Finding
+from loraleak.untrusted import printable
 
 __all__ = ["Inspection", "Level", "ModuleFacts", "at_or_above", "inspect_adapter"]
 
@@ -79,7 +79,7 @@ def inspect_adapter(path: str | Path, *, start: bool = False) -> Inspection:
     layouts = {name: module.dialect.name for name, module in held.modules.items()}
     facts, work = [], 0
     for update in read_modules(opened.file, opened.container, held, opened.fields):
-        work += operations(update.factors)
+        work += operations(update)
         facts.append(_facts(update, layouts[update.source], with_spectrum=work <= _MOST_WORK))
     by_header = header_findings(opened.fields)
     known = {finding.field for finding in by_header}
@@ -127,5 +127,5 @@ def _facts(update: Update, layout: str, *, with_spectrum: bool) -> ModuleFacts:
         rank=rank,
         alpha=None if factors.scale is None else factors.scale * rank,
         has_magnitude=update.magnitude is not None,
-        spectrum=tuple(singular_values(factors).tolist()) if with_spectrum else None,
+        spectrum=tuple(singular_values(update).tolist()) if with_spectrum else None,
     )

@@ -4,21 +4,39 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from loraleak.types import Factors
+from loraleak.adapters.modules import Update
 
 __all__ = ["operations", "singular_values"]
 
 _ROWS = 4096
 
 
-def singular_values(factors: Factors) -> Float[Tensor, " rank"]:
+def singular_values(update: Update) -> Float[Tensor, " rank"]:
     """Of `scale * B A`, the largest first, in float64; of `B A` where the scale is unknown.
 
-    With thin factorisations `B = Q R` and `A^T = P S` they are those of the `rank x rank` core `R S^T`.
+    Those of a Kronecker product are all products of its halves' (Horn and Johnson 1991, Topics in Matrix Analysis, theorem 4.2.15).
     """
-    core = _triangle(factors.up.flatten(1)) @ _triangle(factors.down.flatten(1).T).T
-    values = torch.linalg.svdvals(core)[: min(factors.rank, factors.up.shape[0])]
-    return values * (1.0 if factors.scale is None else abs(factors.scale))
+    scale = update.factors.scale
+    values = torch.ones(1, dtype=torch.float64)
+    for up, down in _pairs(update):
+        values = torch.outer(values, _values(up, down)).flatten()
+    return values.sort(descending=True).values * (1.0 if scale is None else abs(scale))
+
+
+def operations(update: Update) -> int:
+    """About what `singular_values` takes, in floating-point operations: for each pair two QR factorisations, and the core's."""
+    return sum(2 * up.shape[1] * (down.numel() + up.numel()) + 20 * min(up.shape[:2]) ** 3 for up, down in _pairs(update))
+
+
+def _pairs(update: Update) -> tuple[tuple[Tensor, Tensor], ...]:
+    """B and A, flattened to matrices."""
+    pairs = update.halves or ((update.factors.up, update.factors.down),)
+    return tuple((up.flatten(1), down.flatten(1)) for up, down in pairs)
+
+
+def _values(up: Float[Tensor, "d_out rank"], down: Float[Tensor, "rank d_in"]) -> Float[Tensor, " least"]:
+    """With thin factorisations `B = Q R` and `A^T = P S` they are those of the core `R S^T`, `[rank, rank]` or smaller."""
+    return torch.linalg.svdvals(_triangle(up) @ _triangle(down.T).T)
 
 
 def _triangle(tall: Float[Tensor, "rows rank"]) -> Float[Tensor, "least rank"]:
@@ -28,10 +46,3 @@ def _triangle(tall: Float[Tensor, "rows rank"]) -> Float[Tensor, "least rank"]:
     for rows in others:
         triangle = torch.linalg.qr(torch.cat([triangle, rows.double()]), mode="r").R
     return triangle
-
-
-def operations(factors: Factors) -> int:
-    """About what `singular_values` takes, in floating-point operations: two QR factorisations, and the core's."""
-    rank = factors.rank
-    core = min(rank, factors.up.shape[0])
-    return 2 * rank * (factors.down.numel() + factors.up.numel()) + 20 * core**3

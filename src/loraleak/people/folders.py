@@ -11,12 +11,13 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from loraleak.errors import PhotosError
-from loraleak.files import printable, write_bytes, write_json, write_text
+from loraleak.files import write_bytes, write_json, write_text
 from loraleak.people.avatars import Person, draw_look, render
 from loraleak.people.captions import caption
 from loraleak.people.splits import split_of
 from loraleak.people.styles import STYLES
 from loraleak.types import Picture
+from loraleak.untrusted import encodable, printable
 
 __all__ = ["IMAGE_SUFFIXES", "PhotoFile", "identity_folders", "read_captions", "read_photos", "write_people"]
 
@@ -53,7 +54,7 @@ def read_photos(folder: str | Path, *, only: Collection[str] | None = None) -> l
         try:
             photos.append(_read(file, folder.resolve()))
         except Exception as error:  # noqa: BLE001 - decoders fail in any way on damaged files: SyntaxError, struct.error, ...
-            faults.append(" ".join(f"{file.name} ({str(error)[:120]})".split()))
+            faults.append(printable(" ".join(f"{file.name} ({str(error)[:120]})".split()), 400))
     if faults:
         more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
         raise PhotosError(
@@ -96,7 +97,7 @@ def _caption(file: Path, root: Path) -> str:
             return " ".join(file.read_text("utf-8").split())
         except UnicodeDecodeError:
             fault = "no UTF-8 text"
-    raise PhotosError(f"caption {printable(str(file))} is {fault}: write the caption there, or remove the file")
+    raise PhotosError(f"caption {encodable(str(file))} is {fault}: write the caption there, or remove the file")
 
 
 def write_people(folder: Path, people: Sequence[Person], *, images: int, size: int, seed: int, first: int = 0) -> list[Path]:
@@ -152,7 +153,7 @@ def _read(file: Path, root: Path) -> PhotoFile:
             if image.mode.startswith("I"):
                 raise ValueError("16-bit greyscale; save it with 8 bits")
             picture = np.asarray(_opaque(ImageOps.exif_transpose(image)))
-    return PhotoFile(name=printable(file.name), sha256=hashlib.sha256(data).hexdigest(), picture=picture)
+    return PhotoFile(name=encodable(file.name), sha256=hashlib.sha256(data).hexdigest(), picture=picture)
 
 
 def _opaque(image: Image.Image) -> Image.Image:
