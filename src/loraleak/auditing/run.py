@@ -39,7 +39,7 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
     if settings.defences:
         check_reach(loaded)
     photo_files = read_photos(photos)
-    base = load_base(settings.base, device=settings.device)
+    base = load_base(**settings.choices)
     embedder = load_embedder(settings.embedder)
     arms = select_arms(settings.arms or tuple(ARMS))
     if all(arm.role != "attack" for arm in arms):
@@ -188,8 +188,6 @@ def _limits(adapter: Adapter, settings: AuditSettings, attack: WeightAutoencoder
         limits.append("The file does not say its scale (alpha); it was applied with a scale of 1.")
     if adapter.residue:
         limits.append(f"{len(adapter.residue)} tensors of the file were not understood and not applied.")
-    if adapter.magnitudes:
-        limits.append(f"{len(adapter.magnitudes)} modules are DoRA's: their magnitudes were not applied, only their direction.")
     return tuple(limits)
 
 

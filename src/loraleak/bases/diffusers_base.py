@@ -19,10 +19,10 @@ from loraleak.bases import lora_layers
 from loraleak.bases.diffusion import Diffusion
 from loraleak.bases.flow import Flow
 from loraleak.bases.stacked_layers import Stack
-from loraleak.errors import BaseMismatchError, ConditionShapeError, UsageError
+from loraleak.errors import AdapterError, BaseMismatchError, ConditionShapeError, UsageError
 from loraleak.types import Adapter, Images, Picture
 
-__all__ = ["Blocks", "DiffusersBase", "pick_device"]
+__all__ = ["Blocks", "DiffusersBase"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,10 @@ class DiffusersBase(ABC):
     """Side of what the denoiser takes as one token, in latents."""
     distilled: bool = False
     """Whether classifier-free guidance is an input of the denoiser, in the place of a second pass (Meng et al. 2023)."""
+
+    _in_stack: bool = False
+    one_at_a_time: bool = False
+    """Whether pictures go through the denoiser one after the other, where no gradient is wanted."""
 
     def __init__(self, name: str, pipeline: Any, *, device: torch.device, resolution: int | None = None) -> None:
         """`pipeline` holds its models on `device`, or moves them there by itself. Without `resolution`, it is the pipeline's own.
@@ -135,11 +139,16 @@ class DiffusersBase(ABC):
         return weight.detach()
 
     @property
+    def dtype(self) -> torch.dtype:
+        """Of the denoiser's weights."""
+        kind: torch.dtype = next(self.denoiser.parameters()).dtype
+        return kind
+
+    @property
     def like(self) -> Tensor:
         """An empty tensor on the device and of the type that factors, latents and noise have: float32 also where the base is in half
         precision."""
-        kind = next(self.denoiser.parameters()).dtype
-        return torch.empty(0, dtype=torch.promote_types(kind, torch.float32), device=self.device)
+        return torch.empty(0, dtype=torch.promote_types(self.dtype, torch.float32), device=self.device)
 
     @property
     def vae_scale(self) -> int:
@@ -170,7 +179,7 @@ class DiffusersBase(ABC):
     @property
     def at_once(self) -> int:
         """Pictures that go through the autoencoder in one batch: as many pixels as 32 of 64 x 64, but at least one picture."""
-        return max(1, 32 * 64**2 // self.resolution**2)
+        return 1 if self.one_at_a_time else max(1, 32 * 64**2 // self.resolution**2)
 
     @torch.no_grad()
     def encode(self, images: Sequence[Picture] | Images) -> Float[Tensor, "images channels h w"]:
@@ -215,9 +224,12 @@ class DiffusersBase(ABC):
                 f"condition has width {condition.shape[2]}, base {self.name} takes {self.condition_shape[1]}: "
                 "give states of this base's text encoder, or an attack trained for this base"
             )
-        kind = next(self.denoiser.parameters()).dtype
-        output = self._denoise(latents.to(kind), timesteps, condition.to(kind), guidance)
-        return output.to(latents.dtype)
+        whole = not self.one_at_a_time or torch.is_grad_enabled() or self._in_stack
+        size = len(latents) if whole else 1
+        parts = zip(
+            latents.to(self.dtype).split(size), timesteps.split(size), condition.to(self.dtype).split(size), strict=True
+        )
+        return torch.cat([self._denoise(*part, guidance) for part in parts]).to(latents.dtype)
 
     def add_noise(
         self,
@@ -232,7 +244,7 @@ class DiffusersBase(ABC):
     def adapted(self, adapter: Adapter) -> Iterator[None]:
         """Within this context the base runs with the adapter, through peft's LoRA layers. An unknown scale counts as 1.
 
-        Raises: BaseMismatchError, if a module of the adapter is not in this base or has another shape.
+        Raises: as `check`.
         """
         self.check(adapter)
         try:
@@ -243,21 +255,28 @@ class DiffusersBase(ABC):
             for model in self.components.values():
                 lora_layers.detach(model)
 
-    def stacked(self, stack: Stack) -> AbstractContextManager[None]:
+    @contextmanager
+    def stacked(self, stack: Stack) -> Iterator[None]:
         """Within this context sample `i` of a batch of `K m` runs through adapter `i // m` of the stack."""
         places = {
             f"{component}.{lora_layers.canonical(component, path)}": (model, path)
             for component, model in self.components.items()
             for path, _ in model.named_modules()
         }
-        return stack.installed(places)
+        self._in_stack = True  # a batch is the adapters' then, and cannot be cut
+        try:
+            with stack.installed(places):
+                yield
+        finally:
+            self._in_stack = False
 
     def bare(self) -> AbstractContextManager[None]:
         """Within this context an attached adapter is switched off."""
         return lora_layers.switched_off(tuple(self.components.values()))
 
     def check(self, adapter: Adapter) -> None:
-        """Raises: BaseMismatchError, in one line with the first misfit, when the adapter belongs to another base."""
+        """Raises: BaseMismatchError, in one line with the first misfit, when the adapter belongs to another base; AdapterError, when it
+        is a DoRA that peft's layers cannot hold."""
         misfits = []
         for name, factors in adapter.factors.items():
             shape = self.modules.get(name)
@@ -273,6 +292,12 @@ class DiffusersBase(ABC):
                 f"the adapter does not fit base {self.name!r}: {len(misfits)} of {len(adapter.factors)} modules differ, "
                 f"the first: {misfits[0][:200]}{fits}; give the base that it was trained on with --base"
             )
+        across = [name for name, m in adapter.magnitudes.items() if m.shape[0] != adapter.factors[name].up.shape[0]]
+        if across:
+            raise AdapterError(
+                f"{across[0]} and {len(across) - 1} others have DoRA magnitudes over their columns, which peft cannot apply: merge "
+                "the file into its base with the tool that made it, and extract it again as a plain LoRA"
+            )
 
     @property
     def _latent_scale(self) -> tuple[float, float]:
@@ -282,15 +307,6 @@ class DiffusersBase(ABC):
     def _pixels(self, images: Sequence[Picture] | Images) -> Float[Tensor, "images 3 height width"]:
         squares = [_square(image, self.resolution) for image in images]
         return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
-def pick_device(device: str) -> torch.device:
-    """`auto` takes cuda, then mps, then cpu."""
-    if device != "auto":
-        return torch.device(device)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
 def _square(image: Picture, size: int) -> Picture:

@@ -7,6 +7,8 @@ from diffusers import DPMSolverMultistepScheduler
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from loraleak.errors import UsageError
+
 __all__ = ["Diffusion"]
 
 
@@ -15,11 +17,16 @@ class Diffusion:
     and Ho 2022)."""
 
     def __init__(self, scheduler: Any) -> None:
-        """`scheduler` is the pipeline's; it is read, never stepped."""
+        """`scheduler` is the pipeline's; it is read, never stepped. Raises: UsageError, if it is of another kind."""
+        kind = scheduler.config.get("prediction_type")
+        if kind not in ("epsilon", "v_prediction") or not hasattr(scheduler, "alphas_cumprod"):
+            raise UsageError(
+                f"the base has a {type(scheduler).__name__} that predicts {kind}: give a base that predicts epsilon or v_prediction"
+            )
         self.config = scheduler.config
         self.kept: Float[Tensor, " levels"] = scheduler.alphas_cumprod
         """abar."""
-        self.velocity = scheduler.config["prediction_type"] == "v_prediction"
+        self.velocity = kind == "v_prediction"
         self.timesteps: Int[Tensor, " levels"] = torch.arange(int(scheduler.config["num_train_timesteps"]))
 
     @property

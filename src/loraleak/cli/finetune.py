@@ -8,6 +8,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
+from loraleak.base_settings import BaseSettings
 from loraleak.cli.flags import Out
 from loraleak.finetuning.recipe import Recipe
 
@@ -23,16 +24,13 @@ class Finetune:
     out: Out = Path("adapter.safetensors")
     """The adapter to write: a .safetensors file (diffusers layout), or a folder (PEFT layout)."""
     layout: Literal["diffusers", "peft"] = "diffusers"
-    base: str = "pocket"
-    """`pocket`, a diffusers pipeline folder, or a hub id."""
-    device: str = "auto"
-    """auto, cpu, cuda or mps."""
     defence: str = ""
     """A defence of fine-tuning, with settings, such as dp-sgd:epsilon=8; docs/private-training.md lists them. Where it promises
     privacy and the seed is 0, a secret one is drawn: its noise must not be known."""
     json: bool = False
     """Print what was made as JSON on stdout."""
     recipe: Recipe = field(default_factory=Recipe)
+    base: BaseSettings = field(default_factory=BaseSettings)
 
     def run(self) -> int:
         from loraleak.adapters import save_adapter
@@ -46,7 +44,7 @@ class Finetune:
         guarantee = None if defence is None else defence.guarantee(self.recipe, len(photos))
         promised = guarantee is not None and guarantee.epsilon_image is not None
         recipe = replace(self.recipe, seed=self.recipe.seed or randbits(62)) if promised else self.recipe
-        base = load_base(self.base, device=self.device)
+        base = load_base(**self.base.choices)
         train = finetune_together if defence is None else defence.finetune_together
         *_, last = train(base, [Job([photo.picture for photo in photos], recipe)])
         save_adapter(last.adapter, self.out, self.layout)

@@ -17,7 +17,8 @@ __all__ = ["class_images"]
 
 def class_images(base: DiffusersBase, recipe: Recipe) -> Images:
     """Pictures of the class prompt for prior preservation, generated once for each base, prompt and count, and cached."""
-    key = json.dumps([base.sha256, recipe.class_prompt, recipe.class_count, recipe.guidance_scale])
+    other = [base.resolution] if base.resolution != base.own_resolution else []
+    key = json.dumps([base.sha256, recipe.class_prompt, recipe.class_count, recipe.guidance_scale, *other])
     file = _cache() / f"class-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
     if not file.exists():
         condition, empty = base.embed([recipe.class_prompt, ""])

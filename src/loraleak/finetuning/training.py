@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from loraleak.bases.diffusers_base import DiffusersBase
 from loraleak.bases.stacked_layers import Stack
+from loraleak.errors import UsageError
 from loraleak.finetuning.class_images import class_images
 from loraleak.finetuning.job import Job
 from loraleak.finetuning.optimiser import StackedAdamW, clip_by_adapter
@@ -22,7 +23,12 @@ class Training:
     """The state of jobs, longest first, between steps. What changes a step derives from it: a prompt, a loss, a gradient."""
 
     def __init__(self, base: DiffusersBase, jobs: Sequence[Job], *, freeze_down: bool = False) -> None:
-        """With `freeze_down` the factors A stay as they start (FFA-LoRA, Sun et al. 2024)."""
+        """With `freeze_down` the factors A stay as they start (FFA-LoRA, Sun et al. 2024).
+
+        Raises: UsageError, if the base is in float16, whose range small gradients leave.
+        """
+        if base.dtype == torch.float16:
+            raise UsageError("gradients vanish in float16: fine-tune with --dtype bfloat16, which takes the same memory")
         self.base = base
         self.recipes = [job.recipe for job in jobs]
         first = self.recipes[0]
