@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from loraleak.adapters import header_findings, load_adapter, tensor_findings
-from loraleak.arms import ARMS, Arm, reconstruct, select_arms
+from loraleak.arms import ARMS, Arm, forecast, reconstruct, select_arms
 from loraleak.auditing.controls import Controls, Sampling, load_controls
 from loraleak.auditing.defences import check_reach, study_defences
 from loraleak.auditing.report import ArmResult, DefenceStudy, Photo, Report, Verdict
@@ -22,14 +22,15 @@ from loraleak.errors import UsageError
 from loraleak.files import printable
 from loraleak.inversion.autoencoder import WeightAutoencoder
 from loraleak.people.folders import read_photos
+from loraleak.progress import announce
 from loraleak.scores import bootstrap_mean, exposure, paired_difference
 from loraleak.types import Adapter, Embeddings, Images, Picture
 
 __all__ = ["audit"]
 
 
-def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | None = None) -> Report:
-    """Sample every arm, compare with the photos, and judge.
+def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | None = None, *, quiet: bool = True) -> Report:
+    """Sample every arm, compare with the photos, and judge. Unless `quiet`, an estimate and the progress go to stderr.
 
     Raises: LoraleakError, if the file, the photos, the base or the embedder cannot be used.
     """
@@ -49,7 +50,9 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
     scene = scene_of(loaded, base, settings)
     photo_vectors = _embedded(embedder, [photo.picture for photo in photo_files])
     ready = time.perf_counter()
-    made = reconstruct(scene, arms, images=settings.images, seed=settings.seed, steps=settings.steps)
+    if not quiet:
+        announce(forecast(scene, arms, images=settings.images, steps=settings.steps).says)
+    made = reconstruct(scene, arms, images=settings.images, seed=settings.seed, steps=settings.steps, quiet=quiet)
     sampled = time.perf_counter()
     vectors = {name: _embedded(embedder, images) for name, images in made.items()}
     results = tuple(_result(arm, made[arm.name], vectors, photo_vectors) for arm in arms if arm.name in made)

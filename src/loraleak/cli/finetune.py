@@ -36,8 +36,10 @@ class Finetune:
         from loraleak.adapters import save_adapter
         from loraleak.bases import load_base
         from loraleak.defences import training_time
+        from loraleak.finetuning.forecast import forecast
         from loraleak.finetuning.stacked import Job, finetune_together
         from loraleak.people.folders import read_photos
+        from loraleak.progress import announce
 
         defence = training_time(self.defence) if self.defence else None
         photos = read_photos(self.photos)
@@ -45,6 +47,7 @@ class Finetune:
         promised = guarantee is not None and guarantee.epsilon_image is not None
         recipe = replace(self.recipe, seed=self.recipe.seed or randbits(62)) if promised else self.recipe
         base = load_base(**self.base.choices)
+        announce(forecast(base, recipe).says)
         train = finetune_together if defence is None else defence.finetune_together
         *_, last = train(base, [Job([photo.picture for photo in photos], recipe)])
         save_adapter(last.adapter, self.out, self.layout)
