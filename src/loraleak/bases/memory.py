@@ -28,7 +28,7 @@ def offload_models(pipeline: Any, device: torch.device) -> None:
     try:
         pipeline.enable_model_cpu_offload(device=device)
     except ImportError as error:
-        raise MissingExtraError("offload moves models by accelerate: `pip install accelerate`") from error
+        raise MissingExtraError("--offload moves models by accelerate: `pip install 'loraleak[offload]'`") from error
 
 
 def work_in_slices(base: "DiffusersBase") -> None:

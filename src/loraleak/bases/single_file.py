@@ -1,5 +1,6 @@
 """A pipeline in one file, as the original code and most interfaces have it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,15 +45,15 @@ def load_single_file(file: Path, config: str | None, dtype: torch.dtype, *, know
 
     _refuse_others(file)
     try:
-        if config is None:
-            kind = _KINDS.get(infer_diffusers_model_type(load_single_file_checkpoint(str(file))), "")
-        else:
-            kind = diffusers.DiffusionPipeline.load_config(config).get("_class_name", "")
+        held = load_single_file_checkpoint(str(file))
+        index = {} if config is None else diffusers.DiffusionPipeline.load_config(config)
+        kind = index["_class_name"] if config is not None else _KINDS.get(infer_diffusers_model_type(held), "")
         if kind not in known:
             raise UsageError(f"{file} is no checkpoint of {', '.join(known)}: give one of them, or its --base-config")
         pipeline_class = getattr(diffusers, kind)
         left_out = [part for part in ("safety_checker", "feature_extractor") if part in pipeline_class._optional_components]
-        return pipeline_class.from_single_file(str(file), config=config, dtype=dtype, **dict.fromkeys(left_out))
+        others = {} if config is None else _parts_beside(held, index, config, dtype)
+        return pipeline_class.from_single_file(str(file), config=config, dtype=dtype, **dict.fromkeys(left_out), **others)
     except SingleFileComponentError as error:
         raise UsageError(
             f"{file} does not hold the whole pipeline ({_line(error)}): give a complete pipeline folder of the same kind with "
@@ -62,6 +63,28 @@ def load_single_file(file: Path, config: str | None, dtype: torch.dtype, *, know
         need = "its configuration comes from the hub; offline, give a pipeline folder of the same kind with --base-config"
         remedy = need if config is None else "give the --base-config of the pipeline that it is of"
         raise UsageError(f"{file} cannot be loaded ({_line(error)}): {remedy}") from error
+
+
+def _parts_beside(held: Mapping[str, Any], index: Mapping[str, Any], config: str, dtype: torch.dtype) -> dict[str, Any]:
+    """The text encoders and the autoencoder that a file lacks, as many interfaces share them, from the pipeline beside it."""
+    import diffusers
+    import transformers
+    from diffusers.loaders.single_file_utils import LDM_VAE_KEYS, is_clip_model_in_single_file, is_t5_in_single_file
+
+    found: dict[str, Any] = {}
+    for part, named in index.items():
+        if not (part == "vae" or part.startswith("text_encoder")) or not isinstance(named, list) or named[0] is None:
+            continue
+        model_class = getattr(transformers if named[0] == "transformers" else diffusers, named[1])
+        if part == "vae":
+            has_own = any(name.startswith(tuple(LDM_VAE_KEYS)) for name in held)
+        else:
+            has_own = is_clip_model_in_single_file(model_class, held) or (
+                named[1].startswith("T5") and is_t5_in_single_file(held)
+            )
+        if not has_own:
+            found[part] = model_class.from_pretrained(config, subfolder=part, dtype=dtype, use_safetensors=True)
+    return found
 
 
 def _refuse_others(file: Path) -> None:
