@@ -67,9 +67,9 @@ def _errors(
         noise = torch.randn((1, *latents.shape[1:]), generator=generator).expand_as(latents)
         times = torch.full((len(latents),), level)
         noisy = base.add_noise(latents, noise, times)
-        without = (base.predict_noise(noisy, times, condition) - noise).square().flatten(1).mean(1)
+        without = (base.predict(noisy, times, condition) - noise).square().flatten(1).mean(1)
         with base.adapted(adapter):
-            adapted = (base.predict_noise(noisy, times, condition) - noise).square().flatten(1).mean(1)
+            adapted = (base.predict(noisy, times, condition) - noise).square().flatten(1).mean(1)
         found.append((adapted.numpy(), (without.log() - adapted.log()).numpy()))
     return np.mean([f[0] for f in found], axis=0), np.mean([f[1] for f in found], axis=0)
 

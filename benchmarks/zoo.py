@@ -117,7 +117,7 @@ def _loop(base: DiffusersBase, batch: Callable[[int], tuple[Tensor, Tensor]], st
     for step in range(steps):
         latents, states = batch(step)
         noise, times = torch.randn_like(latents), torch.randint(base.noise_levels, (len(latents),))
-        loss = F.mse_loss(base.predict_noise(base.add_noise(latents, noise, times), times, states), noise)
+        loss = F.mse_loss(base.predict(base.add_noise(latents, noise, times), times, states), noise)
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(trained, 1.0)

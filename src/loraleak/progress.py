@@ -13,11 +13,16 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-__all__ = ["console", "progress_bar", "track"]
+__all__ = ["announce", "console", "progress_bar", "track"]
 
 T = TypeVar("T")
 
 console = Console(stderr=True)
+
+
+def announce(text: str) -> None:
+    """One line about the run that starts."""
+    console.print(f"loraleak: {text}", markup=False, highlight=False, soft_wrap=True)
 
 
 def progress_bar(*, hidden: bool = False) -> Progress:

@@ -60,9 +60,9 @@ def test_guidance_of_one_is_the_adapter_and_of_zero_the_base(base: DiffusersBase
     latents = torch.randn(2, *base.latent_shape)
     with base.adapted(adapter), torch.no_grad():
         condition = base.embed([scene.class_prompt]).expand(2, -1, -1)
-        tuned = base.predict_noise(latents, torch.tensor([400, 400]), condition)
+        tuned = base.predict(latents, torch.tensor([400, 400]), condition)
         with base.bare():
-            plain = base.predict_noise(latents, torch.tensor([400, 400]), condition)
+            plain = base.predict(latents, torch.tensor([400, 400]), condition)
         for weight, expected in ((0.0, plain), (1.0, tuned), (3.0, plain + 3 * (tuned - plain))):
             torch.testing.assert_close(
                 LoraGuidance(weight=weight).denoiser(scene)(latents, 400), expected, atol=1e-5, rtol=1e-4
@@ -87,8 +87,8 @@ def test_z_arms_decode_what_their_names_say(base: DiffusersBase, adapter: Adapte
 
         def guided_by(codes: torch.Tensor) -> torch.Tensor:
             with base.bare():
-                without = base.predict_noise(latents, times, empty)
-            return without + 2 * (base.predict_noise(latents, times, codes) - without)
+                without = base.predict(latents, times, empty)
+            return without + 2 * (base.predict(latents, times, codes) - without)
 
         def same(name: str, expected: torch.Tensor) -> None:
             torch.testing.assert_close(arms[name].denoiser(scene)(latents, 400), expected, atol=1e-4, rtol=1e-3)
@@ -97,15 +97,15 @@ def test_z_arms_decode_what_their_names_say(base: DiffusersBase, adapter: Adapte
         same("lora-mean-z", guided_by(attack.mean_z.expand(2, -1, -1)))
         same("lora-universal-z", guided_by(attack.universal_z.expand(2, -1, -1)))
         same("lora-swapped-z", guided_by(swapped[:2]))
-        tuned = base.predict_noise(latents, times, z.expand(2, -1, -1))
+        tuned = base.predict(latents, times, z.expand(2, -1, -1))
         with base.bare():
-            plain = base.predict_noise(latents, times, z.expand(2, -1, -1))
+            plain = base.predict(latents, times, z.expand(2, -1, -1))
         same("lora-z-guidance", guided_by(z.expand(2, -1, -1)) + tuned - plain)
         both = (guided_by(z.expand(2, -1, -1)) + guided_by(attack.universal_z.expand(2, -1, -1))) / 2
         same("lora-z-key", both)
     with torch.no_grad():
-        bare = base.predict_noise(latents, times, empty)
-        expected = bare + 2 * (base.predict_noise(latents, times, z.expand(2, -1, -1)) - bare)
+        bare = base.predict(latents, times, empty)
+        expected = bare + 2 * (base.predict(latents, times, z.expand(2, -1, -1)) - bare)
     with base.adapted(adapter), torch.no_grad():
         same("base-z", expected)
         assert not torch.allclose(arms["lora-z"].denoiser(scene)(latents, 400), expected, atol=1e-2)

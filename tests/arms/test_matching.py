@@ -25,7 +25,7 @@ def test_the_true_pictures_match_a_step_of_gradient_descent(base: DiffusersBase)
     with base.adapted(adapter):
         layers = [m for m in base.unet.modules() if hasattr(m, "lora_B") and "loraleak" in m.lora_B]
         ups = [layer.lora_B["loraleak"].weight.requires_grad_() for layer in layers]
-        predicted = base.predict_noise(base.add_noise(latents, noise, times), times, condition.expand(3, -1, -1))
+        predicted = base.predict(base.add_noise(latents, noise, times), times, condition.expand(3, -1, -1))
         steps = [-g[None] for g in torch.autograd.grad((predicted - noise).square().mean(), ups)]
     assert mismatch(base, stack, steps, latents, condition, times, noise) < 1e-4
     other = torch.randn(latents.shape, generator=torch.Generator().manual_seed(9))

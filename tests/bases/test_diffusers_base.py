@@ -30,7 +30,7 @@ def adapter(base: DiffusersBase) -> Adapter:
 
 def _noise(base: DiffusersBase) -> torch.Tensor:
     latents = torch.randn(2, *base.latent_shape, generator=torch.Generator().manual_seed(0))
-    return base.predict_noise(latents, torch.tensor([3, 700]), base.embed(["a photo of a person", ""]))
+    return base.predict(latents, torch.tensor([3, 700]), base.embed(["a photo of a person", ""]))
 
 
 def test_an_attached_adapter_is_the_sum_of_weight_and_update(base: DiffusersBase, adapter: Adapter) -> None:
@@ -86,22 +86,23 @@ def test_noise_is_added_as_the_schedule_says(base: DiffusersBase) -> None:
     torch.testing.assert_close(base.add_noise(latents, noise, times), kept.sqrt() * latents + (1 - kept).sqrt() * noise)
 
 
-def test_v_prediction_is_turned_into_noise(pipeline_folder: Path, v_pipeline_folder: Path) -> None:
-    epsilon, velocity = (load_base(str(f), device="cpu") for f in (pipeline_folder, v_pipeline_folder))
-    latents, times = torch.randn(2, *epsilon.latent_shape), torch.tensor([100, 900])
-    condition = epsilon.embed(["", ""])
-    with torch.no_grad():
-        output = epsilon.predict_noise(latents, times, condition)
-        noise = velocity.predict_noise(latents, times, condition)
-    kept = epsilon.scheduler.alphas_cumprod[times].view(-1, 1, 1, 1)
-    # v = sqrt(abar) eps - sqrt(1 - abar) x_0 (Salimans and Ho 2022), so x_t and v give eps back
-    clean = kept.sqrt() * latents - (1 - kept).sqrt() * output
-    torch.testing.assert_close(kept.sqrt() * clean + (1 - kept).sqrt() * noise, latents, atol=1e-5, rtol=1e-5)
+def test_a_base_of_v_prediction_is_asked_for_v(v_pipeline_folder: Path) -> None:
+    base = load_base(str(v_pipeline_folder), device="cpu")
+    latents, noise = torch.randn(2, *base.latent_shape), torch.randn(2, *base.latent_shape)
+    times = torch.tensor([100, 900])
+    noisy = base.add_noise(latents, noise, times)
+    v = base.schedule.target(latents, noise, times)
+    torch.testing.assert_close(v, base.pipeline.scheduler.get_velocity(latents, noise, times))
+    torch.testing.assert_close(base.schedule.denoised(noisy, v, times), latents, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(base.schedule.leading_to(noisy, latents, times), v, atol=1e-4, rtol=1e-4)
 
 
-def test_sampling_is_what_diffusers_samples(base: DiffusersBase, pipeline_folder: Path) -> None:
+@pytest.mark.parametrize("folder", ["pipeline_folder", "v_pipeline_folder"])
+def test_sampling_is_what_diffusers_samples(folder: str, request: pytest.FixtureRequest) -> None:
     from diffusers import DPMSolverMultistepScheduler
 
+    pipeline_folder: Path = request.getfixturevalue(folder)
+    base = load_base(str(pipeline_folder), device="cpu")
     condition, empty = base.embed(["a photo of a person", ""])
     ours = sample(base, guided(base, condition, empty, 2.0), 2, seed=5, steps=6)
     pipeline = DiffusionPipeline.from_pretrained(pipeline_folder, safety_checker=None)
@@ -130,7 +131,7 @@ def test_pictures_of_any_shape_are_cut_to_a_square(base: DiffusersBase) -> None:
 
 def test_a_condition_of_another_width_is_named(base: DiffusersBase) -> None:
     with pytest.raises(ConditionShapeError, match="width 7"):
-        base.predict_noise(torch.zeros(1, *base.latent_shape), torch.tensor([1]), torch.zeros(1, 32, 7))
+        base.predict(torch.zeros(1, *base.latent_shape), torch.tensor([1]), torch.zeros(1, 32, 7))
 
 
 def test_what_is_no_pipeline_is_refused_in_one_line(tmp_path: Path) -> None:

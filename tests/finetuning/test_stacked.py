@@ -77,15 +77,7 @@ def _last(snapshots: Sequence[Snapshot]) -> dict[int, Snapshot]:
 
 
 def _copy(base: DiffusersBase) -> DiffusersBase:
-    copy = DiffusersBase(
-        base.name,
-        unet=deepcopy(base.unet),
-        vae=base.vae,
-        text_encoder=deepcopy(base.text_encoder),
-        tokenizer=base.tokenizer,
-        scheduler=base.scheduler,
-        device=base.device,
-    )
+    copy = deepcopy(base)
     copy.__dict__["sha256"] = base.sha256
     return copy
 

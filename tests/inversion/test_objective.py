@@ -21,11 +21,11 @@ def test_decoding_many_is_decoding_each_alone(base: DiffusersBase, shapes: dict[
     loss = decoding_loss(base, stack_adapters(adapters, shapes), z, latents, times, noise, strength=strength)
     (gradient,) = torch.autograd.grad(loss, z)
 
-    expected, weights = 0.0, base.signal_to_noise.clamp(min=1e-3).rsqrt()
+    expected, weights = 0.0, base.schedule.weights
     for k, adapter in enumerate(adapters):
         weaker = {n: Factors(f.down, f.up, f.scale * float(strength[k])) for n, f in adapter.factors.items()}
         with base.adapted(Adapter(weaker, "memory")):
-            predicted = base.predict_noise(base.add_noise(latents[k], noise[k], times[k]), times[k], z[k].expand(3, -1, -1))
+            predicted = base.predict(base.add_noise(latents[k], noise[k], times[k]), times[k], z[k].expand(3, -1, -1))
         error = (predicted - noise[k]).square().mean((1, 2, 3))
         expected = expected + (error * weights[times[k]] / weights.mean()).sum() / 6
     torch.testing.assert_close(loss, expected.float(), atol=1e-5, rtol=1e-4)

@@ -9,7 +9,9 @@ def random_adapter(shapes: dict[str, torch.Size], rank: int, seed: int, scale: f
     generator = torch.Generator().manual_seed(seed)
     factors = {
         name: Factors(
-            torch.randn(rank, *shape[1:], generator=generator), torch.randn(shape[0], rank, generator=generator), scale
+            torch.randn(rank, *shape[1:], generator=generator),
+            torch.randn(shape[0], rank, *(1 for _ in shape[2:]), generator=generator),
+            scale,
         )
         for name, shape in shapes.items()
     }

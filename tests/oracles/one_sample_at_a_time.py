@@ -41,7 +41,7 @@ def clipped_sum(
             noise = torch.from_numpy(drawn.noise[j])[None].to(latents)
             time = torch.tensor([int(drawn.timesteps[j])])
             with base.stacked(stack):
-                predicted = base.predict_noise(base.add_noise(latents[image][None], noise, time), time, condition)
+                predicted = base.predict(base.add_noise(latents[image][None], noise, time), time, condition)
             losses.append((predicted - noise).square().mean())
         stack.differentiate(torch.stack(losses).mean())
         parameter = torch.nn.Parameter(stack.values[0].clone())

@@ -42,7 +42,7 @@ def train_alone(
         up.data = torch.zeros_like(up, dtype=torch.float64)
         parameters += [down, up]
     optimiser = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=0.01)
-    kept = base.scheduler.alphas_cumprod.double()
+    kept = base.pipeline.scheduler.alphas_cumprod.double()
     for step in range(1, recipe.steps + 1):
         chance = draw(
             recipe.seed,
@@ -58,7 +58,7 @@ def train_alone(
             latents = torch.cat([latents, prior[torch.from_numpy(chance.prior)]])
             prompts += [recipe.class_prompt] * recipe.prior_batch
         noise, times = torch.from_numpy(chance.noise).double(), torch.from_numpy(chance.timesteps)
-        predicted = base.predict_noise(base.add_noise(latents, noise, times), times, base.embed_with_gradient(prompts))
+        predicted = base.predict(base.add_noise(latents, noise, times), times, base.embed_with_gradient(prompts))
         error = F.mse_loss(predicted, noise, reduction="none").mean(dim=(1, 2, 3))
         if recipe.loss_weighting == "debiased":
             every = 1 / torch.sqrt(kept / (1 - kept))

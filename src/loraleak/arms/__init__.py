@@ -7,7 +7,7 @@ A new arm is one more class with the four members of `Arm`, and one more line in
 from loraleak.arms.guidance import LoraGuidance
 from loraleak.arms.matching import MatchingUpdates
 from loraleak.arms.prompts import BaseClass, LoraClass, LoraEmpty, LoraTrigger
-from loraleak.arms.reconstruct import ARMS, SLOW_ARMS, reconstruct, select_arms
+from loraleak.arms.reconstruct import ARMS, SLOW_ARMS, forecast, reconstruct, select_arms
 from loraleak.arms.scene import Arm, Scene
 from loraleak.arms.weights import (
     BaseZ,
@@ -41,6 +41,7 @@ __all__ = [
     "LoraZKey",
     "MatchingUpdates",
     "Scene",
+    "forecast",
     "reconstruct",
     "select_arms",
 ]

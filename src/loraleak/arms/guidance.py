@@ -6,7 +6,7 @@ from torch import Tensor
 
 from loraleak.arms.scene import Scene
 from loraleak.bases import Denoiser
-from loraleak.bases.sampling import guided
+from loraleak.bases.sampling import Timestep, guided
 from loraleak.types import Role
 
 __all__ = ["LoraGuidance"]
@@ -14,7 +14,8 @@ __all__ = ["LoraGuidance"]
 
 @dataclass(frozen=True)
 class LoraGuidance:
-    """`eps_0 + w (eps_ft - eps_0)`, both with the class prompt (Wu et al., FineXtract, ICML 2025)."""
+    """`eps_0 + w (eps_ft - eps_0)`, both with the class prompt (Wu et al., FineXtract, ICML 2025); velocities in the place of noise,
+    where the base predicts these."""
 
     name: str = "lora-guidance"
     role: Role = "attack"
@@ -29,7 +30,7 @@ class LoraGuidance:
         tuned = guided(scene.base, tuned_condition, tuned_condition, 1.0)
         plain = guided(scene.base, condition, condition, 1.0)
 
-        def denoiser(latents: Tensor, timestep: int) -> Tensor:
+        def denoiser(latents: Tensor, timestep: Timestep) -> Tensor:
             with scene.base.bare():
                 before = plain(latents, timestep)
             return before + self.weight * (tuned(latents, timestep) - before)

@@ -10,6 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from loraleak.arms.scene import Scene
 from loraleak.bases import Denoiser, DiffusersBase
+from loraleak.bases.sampling import Timestep
 from loraleak.bases.stacked_layers import Stack
 from loraleak.inversion.weights import stack_adapters
 from loraleak.types import Role
@@ -34,16 +35,15 @@ class MatchingUpdates:
     rate: float = 0.1
 
     def denoiser(self, scene: Scene) -> Denoiser | None:
-        if not any(name.startswith("unet.") for name in scene.adapter.factors):
+        if not any(name.startswith(f"{scene.base.denoiser_name}.") for name in scene.adapter.factors):
             return None
         with scene.base.bare():
             latents = guess(scene, guesses=self.guesses, iterations=self.iterations, rate=self.rate)
-        kept = scene.base.scheduler.alphas_cumprod.to(latents)
 
-        def denoiser(noisy: Tensor, timestep: int) -> Tensor:
-            """The noise that leads to the guesses, whatever the start."""
+        def denoiser(noisy: Tensor, timestep: Timestep) -> Tensor:
+            """The prediction that leads to the guesses, whatever the start."""
             wanted = latents[torch.arange(len(noisy), device=latents.device) % len(latents)]
-            return (noisy - kept[timestep].sqrt() * wanted) / (1 - kept[timestep]).sqrt()
+            return scene.base.schedule.leading_to(noisy, wanted, torch.full((len(noisy),), timestep, device=noisy.device))
 
         return denoiser
 
@@ -57,8 +57,8 @@ def guess(scene: Scene, *, guesses: int, iterations: int, rate: float) -> Float[
     condition = base.embed([scene.class_prompt]).clone().requires_grad_()
     optimiser = torch.optim.Adam([latents, condition], lr=rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, iterations)
-    like = next(base.unet.parameters())
-    names = [name for name in scene.adapter.factors if name.startswith("unet.")]
+    like = base.like
+    names = [name for name in scene.adapter.factors if name.startswith(f"{base.denoiser_name}.")]
     shapes = {name: base.modules[name] for name in names}
     weights = stack_adapters([scene.adapter], shapes)
     stack = Stack(shapes, [weights.up[names[0]].shape[-1]], [1.0], like)
@@ -67,7 +67,7 @@ def guess(scene: Scene, *, guesses: int, iterations: int, rate: float) -> Float[
             stack.down[name].copy_(weights.down[name])
     wanted = [weights.up[name].to(like) for name in names]
     for _ in range(iterations):
-        times = torch.randint(base.noise_levels, (guesses,), generator=generator).to(base.device)
+        times = base.timesteps[torch.randint(base.noise_levels, (guesses,), generator=generator)].to(base.device)
         noise = torch.randn(latents.shape, generator=generator).to(latents)
         loss = mismatch(base, stack, wanted, latents, condition, times, noise) + 1e-3 * latents.square().mean()
         optimiser.zero_grad()
@@ -86,11 +86,11 @@ def mismatch(
     times: Tensor,
     noise: Tensor,
 ) -> Float[Tensor, ""]:
-    """`1 - cos(-dL/dB, B)` over all modules together, at B = 0, L the noise-prediction loss of the guesses."""
+    """`1 - cos(-dL/dB, B)` over all modules together, at B = 0, L the loss of the guesses."""
     ups = [stack.up[name] for name in stack.shapes]
     with base.stacked(stack), sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no second derivative
-        predicted = base.predict_noise(base.add_noise(latents, noise, times), times, condition.expand(len(latents), -1, -1))
-        loss = (predicted - noise).square().mean()
+        predicted = base.predict(base.add_noise(latents, noise, times), times, condition.expand(len(latents), -1, -1))
+        loss = (predicted - base.schedule.target(latents, noise, times)).square().mean()
         gradients = torch.autograd.grad(loss, ups, create_graph=True)
     return 1 - F.cosine_similarity(
         torch.cat([-g.flatten() for g in gradients]), torch.cat([w.flatten() for w in wanted]), dim=0

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from loraleak.arms.scene import Scene
 from loraleak.bases import Denoiser
-from loraleak.bases.sampling import guided
+from loraleak.bases.sampling import Timestep, guided
 from loraleak.types import Role
 
 __all__ = ["BaseClass", "LoraClass", "LoraEmpty", "LoraTrigger"]
@@ -24,7 +24,7 @@ class BaseClass:
             condition, empty = scene.base.embed([scene.class_prompt, ""])
         inner = guided(scene.base, condition, empty, scene.guidance_scale)
 
-        def denoiser(latents: Tensor, timestep: int) -> Tensor:
+        def denoiser(latents: Tensor, timestep: Timestep) -> Tensor:
             with scene.base.bare():
                 return inner(latents, timestep)
 

@@ -9,10 +9,12 @@ from loraleak.arms.prompts import BaseClass, LoraClass, LoraEmpty, LoraTrigger
 from loraleak.arms.scene import Arm, Scene
 from loraleak.arms.weights import BaseZ, LoraMeanZ, LoraRandomZ, LoraSwappedZ, LoraUniversalZ, LoraZ, LoraZGuidance, LoraZKey
 from loraleak.bases import sample
+from loraleak.bases.estimate import Estimate, estimate
 from loraleak.errors import UsageError
+from loraleak.progress import progress_bar
 from loraleak.types import Images
 
-__all__ = ["ARMS", "SLOW_ARMS", "reconstruct", "select_arms"]
+__all__ = ["ARMS", "SLOW_ARMS", "forecast", "reconstruct", "select_arms"]
 
 ARMS: Mapping[str, type[Arm]] = {
     "base-class": BaseClass,
@@ -53,15 +55,27 @@ def select_arms(names: Sequence[str] = tuple(ARMS)) -> tuple[Arm, ...]:
     return tuple(chosen.values())
 
 
-def reconstruct(scene: Scene, arms: Sequence[Arm], *, images: int, seed: int, steps: int = 20) -> dict[str, Images]:
+def reconstruct(
+    scene: Scene, arms: Sequence[Arm], *, images: int, seed: int, steps: int = 20, quiet: bool = True
+) -> dict[str, Images]:
     """Pictures by arm, `images` of each in one batch, from the same initial noise; arms that lack something are left out.
 
     Raises: BaseMismatchError, if the adapter does not fit the scene's base.
     """
     made: dict[str, Images] = {}
-    with scene.base.adapted(scene.adapter):
+    with progress_bar(hidden=quiet) as bar, scene.base.adapted(scene.adapter):
+        task = bar.add_task("sampling", total=len(arms), figures="")
         for arm in arms:
+            bar.update(task, figures=arm.name)
             denoiser = arm.denoiser(scene)
             if denoiser is not None:
                 made[arm.name] = sample(scene.base, denoiser, images, seed=seed, steps=steps)
+            bar.advance(task)
     return made
+
+
+def forecast(scene: Scene, arms: Sequence[Arm], *, images: int, steps: int = 20) -> Estimate:
+    """What it takes to sample these arms: about two passes a step for each picture, one where the base is distilled."""
+    scene.base.check(scene.adapter)
+    twice = 1 if scene.base.distilled else 2
+    return estimate(scene.base, passes=twice * images * steps * len(arms), batch=twice * images)

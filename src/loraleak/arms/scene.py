@@ -50,5 +50,5 @@ class Arm(Protocol):
         ...
 
     def denoiser(self, scene: Scene) -> Denoiser | None:
-        """The noise prediction to sample with; None where the scene lacks what this arm needs."""
+        """The prediction to sample with; None where the scene lacks what this arm needs."""
         ...

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from loraleak.arms.scene import Scene
 from loraleak.bases import Denoiser
-from loraleak.bases.sampling import guided
+from loraleak.bases.sampling import Timestep, guided
 from loraleak.inversion.autoencoder import WeightAutoencoder
 from loraleak.types import Role
 
@@ -64,7 +64,7 @@ class LoraZGuidance(DecodesZ):
         z = self.codes(scene, scene.attack).to(scene.base.device)
         guided_by_z, with_z = _decoded(scene, z), guided(scene.base, z, z[0], 1.0)
 
-        def denoiser(latents: Tensor, timestep: int) -> Tensor:
+        def denoiser(latents: Tensor, timestep: Timestep) -> Tensor:
             with scene.base.bare():
                 before = with_z(latents, timestep)
             return guided_by_z(latents, timestep) + self.weight * (with_z(latents, timestep) - before)
@@ -102,7 +102,7 @@ class BaseZ(DecodesZ):
         if inner is None:
             return None
 
-        def denoiser(latents: Tensor, timestep: int) -> Tensor:
+        def denoiser(latents: Tensor, timestep: Timestep) -> Tensor:
             with scene.base.bare():
                 return inner(latents, timestep)
 
@@ -166,7 +166,7 @@ def _decoded(scene: Scene, *conditions: Float[Tensor, "codes tokens dim"]) -> De
         (empty,) = scene.base.embed([""])
     of_each = [z.to(scene.base.device) for z in conditions]
 
-    def denoiser(latents: Tensor, timestep: int) -> Tensor:
+    def denoiser(latents: Tensor, timestep: Timestep) -> Tensor:
         with scene.base.bare():
             without = guided(scene.base, empty, empty, 1.0)(latents, timestep)
         chosen = [z[torch.arange(len(latents)) % len(z)] for z in of_each]

@@ -29,7 +29,7 @@ def attack(adapter: str | Path, settings: AttackSettings | None = None) -> Attac
     """
     settings = settings or AttackSettings()
     loaded = load_adapter(adapter)
-    base = load_base(settings.base, device=settings.device)
+    base = load_base(**settings.choices)
     arms = select_arms(settings.arms or tuple(ARMS))
     made = reconstruct(scene_of(loaded, base, settings), arms, images=settings.images, seed=settings.seed, steps=settings.steps)
     return Attacked(loaded.sha256, base.sha256, made)

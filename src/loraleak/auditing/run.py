@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from loraleak.adapters import header_findings, load_adapter, tensor_findings
-from loraleak.arms import ARMS, Arm, reconstruct, select_arms
+from loraleak.arms import ARMS, Arm, forecast, reconstruct, select_arms
 from loraleak.auditing.controls import Controls, Sampling, load_controls
 from loraleak.auditing.defences import check_reach, study_defences
 from loraleak.auditing.report import ArmResult, DefenceStudy, Photo, Report, Verdict
@@ -21,6 +21,7 @@ from loraleak.embedders import Embedder, load_embedder
 from loraleak.errors import UsageError
 from loraleak.inversion.autoencoder import WeightAutoencoder
 from loraleak.people.folders import read_photos
+from loraleak.progress import announce
 from loraleak.scores import bootstrap_mean, exposure, paired_difference
 from loraleak.types import Adapter, Embeddings, Images, Picture
 from loraleak.untrusted import encodable
@@ -28,8 +29,8 @@ from loraleak.untrusted import encodable
 __all__ = ["audit"]
 
 
-def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | None = None) -> Report:
-    """Sample every arm, compare with the photos, and judge.
+def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | None = None, *, quiet: bool = True) -> Report:
+    """Sample every arm, compare with the photos, and judge. Unless `quiet`, an estimate and the progress go to stderr.
 
     Raises: LoraleakError, if the file, the photos, the base or the embedder cannot be used.
     """
@@ -39,7 +40,7 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
     if settings.defences:
         check_reach(loaded)
     photo_files = read_photos(photos)
-    base = load_base(settings.base, device=settings.device)
+    base = load_base(**settings.choices)
     embedder = load_embedder(settings.embedder)
     arms = select_arms(settings.arms or tuple(ARMS))
     if all(arm.role != "attack" for arm in arms):
@@ -49,7 +50,9 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
     scene = scene_of(loaded, base, settings)
     photo_vectors = _embedded(embedder, [photo.picture for photo in photo_files])
     ready = time.perf_counter()
-    made = reconstruct(scene, arms, images=settings.images, seed=settings.seed, steps=settings.steps)
+    if not quiet:
+        announce(forecast(scene, arms, images=settings.images, steps=settings.steps).says)
+    made = reconstruct(scene, arms, images=settings.images, seed=settings.seed, steps=settings.steps, quiet=quiet)
     sampled = time.perf_counter()
     vectors = {name: _embedded(embedder, images) for name, images in made.items()}
     results = tuple(_result(arm, made[arm.name], vectors, photo_vectors) for arm in arms if arm.name in made)
@@ -188,8 +191,6 @@ def _limits(adapter: Adapter, settings: AuditSettings, attack: WeightAutoencoder
         limits.append("The file does not say its scale (alpha); it was applied with a scale of 1.")
     if adapter.residue:
         limits.append(f"{len(adapter.residue)} tensors of the file were not understood and not applied.")
-    if adapter.magnitudes:
-        limits.append(f"{len(adapter.magnitudes)} modules are DoRA's: their magnitudes were not applied, only their direction.")
     return tuple(limits)
 
 

@@ -2,17 +2,16 @@
 
 from dataclasses import dataclass
 
+from loraleak.base_settings import BaseSettings
 from loraleak.errors import UsageError
 
 __all__ = ["AttackSettings", "AuditSettings"]
 
 
 @dataclass(frozen=True)
-class AttackSettings:
+class AttackSettings(BaseSettings):
     """How an adapter is sampled."""
 
-    base: str = "pocket"
-    """`pocket`, a diffusers pipeline folder, or a hub id."""
     prompt: str | None = None
     """The owner's own prompt with the trigger; adds the ceiling, does not touch the verdict."""
     class_prompt: str = "a photo of a person"
@@ -31,10 +30,9 @@ class AttackSettings:
     """Classifier-free guidance of prompts and of z."""
     seed: int = 0
     """Of the initial noise, and of the codes that control arms draw."""
-    device: str = "auto"
-    """auto, cpu, cuda or mps."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         low = [f"{name} is {value}" for name, value in (("images", self.images), ("steps", self.steps)) if value < 2]
         if low:
             raise UsageError(f"{' and '.join(low)}: give at least 2")

@@ -1,6 +1,12 @@
-"""Bases: encode, decode, predict noise, sample with any condition; with an adapter or without."""
+"""Bases: encode, decode, predict, sample with any condition; with an adapter or without.
 
-from loraleak.bases.diffusers_base import DiffusersBase, load_base
+In: the name of a pipeline, an adapter, prompts. Out: predictions and pictures. Reading order: `diffusion` and `flow` (noise
+schedules), `diffusers_base` (what every base does), `families` (what differs), `load`, `sampling`; beside them `lora_layers` (one
+adapter) and `stacked_layers` (many at once).
+"""
+
+from loraleak.bases.diffusers_base import DiffusersBase
+from loraleak.bases.load import load_base
 from loraleak.bases.sampling import Denoiser, guided, sample
 
 __all__ = ["Denoiser", "DiffusersBase", "guided", "load_base", "sample"]

@@ -1,99 +1,122 @@
-"""Stable-Diffusion-shaped bases (1.x and 2.x), read from any diffusers pipeline folder or hub id."""
+"""What every base does, whichever its family: encode, decode, predict, run with an adapter. Families fill in the rest."""
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Num
 from PIL import Image
 from torch import Tensor, nn
 
-import loraleak.bases.autoencoder  # noqa: F401  (pocket's pipeline folder names this class)
 from loraleak.adapters.family import TITLES, family_of
 from loraleak.bases import lora_layers
+from loraleak.bases.diffusion import Diffusion
+from loraleak.bases.flow import Flow
 from loraleak.bases.stacked_layers import Stack
-from loraleak.errors import BaseMismatchError, ConditionShapeError, UsageError
+from loraleak.errors import AdapterError, BaseMismatchError, ConditionShapeError, UsageError
 from loraleak.types import Adapter, Images, Picture
 
-__all__ = ["POCKET", "DiffusersBase", "load_base"]
-
-POCKET = Path(__file__).parents[1] / "assets" / "pocket"
-"""The embedded base, a pipeline folder inside the package."""
+__all__ = ["Blocks", "DiffusersBase"]
 
 
-def load_base(name: str = "pocket", *, device: str = "auto") -> "DiffusersBase":
-    """The base called `pocket`, or a diffusers pipeline by folder or hub id, in float32.
+@dataclass(frozen=True)
+class Blocks:
+    """Which layers of a denoiser are where, by parts of their names."""
 
-    Raises: UsageError, if there is no such pipeline or it is not shaped like Stable Diffusion 1.x or 2.x.
+    within: tuple[str, ...]
+    """How the names of its repeated blocks start, the component first."""
+    transformer: str
+    """In the names of what belongs to a transformer block."""
+    prompt: tuple[str, ...]
+    """In the names of attention projections by which the prompt enters."""
+
+
+class DiffusersBase(ABC):
+    """A latent diffusion model with a prompt: `E, D` (vae), `tau` (text encoders) and `eps` (denoiser) of method.md.
+
+    A family is a subclass: it says what a prompt becomes, what the denoiser takes, and where its layers are.
     """
-    from diffusers import DiffusionPipeline
-    from diffusers.utils import logging as diffusers_logging
-    from transformers.utils import logging as transformers_logging
 
-    diffusers_logging.disable_progress_bar()
-    transformers_logging.disable_progress_bar()
-    source = POCKET if name == "pocket" else name
-    try:
-        pipeline = DiffusionPipeline.from_pretrained(source, safety_checker=None, feature_extractor=None, dtype=torch.float32)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(
-            f"base {name!r} cannot be loaded ({reason}): give `pocket`, a diffusers pipeline folder or a hub id"
-        ) from error
-    missing = [part for part in ("unet", "vae", "text_encoder", "tokenizer", "scheduler") if part not in pipeline.components]
-    if missing or "text_encoder_2" in pipeline.components:
-        kind = type(pipeline).__name__
-        raise UsageError(f"base {name!r} is a {kind}: only Stable Diffusion 1.x and 2.x pipelines are supported so far")
-    return DiffusersBase(name, device=pick_device(device), **{k: pipeline.components[k] for k in _PARTS})
+    denoiser_name: ClassVar[str]
+    """The denoiser's component."""
+    text_encoders: ClassVar[tuple[str, ...]]
+    """Components that read the prompt; some may be missing in a pipeline."""
+    blocks: ClassVar[Blocks]
+    patch: ClassVar[int] = 1
+    """Side of what the denoiser takes as one token, in latents."""
+    distilled: bool = False
+    """Whether classifier-free guidance is an input of the denoiser, in the place of a second pass (Meng et al. 2023)."""
 
+    _in_stack: bool = False
+    one_at_a_time: bool = False
+    """Whether pictures go through the denoiser one after the other, where no gradient is wanted."""
 
-def pick_device(device: str) -> torch.device:
-    """`auto` takes cuda, then mps, then cpu."""
-    if device != "auto":
-        return torch.device(device)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    def __init__(self, name: str, pipeline: Any, *, device: torch.device, resolution: int | None = None) -> None:
+        """`pipeline` holds its models on `device`, or moves them there by itself. Without `resolution`, it is the pipeline's own.
 
+        Raises: UsageError, if the resolution is none that the denoiser takes.
+        """
+        self.name, self.pipeline, self.device = name, pipeline, device
+        self.denoiser: Any = getattr(pipeline, self.denoiser_name)
+        self.vae: Any = pipeline.vae
+        found = {part: getattr(pipeline, part, None) for part in self.text_encoders}
+        self.components: dict[str, nn.Module] = {
+            self.denoiser_name: self.denoiser,
+            **{part: model for part, model in found.items() if model is not None},
+        }
+        for model in (*self.components.values(), self.vae):
+            model.requires_grad_(False).eval()
+        self.resolution = self.own_resolution if resolution is None else resolution
+        """Side of a decoded image in pixels."""
+        step = self.vae_scale * self.patch
+        if self.resolution < step or self.resolution % step:
+            raise UsageError(f"resolution is {self.resolution}, base {name!r} takes multiples of {step}: give one of them")
+        self.schedule = self._schedule(pipeline.scheduler)
 
-_PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
+    # What a family says.
 
+    @property
+    @abstractmethod
+    def own_resolution(self) -> int:
+        """Side of the images that it was made for."""
 
-class DiffusersBase:
-    """A latent diffusion model with a prompt: `E, D` (vae), `tau` (text_encoder) and `eps` (unet) of method.md."""
+    @property
+    @abstractmethod
+    def latent_channels(self) -> int: ...
 
-    def __init__(
+    @abstractmethod
+    def _schedule(self, scheduler: Any) -> Diffusion | Flow: ...
+
+    @abstractmethod
+    def embed_with_gradient(self, prompts: Sequence[str]) -> Float[Tensor, "prompts tokens dim"]:
+        """As `embed`, for training the text encoders."""
+
+    @abstractmethod
+    def _denoise(
         self,
-        name: str,
-        *,
-        unet: Any,
-        vae: Any,
-        text_encoder: Any,
-        tokenizer: Any,
-        scheduler: Any,
-        device: torch.device,
-    ) -> None:
-        self.name = name
-        self.device = device
-        self.unet = unet.requires_grad_(False).eval().to(device)
-        self.vae = vae.requires_grad_(False).eval().to(device)
-        self.text_encoder = text_encoder.requires_grad_(False).eval().to(device)
-        self.tokenizer = tokenizer
-        self.scheduler = scheduler
+        latents: Float[Tensor, "batch channels h w"],
+        timesteps: Num[Tensor, " batch"],
+        condition: Float[Tensor, "batch tokens dim"],
+        guidance: float,
+    ) -> Float[Tensor, "batch channels h w"]:
+        """The denoiser's own output."""
+
+    # What all have in common.
 
     @cached_property
     def sha256(self) -> str:
-        """Over the names and bytes of all weights of the U-Net, the text encoder and the autoencoder."""
+        """Over the names and bytes of all weights of the denoiser, the text encoders and the autoencoder, in the type they run in."""
         digest = hashlib.sha256()
-        for part in (self.unet, self.text_encoder, self.vae):
+        for part in (*self.components.values(), self.vae):
             for key, value in sorted(part.state_dict().items()):
                 digest.update(key.encode())
-                digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+                digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
 
     @cached_property
@@ -101,7 +124,7 @@ class DiffusersBase:
         """Weight shapes of all linear and convolution layers, by dotted path with the component first."""
         return {
             f"{component}.{lora_layers.canonical(component, path)}": module.weight.shape
-            for component, model in self._components.items()
+            for component, model in self.components.items()
             for path, module in model.named_modules()
             if isinstance(module, nn.Linear | nn.Conv2d)
         }
@@ -109,145 +132,151 @@ class DiffusersBase:
     def weight(self, name: str) -> Tensor:
         """The base's own weight of one of `modules`, `[d_out, d_in]` or `[c_out, c_in, kernel, kernel]`, without any adapter."""
         component, _, path = name.partition(".")
-        model = self._components[component]
+        model = self.components[component]
         places = {lora_layers.canonical(component, place): place for place, _ in model.named_modules()}
         module: Any = model.get_submodule(places[path])
         weight: Tensor = module.weight
         return weight.detach()
 
     @property
+    def dtype(self) -> torch.dtype:
+        """Of the denoiser's weights."""
+        kind: torch.dtype = next(self.denoiser.parameters()).dtype
+        return kind
+
+    @property
+    def like(self) -> Tensor:
+        """An empty tensor on the device and of the type that factors, latents and noise have: float32 also where the base is in half
+        precision."""
+        return torch.empty(0, dtype=torch.promote_types(self.dtype, torch.float32), device=self.device)
+
+    @property
+    def vae_scale(self) -> int:
+        """Pixels of a latent's side."""
+        return int(2 ** (len(self.vae.config["block_out_channels"]) - 1))
+
+    @property
     def latent_shape(self) -> tuple[int, int, int]:
         """`[channels, height, width]` of the latents of one image."""
-        size = int(self.unet.config["sample_size"])
-        return int(self.unet.config["in_channels"]), size, size
+        size = self.resolution // self.vae_scale
+        return self.latent_channels, size, size
 
-    @property
+    @cached_property
     def condition_shape(self) -> tuple[int, int]:
-        """`[tokens, cross_attention_dim]` of one condition."""
-        return int(self.tokenizer.model_max_length), int(self.unet.config["cross_attention_dim"])
+        """`[tokens, dim]` of one condition."""
+        tokens, dim = self.embed([""]).shape[1:]
+        return tokens, dim
 
     @property
-    def resolution(self) -> int:
-        """Side of a decoded image in pixels."""
-        return self.latent_shape[1] * 2 ** (len(self.vae.config["block_out_channels"]) - 1)
+    def timesteps(self) -> Num[Tensor, " levels"]:
+        """Those that training draws from, from little noise to much."""
+        return self.schedule.timesteps
+
+    @property
+    def noise_levels(self) -> int:
+        return len(self.schedule.timesteps)
+
+    @property
+    def at_once(self) -> int:
+        """Pictures that go through the autoencoder in one batch: as many pixels as 32 of 64 x 64, but at least one picture."""
+        return 1 if self.one_at_a_time else max(1, 32 * 64**2 // self.resolution**2)
 
     @torch.no_grad()
     def encode(self, images: Sequence[Picture] | Images) -> Float[Tensor, "images channels h w"]:
         """Scaled posterior means of images, which are cut to a centred square and resized first."""
+        shift, scale = self._latent_scale
         parts = [
-            self.vae.encode(batch.to(self.device)).latent_dist.mean * self.vae.config["scaling_factor"]
-            for batch in self._pixels(images).split(32)
+            (self.vae.encode(batch.to(self.device, self.vae.dtype)).latent_dist.mean - shift) * scale
+            for batch in self._pixels(images).split(self.at_once)
         ]
-        return torch.cat(parts)
+        return torch.cat(parts).to(self.like.dtype)
 
     @torch.no_grad()
     def decode(self, latents: Float[Tensor, "images channels h w"]) -> Images:
         """RGB pictures of scaled latents."""
-        parts = [self.vae.decode(batch / self.vae.config["scaling_factor"]).sample.clamp(-1, 1) for batch in latents.split(32)]
+        shift, scale = self._latent_scale
+        parts = [
+            self.vae.decode((batch / scale + shift).to(self.vae.dtype)).sample.float().clamp(-1, 1)
+            for batch in latents.split(self.at_once)
+        ]
         pixels = ((torch.cat(parts) + 1) * 127.5).round().byte()
         return pixels.permute(0, 2, 3, 1).cpu().numpy()
 
     @torch.no_grad()
     def embed(self, prompts: Sequence[str]) -> Float[Tensor, "prompts tokens dim"]:
-        """The text encoder's last hidden states."""
+        """What the text encoders make of prompts."""
         return self.embed_with_gradient(prompts)
 
-    def embed_with_gradient(self, prompts: Sequence[str]) -> Float[Tensor, "prompts tokens dim"]:
-        """As `embed`, for training the text encoder."""
-        tokens = self.tokenizer(
-            list(prompts),
-            padding="max_length",
-            truncation=True,
-            max_length=self.condition_shape[0],
-            return_tensors="pt",
-        ).input_ids
-        states: Tensor = self.text_encoder(tokens.to(self.device)).last_hidden_state
-        return states
-
-    def transform(self, tokens: Float[Tensor, "batch count dim"]) -> Float[Tensor, "batch count dim"]:
-        """The text transformer's layers on tokens of any meaning: no positions, every token sees every other; with gradient."""
-        model = getattr(self.text_encoder, "text_model", self.text_encoder)
-        states: Tensor = model.encoder(inputs_embeds=tokens).last_hidden_state
-        return model.final_layer_norm(states)
-
-    def predict_noise(
+    def predict(
         self,
         latents: Float[Tensor, "batch channels h w"],
-        timesteps: Int[Tensor, "batch"],
+        timesteps: Num[Tensor, " batch"],
         condition: Float[Tensor, "batch tokens dim"],
+        guidance: float = 1.0,
     ) -> Float[Tensor, "batch channels h w"]:
-        """eps of the current weights, adapter included where one is attached; v-prediction is turned into noise.
+        """What the current weights, adapter included where one is attached, predict: noise, or a velocity, as the base was trained.
 
-        Raises: ConditionShapeError, if `condition` is not `[batch, tokens, cross_attention_dim]` of this base.
+        `guidance` counts where the base is distilled.
+        Raises: ConditionShapeError, if `condition` is not `[batch, tokens, dim]` of this base.
         """
         if condition.shape[2] != self.condition_shape[1]:
             raise ConditionShapeError(
                 f"condition has width {condition.shape[2]}, base {self.name} takes {self.condition_shape[1]}: "
                 "give states of this base's text encoder, or an attack trained for this base"
             )
-        output: Tensor = self.unet(latents, timesteps, condition).sample
-        if self.scheduler.config["prediction_type"] == "v_prediction":
-            kept = self._kept(timesteps).to(latents)
-            return kept.sqrt() * output + (1 - kept).sqrt() * latents
-        return output
+        whole = not self.one_at_a_time or torch.is_grad_enabled() or self._in_stack
+        size = len(latents) if whole else 1
+        parts = zip(
+            latents.to(self.dtype).split(size), timesteps.split(size), condition.to(self.dtype).split(size), strict=True
+        )
+        return torch.cat([self._denoise(*part, guidance) for part in parts]).to(latents.dtype)
 
     def add_noise(
         self,
         latents: Float[Tensor, "batch channels h w"],
         noise: Float[Tensor, "batch channels h w"],
-        timesteps: Int[Tensor, " batch"],
+        timesteps: Num[Tensor, " batch"],
     ) -> Float[Tensor, "batch channels h w"]:
-        """`x_t` of the base's noise schedule: `sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise` (Ho et al. 2020, eq. 4).
-
-        Not the scheduler's own method: that of DPM-Solver counts timesteps backwards until a sampling run has set them.
-        """
-        kept = self._kept(timesteps).to(latents)
-        return kept.sqrt() * latents + (1 - kept).sqrt() * noise
-
-    def _kept(self, timesteps: Int[Tensor, " batch"]) -> Float[Tensor, "batch 1 1 1"]:
-        kept: Tensor = self.scheduler.alphas_cumprod.to(timesteps.device)[timesteps]
-        return kept.view(-1, 1, 1, 1)
-
-    @property
-    def signal_to_noise(self) -> Float[Tensor, " levels"]:
-        """`abar_t / (1 - abar_t)` of every timestep."""
-        kept: Tensor = self.scheduler.alphas_cumprod.double()
-        return kept / (1 - kept)
-
-    @property
-    def noise_levels(self) -> int:
-        return int(self.scheduler.config["num_train_timesteps"])
+        """`x_t` of the base's noise schedule."""
+        return self.schedule.add_noise(latents, noise, timesteps)
 
     @contextmanager
     def adapted(self, adapter: Adapter) -> Iterator[None]:
         """Within this context the base runs with the adapter, through peft's LoRA layers. An unknown scale counts as 1.
 
-        Raises: BaseMismatchError, if a module of the adapter is not in this base or has another shape.
+        Raises: as `check`.
         """
         self.check(adapter)
         try:
-            for component, model in self._components.items():
-                lora_layers.attach(model, component, adapter.factors)
+            for component, model in self.components.items():
+                lora_layers.attach(model, component, adapter)
             yield
         finally:
-            for model in self._components.values():
+            for model in self.components.values():
                 lora_layers.detach(model)
 
-    def stacked(self, stack: Stack) -> AbstractContextManager[None]:
+    @contextmanager
+    def stacked(self, stack: Stack) -> Iterator[None]:
         """Within this context sample `i` of a batch of `K m` runs through adapter `i // m` of the stack."""
         places = {
             f"{component}.{lora_layers.canonical(component, path)}": (model, path)
-            for component, model in self._components.items()
+            for component, model in self.components.items()
             for path, _ in model.named_modules()
         }
-        return stack.installed(places)
+        self._in_stack = True  # a batch is the adapters' then, and cannot be cut
+        try:
+            with stack.installed(places):
+                yield
+        finally:
+            self._in_stack = False
 
     def bare(self) -> AbstractContextManager[None]:
         """Within this context an attached adapter is switched off."""
-        return lora_layers.switched_off(tuple(self._components.values()))
+        return lora_layers.switched_off(tuple(self.components.values()))
 
     def check(self, adapter: Adapter) -> None:
-        """Raises: BaseMismatchError, in one line with the first misfit, when the adapter belongs to another base."""
+        """Raises: BaseMismatchError, in one line with the first misfit, when the adapter belongs to another base; AdapterError, when it
+        is a DoRA that peft's layers cannot hold."""
         misfits = []
         for name, factors in adapter.factors.items():
             shape = self.modules.get(name)
@@ -263,10 +292,17 @@ class DiffusersBase:
                 f"the adapter does not fit base {self.name!r}: {len(misfits)} of {len(adapter.factors)} modules differ, "
                 f"the first: {misfits[0][:200]}{fits}; give the base that it was trained on with --base"
             )
+        across = [name for name, m in adapter.magnitudes.items() if m.shape[0] != adapter.factors[name].up.shape[0]]
+        if across:
+            raise AdapterError(
+                f"{across[0]} and {len(across) - 1} others have DoRA magnitudes over their columns, which peft cannot apply: merge "
+                "the file into its base with the tool that made it, and extract it again as a plain LoRA"
+            )
 
     @property
-    def _components(self) -> Mapping[str, nn.Module]:
-        return {"unet": self.unet, "text_encoder": self.text_encoder}
+    def _latent_scale(self) -> tuple[float, float]:
+        """`scale (latents - shift)` is what the denoiser takes."""
+        return float(self.vae.config.get("shift_factor") or 0.0), float(self.vae.config["scaling_factor"])
 
     def _pixels(self, images: Sequence[Picture] | Images) -> Float[Tensor, "images 3 height width"]:
         squares = [_square(image, self.resolution) for image in images]

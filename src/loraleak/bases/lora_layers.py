@@ -1,14 +1,17 @@
 """peft's LoRA layers in a model: put in, switched off for a moment, taken out."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
+from jaxtyping import Float
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
-from torch import nn
+from torch import Tensor, nn
 
-from loraleak.types import Factors
+from loraleak.types import Adapter, Factors
 
 __all__ = ["attach", "canonical", "detach", "inject", "layers", "switched_off"]
 
@@ -17,40 +20,45 @@ _NAME = "loraleak"
 
 def canonical(component: str, path: str) -> str:
     """The path as files write it: transformers 5 flattened CLIP's `text_model.` away, files keep it."""
-    if component.startswith("text_encoder") and not path.startswith("text_model."):
+    if component.startswith("text_encoder") and path.startswith("encoder.layers."):
         return f"text_model.{path}"
     return path
 
 
-def inject(model: nn.Module, ranks: Mapping[str, int], scales: Mapping[str, float]) -> None:
+def inject(model: nn.Module, ranks: Mapping[str, int], scales: Mapping[str, float], *, dora: bool = False) -> None:
     """Put fresh LoRA layers (A random, B zero) at these paths of the model."""
+    alphas = {path: scales[path] * rank for path, rank in ranks.items()}
+    rank, alpha = _commonest(ranks.values()), _commonest(alphas.values())
     config = LoraConfig(
-        r=next(iter(ranks.values())),
-        lora_alpha=1,
-        target_modules=list(ranks),
-        rank_pattern={f"^{path}$": rank for path, rank in ranks.items()},
-        alpha_pattern={f"^{path}$": scales[path] * rank for path, rank in ranks.items()},
+        r=int(rank),
+        lora_alpha=alpha,
+        target_modules="|".join(map(re.escape, ranks)),
+        # only what differs: peft tries every pattern on every layer
+        rank_pattern={f"^{re.escape(path)}$": value for path, value in ranks.items() if value != rank},
+        alpha_pattern={f"^{re.escape(path)}$": value for path, value in alphas.items() if value != alpha},
+        use_dora=dora,
     )
     inject_adapter_in_model(config, model, adapter_name=_NAME)
 
 
-def attach(model: nn.Module, component: str, factors: Mapping[str, Factors]) -> None:
-    """Put in the layers of this component with the factors' values."""
+def attach(model: nn.Module, component: str, adapter: Adapter) -> None:
+    """Put in the layers of this component with the adapter's values; with DoRA's magnitudes where it has any."""
     paths = {canonical(component, path): path for path, _ in model.named_modules()}
-    mine = {
-        paths[name.removeprefix(f"{component}.")]: value for name, value in factors.items() if name.startswith(f"{component}.")
-    }
-    if not mine:
+    names = {paths[name.removeprefix(f"{component}.")]: name for name in adapter.factors if name.startswith(f"{component}.")}
+    if not names:
         return
-    inject(
-        model,
-        {path: f.rank for path, f in mine.items()},
-        {path: 1.0 if f.scale is None else f.scale for path, f in mine.items()},
-    )
+    mine = {path: adapter.factors[name] for path, name in names.items()}
+    scales = {path: 1.0 if f.scale is None else f.scale for path, f in mine.items()}
+    dora = any(name in adapter.magnitudes for name in names.values())
+    inject(model, {path: f.rank for path, f in mine.items()}, scales, dora=dora)
     with torch.no_grad():
         for path, layer in layers(model).items():
             layer.lora_A[_NAME].weight.copy_(mine[path].down)
             layer.lora_B[_NAME].weight.copy_(mine[path].up)
+            if dora:
+                held = layer.lora_magnitude_vector[_NAME].weight
+                magnitude = adapter.magnitudes.get(names[path])
+                held.copy_((_norms(layer, mine[path], scales[path]) if magnitude is None else magnitude).view(held.shape))
     model.requires_grad_(False)
     model.eval()
 
@@ -81,3 +89,14 @@ def switched_off(models: tuple[nn.Module, ...]) -> Iterator[None]:
     finally:
         for layer in active:
             layer.enable_adapters(True)
+
+
+def _commonest(values: Iterable[int | float]) -> int | float:
+    return Counter(values).most_common(1)[0][0]
+
+
+def _norms(layer: LoraLayer, factors: Factors, scale: float) -> Float[Tensor, " d_out"]:
+    """`||W0 + s B A||` by row: with it as magnitude, DoRA is plain LoRA."""
+    weight: Tensor = layer.get_base_layer().weight
+    update = factors.up.flatten(1) @ factors.down.flatten(1)
+    return torch.linalg.vector_norm(weight.flatten(1) + scale * update.to(weight), dim=1)

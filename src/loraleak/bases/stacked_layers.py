@@ -165,7 +165,8 @@ class _Stacked(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.layer(x)
-        down, up, scales = self.stack.down[self.name], self.stack.up[self.name], self.stack.scales
+        # float32 factors on a base in half precision: what is multiplied is half, what is learned is not
+        down, up, scales = (f.to(x.dtype) for f in (self.stack.down[self.name], self.stack.up[self.name], self.stack.scales))
         if isinstance(self.layer, nn.Conv2d):
             return out + _convolved(x, down, up * scales.view(-1, 1, 1), self.layer)
         rows = x.reshape(len(down), -1, x.shape[-1])

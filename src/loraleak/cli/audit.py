@@ -37,7 +37,7 @@ class Audit:
         from loraleak.auditing.report import LEVELS
         from loraleak.auditing.run import audit
 
-        report = audit(self.file, self.photos, self.settings)
+        report = audit(self.file, self.photos, self.settings, quiet=False)
         write_report(report, self.out)
         print_summary(report, self.out, as_json=self.json)
         above = self.fail_on != "never" and LEVELS.index(report.verdict.level) >= LEVELS.index(self.fail_on)

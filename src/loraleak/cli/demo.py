@@ -26,7 +26,7 @@ class Demo:
 
         home = Path(__file__).parents[1] / "assets" / "demo"
         settings = replace(AuditSettings(), seed=self.seed, prompt=(home / "prompt.txt").read_text("utf-8").strip())
-        report = audit(home / "adapter.safetensors", home / "photos", settings)
+        report = audit(home / "adapter.safetensors", home / "photos", settings, quiet=False)
         write_report(report, self.out)
         print_summary(report, self.out, as_json=self.json)
         return 0

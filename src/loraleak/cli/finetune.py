@@ -8,6 +8,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
+from loraleak.base_settings import BaseSettings
 from loraleak.cli.flags import Out
 from loraleak.finetuning.recipe import Recipe
 
@@ -23,30 +24,30 @@ class Finetune:
     out: Out = Path("adapter.safetensors")
     """The adapter to write: a .safetensors file (diffusers layout), or a folder (PEFT layout)."""
     layout: Literal["diffusers", "peft"] = "diffusers"
-    base: str = "pocket"
-    """`pocket`, a diffusers pipeline folder, or a hub id."""
-    device: str = "auto"
-    """auto, cpu, cuda or mps."""
     defence: str = ""
     """A defence, with settings, such as dp-sgd:epsilon=8; docs/private-training.md and docs/defences.md list them. Where it
     promises privacy and the seed is 0, a secret one is drawn: its noise must not be known."""
     json: bool = False
     """Print what was made as JSON on stdout."""
     recipe: Recipe = field(default_factory=Recipe)
+    base: BaseSettings = field(default_factory=BaseSettings)
 
     def run(self) -> int:
         from loraleak.adapters import save_adapter
         from loraleak.bases import load_base
         from loraleak.defences import training_time
+        from loraleak.finetuning.forecast import forecast
         from loraleak.finetuning.stacked import Job, finetune_together
         from loraleak.people.folders import read_photos
+        from loraleak.progress import announce
 
         defence = training_time(self.defence) if self.defence else None
         photos = read_photos(self.photos)
         guarantee = None if defence is None else defence.guarantee(self.recipe, len(photos))
         promised = guarantee is not None and guarantee.epsilon_image is not None
         recipe = replace(self.recipe, seed=self.recipe.seed or randbits(62)) if promised else self.recipe
-        base = load_base(self.base, device=self.device)
+        base = load_base(**self.base.choices)
+        announce(forecast(base, recipe).says)
         train = finetune_together if defence is None else defence.finetune_together
         *_, last = train(base, [Job([photo.picture for photo in photos], recipe)])
         save_adapter(last.adapter, self.out, self.layout)

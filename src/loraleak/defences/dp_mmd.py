@@ -119,19 +119,14 @@ class _MmdTraining(Training):
             self.base.noise_levels // 2 + times[:, : self.batch] // 4
         )  # little of the class image is left, and some of a face
         times = torch.cat([late, times[:, self.batch :]], dim=1)
-        flat = times.flatten()
-        noisy = self.base.add_noise(latents.flatten(0, 1), noise.flatten(0, 1), flat)
-        predicted = self.base.predict_noise(noisy, flat, states.flatten(0, 1))
-        guessed = self._denoised(noisy, predicted, flat).view_as(latents)[:, : self.batch]
-        error = (predicted.view_as(noise) - noise).square().flatten(2).mean(2)
+        flat = self.base.timesteps.to(times.device)[times.flatten()]
+        clean, added = latents.flatten(0, 1), noise.flatten(0, 1)
+        noisy = self.base.add_noise(clean, added, flat)
+        predicted = self.base.predict(noisy, flat, states.flatten(0, 1))
+        guessed = self.base.schedule.denoised(noisy, predicted, flat).view_as(latents)[:, : self.batch]
+        error = (predicted - self.base.schedule.target(clean, added, flat)).view_as(noise).square().flatten(2).mean(2)
         distance = torch.stack([_distance(self.phi[k](guessed[k]), self.released[k]) for k in range(len(self.recipes))])
         return distance + self.prior_weights * error[:, self.batch :].mean(1)
-
-    def _denoised(self, noisy: Tensor, predicted: Tensor, times: Tensor) -> Tensor:
-        """`x_0` in one step: `(x_t - sqrt(1 - abar) eps) / sqrt(abar)`."""
-        ratio = self.base.signal_to_noise.clamp(min=1e-3).to(noisy)[times].view(-1, 1, 1, 1)
-        kept = ratio / (1 + ratio)
-        return (noisy - (1 - kept).sqrt() * predicted) / kept.sqrt()
 
     def _features(self, k: int, count: int) -> FourierFeatures:
         """As wide as class images lie apart, which is public."""

@@ -12,17 +12,16 @@ from loraleak.bases.sampling import guided, sample
 from loraleak.finetuning.recipe import Recipe
 from loraleak.types import Images
 
-__all__ = ["class_images"]
+__all__ = ["at_once", "cached_file", "class_images"]
 
 
 def class_images(base: DiffusersBase, recipe: Recipe) -> Images:
     """Pictures of the class prompt for prior preservation, generated once for each base, prompt and count, and cached."""
-    key = json.dumps([base.sha256, recipe.class_prompt, recipe.class_count, recipe.guidance_scale])
-    file = _cache() / f"class-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
+    file = cached_file(base, recipe)
     if not file.exists():
         condition, empty = base.embed([recipe.class_prompt, ""])
         denoiser = guided(base, condition, empty, recipe.guidance_scale)
-        size = 32 if base.resolution <= 128 else 4
+        size = at_once(base)
         counts = [min(size, recipe.class_count - start) for start in range(0, recipe.class_count, size)]
         batches = [sample(base, denoiser, count, seed=1_000_000 + i) for i, count in enumerate(counts)]
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -31,6 +30,18 @@ def class_images(base: DiffusersBase, recipe: Recipe) -> Images:
         partial.replace(file)
     images: Images = np.load(file)
     return images
+
+
+def cached_file(base: DiffusersBase, recipe: Recipe) -> Path:
+    """Where the class images of this base and recipe are, or will be."""
+    other = [base.resolution] if base.resolution != base.own_resolution else []
+    key = json.dumps([base.sha256, recipe.class_prompt, recipe.class_count, recipe.guidance_scale, *other])
+    return _cache() / f"class-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
+
+
+def at_once(base: DiffusersBase) -> int:
+    """How many class images are sampled in one batch."""
+    return 32 if base.resolution <= 128 else 4
 
 
 def _cache() -> Path:

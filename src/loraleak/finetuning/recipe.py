@@ -13,7 +13,7 @@ LossWeighting = Literal["uniform", "debiased"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How an adapter is trained. The defaults suit pocket; for Stable Diffusion use a learning rate near 1e-4."""
+    """How an adapter is trained. The defaults suit pocket; for other bases use a learning rate near 1e-4."""
 
     trigger: str = "sks"
     """The rare word that comes to name the person."""
@@ -32,13 +32,14 @@ class Recipe:
     guidance_scale: float = 2.0
     """With which the class images are sampled."""
     text_encoder: bool = False
-    """Train LoRA layers in the text encoder too."""
+    """Train LoRA layers in the text encoders too; in those of CLIP, not in T5."""
     targets: Targets = "attention"
     """`attention`: its projections; `cross-attention`: those that meet the prompt; `transformer`: all that is linear in the
-    transformer blocks; `all`: convolutions too (LoCon)."""
+    transformer blocks; `all`: convolutions too, where a base has any (LoCon)."""
     loss_weighting: LossWeighting = "debiased"
-    """Over timesteps. `uniform`: the error of the noise as it is (Ho et al. 2020, eq. 14); `debiased`: divided by the square root
-    of the signal-to-noise ratio (Yu et al. 2024, arXiv 2310.08442), which learns who is shown in fewer steps."""
+    """Over timesteps. `uniform`: the error of what the base predicts, noise or velocity, as it is (Ho et al. 2020, eq. 14);
+    `debiased`: the noise's error divided by the square root of the signal-to-noise ratio (Yu et al. 2024, arXiv 2310.08442),
+    which learns who is shown in fewer steps; for flow matching, logit-normal timesteps (Esser et al. 2024)."""
     max_grad_norm: float = 1.0
     seed: int = 0
 

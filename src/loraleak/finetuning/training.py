@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from loraleak.bases.diffusers_base import DiffusersBase
 from loraleak.bases.stacked_layers import Stack
+from loraleak.errors import UsageError
 from loraleak.finetuning.class_images import class_images
 from loraleak.finetuning.job import Job
 from loraleak.finetuning.optimiser import StackedAdamW, clip_by_adapter
@@ -22,12 +23,17 @@ class Training:
     """The state of jobs, longest first, between steps. What changes a step derives from it: a prompt, a loss, a gradient."""
 
     def __init__(self, base: DiffusersBase, jobs: Sequence[Job], *, freeze_down: bool = False) -> None:
-        """With `freeze_down` the factors A stay as they start (FFA-LoRA, Sun et al. 2024)."""
+        """With `freeze_down` the factors A stay as they start (FFA-LoRA, Sun et al. 2024).
+
+        Raises: UsageError, if the base is in float16, whose range small gradients leave.
+        """
+        if base.dtype == torch.float16:
+            raise UsageError("gradients vanish in float16: fine-tune with --dtype bfloat16, which takes the same memory")
         self.base = base
         self.recipes = [job.recipe for job in jobs]
         first = self.recipes[0]
         self.batch, self.prior_batch, self.text_encoder = first.batch, first.prior_batch, first.text_encoder
-        like = next(base.unet.parameters())
+        like = base.like
         self.private = _padded([base.encode(job.images).to(like) for job in jobs])
         self.counts = [len(job.images) for job in jobs]
         self.prior, self.prior_of, self.prior_counts = self._class_latents(jobs, like)
@@ -88,7 +94,7 @@ class Training:
         Int[Tensor, "adapters images"],
         Float[Tensor, "adapters images tokens dim"],
     ]:
-        """Latents, noise, timesteps and text states of a step; private images first."""
+        """Latents, noise, noise levels and text states of a step; private images first."""
         draws = [self._draw(k, step) for k in range(len(self.recipes))]
         latents = self._latents(draws)
         noise = _stacked([d.noise for d in draws]).to(latents)
@@ -111,14 +117,15 @@ class Training:
         states: Float[Tensor, "rows images tokens dim"],
         debiased: Bool[Tensor, " rows"],
     ) -> Float[Tensor, "rows images"]:
-        """Squared errors of the predicted noise, weighted by timestep; the weights' mean over all timesteps is 1, so that
-        learning rates mean the same."""
-        flat, true = times.flatten(), noise.flatten(0, 1)
-        noisy = self.base.add_noise(latents.flatten(0, 1), true, flat)
-        predicted = self.base.predict_noise(noisy, flat, states.flatten(0, 1))
-        error = (predicted - true).square().flatten(1).mean(1).view(len(times), -1)
-        weights = self.base.signal_to_noise.clamp(min=1e-3).rsqrt()  # zero-terminal schedules end in 0
-        weights = (weights / weights.mean()).to(flat.device)[times].to(error)
+        """Squared errors of what the base predicts, weighted by noise level; the weights' mean over all levels is 1, so that
+        learning rates mean the same. `times` count the base's levels."""
+        clean, true = latents.flatten(0, 1), noise.flatten(0, 1)
+        timesteps = self.base.timesteps.to(times.device)[times.flatten()]
+        noisy = self.base.add_noise(clean, true, timesteps)
+        predicted = self.base.predict(noisy, timesteps, states.flatten(0, 1))
+        target = self.base.schedule.target(clean, true, timesteps)
+        error = (predicted - target).square().flatten(1).mean(1).view(len(times), -1)
+        weights = self.base.schedule.weights.to(times.device)[times].to(error)
         return error * torch.where(debiased.view(-1, 1), weights, 1.0)
 
     def states(self, step: int) -> Float[Tensor, "adapters 2 tokens dim"]:

@@ -14,6 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from loraleak.bases import DiffusersBase
+from loraleak.bases.families.stable_diffusion import StableDiffusion
 from loraleak.errors import BaseMismatchError, UsageError
 from loraleak.files import write_bytes
 from loraleak.inversion.conv_clip import ConvClipEncoder, ConvClipShape
@@ -163,10 +164,15 @@ def new_encoder(
     sizes: Mapping[str, Any] | None = None,
     rank: int | None = None,
 ) -> Encoder:
-    """An untrained encoder of z for this base; `rank` is the highest that `conv-clip` reads."""
+    """An untrained encoder of z for this base; `rank` is the highest that `conv-clip` reads.
+
+    Raises: UsageError, if the base has no text transformer that `conv-clip` can read through.
+    """
     condition = condition or base.condition_shape
     if kind == "invariant":
         return InvariantEncoder(shapes, condition, InvariantShape(**(sizes or {})), steps=steps)
+    if not isinstance(base, StableDiffusion):
+        raise UsageError(f"conv-clip reads through a text encoder that {base.name!r} does not have: take invariant")
     shape = ConvClipShape(**(sizes or {}))
     if rank is not None:
         shape = replace(shape, rank=rank)

@@ -16,7 +16,7 @@ from loraleak.types import StackedFactors
 __all__ = ["ConvClipEncoder", "ConvClipShape", "Trunk"]
 
 Trunk = Callable[[Float[Tensor, "batch count dim"]], Float[Tensor, "batch count dim"]]
-"""The base's frozen text transformer (`DiffusersBase.transform`)."""
+"""The base's frozen text transformer (`StableDiffusion.transform`)."""
 
 
 @dataclass(frozen=True)

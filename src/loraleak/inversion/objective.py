@@ -22,22 +22,22 @@ def decoding_loss(
 ) -> Float[Tensor, ""]:
     """`E |noise - eps_theta(x_t, t, z)|^2` with every adapter's own denoiser, frozen, in one pass (Yao 2024, Alg. 2, line 14).
 
-    Weighted over timesteps by `1 / sqrt(SNR)`, to a mean of 1, as our fine-tuning is (Yu et al. 2024, arXiv 2310.08442).
+    Weighted over noise levels as our fine-tuning is, by `1 / sqrt(SNR)` to a mean of 1 (Yu et al. 2024, arXiv 2310.08442).
     `strength` multiplies each adapter's update: at 0 the base itself decodes.
     """
-    like = next(base.unet.parameters())
+    like = base.like
     shapes = {name: base.modules[name] for name in weights.up}
     scaled = StackedFactors(weights.down, weights.up, weights.scales * strength, weights.ranks)
     stack = Stack.holding(scaled, shapes, like)
     images = latents.shape[1]
-    times = timesteps.flatten().to(like.device)
-    target = noise.flatten(0, 1).to(like)
-    noisy = base.add_noise(latents.flatten(0, 1).to(like), target, times)
+    levels = timesteps.flatten().to(like.device)
+    times = base.timesteps.to(like.device)[levels]
+    clean, added = latents.flatten(0, 1).to(like), noise.flatten(0, 1).to(like)
+    noisy = base.add_noise(clean, added, times)
     with base.stacked(stack):
-        predicted = base.predict_noise(noisy, times, z.repeat_interleave(images, dim=0))
-    debiased = base.signal_to_noise.clamp(min=1e-3).rsqrt()
-    each = (predicted - target).square().flatten(1).mean(1)
-    return (each * (debiased / debiased.mean()).to(each)[times]).mean()
+        predicted = base.predict(noisy, times, z.repeat_interleave(images, dim=0))
+    each = (predicted - base.schedule.target(clean, added, times)).square().flatten(1).mean(1)
+    return (each * base.schedule.weights.to(each)[levels]).mean()
 
 
 def caption_loss(

@@ -1,0 +1,42 @@
+"""Which base, and how it is run; light to import, so that the command line starts fast."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from loraleak.errors import UsageError
+
+__all__ = ["BaseSettings", "Precision"]
+
+Precision = Literal["float32", "bfloat16", "float16"]
+
+
+@dataclass(frozen=True)
+class BaseSettings:
+    """The base of an adapter, and what it may take of the machine. docs/bases.md tells more."""
+
+    base: str = "pocket"
+    """`pocket`, a diffusers pipeline folder, a hub id, or a single-file checkpoint (.safetensors)."""
+    base_config: str | None = None
+    """For a single file: a pipeline folder or hub id of the same kind, for what the file itself does not hold."""
+    device: str = "auto"
+    """auto, cpu, cuda or mps."""
+    dtype: Precision = "float32"
+    """Of the base's weights; half precision takes half the memory. What is learned stays in float32."""
+    resolution: int | None = None
+    """Side of the pictures in pixels; none means the base's own."""
+    offload: bool = False
+    """Keep in the GPU's memory only the model at work (text encoder, denoiser or autoencoder)."""
+    save_memory: bool = False
+    """Slower, for less memory: one picture at a time, attention in slices, pictures in tiles; fine-tuning keeps no activations."""
+
+    def __post_init__(self) -> None:
+        if self.resolution is not None and self.resolution < 1:
+            raise UsageError(f"resolution is {self.resolution}, give the side of a picture in pixels, such as 512")
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """Keyword arguments of `load_base`."""
+        names = {"base": "name", "base_config": "config"}
+        return {
+            names.get(name, name): value for name, value in asdict(self).items() if name in BaseSettings.__dataclass_fields__
+        }

@@ -1,0 +1,78 @@
+"""Flow matching on straight lines, `x_t = (1 - sigma) x_0 + sigma noise`: Stable Diffusion 3 and Flux (Esser et al. 2024)."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
+from diffusers.pipelines.flux.pipeline_flux import calculate_shift
+from jaxtyping import Float
+from torch import Tensor
+
+__all__ = ["Flow"]
+
+
+class Flow:
+    """A noise schedule over real timesteps, `1000 sigma`. The base predicts the velocity `noise - x_0`."""
+
+    def __init__(self, scheduler: Any, *, tokens: int, to_last: bool) -> None:
+        """`tokens` of the image shift the sampler's levels where the schedule says so. Flux starts its steps from `1 / steps` at
+        the last (`to_last`), Stable Diffusion 3 from its schedule's own lowest level."""
+        self.config = scheduler.config
+        self.tokens, self.to_last = tokens, to_last
+        self.length = float(scheduler.config["num_train_timesteps"])
+        fresh = FlowMatchEulerDiscreteScheduler.from_config(self.config)  # as in training, whatever was sampled before
+        self.timesteps: Float[Tensor, " levels"] = fresh.timesteps.flip(0).clone()
+
+    @property
+    def weights(self) -> Float[Tensor, " levels"]:
+        """The density of logit-normal timesteps (Esser et al. 2024, eq. 19, with mean 0 and deviation 1), to a mean of 1: levels are
+        drawn evenly and weighted, which has the same expected gradient as drawing them so (section 3.1 there)."""
+        levels = len(self.timesteps)
+        time = (torch.arange(levels, dtype=torch.float64) + 0.5) / levels
+        weights = torch.exp(-time.logit().square() / 2) / (time * (1 - time))
+        return weights / weights.mean()
+
+    def add_noise(
+        self, latents: Float[Tensor, "batch ..."], noise: Float[Tensor, "batch ..."], timesteps: Float[Tensor, " batch"]
+    ) -> Float[Tensor, "batch ..."]:
+        """`x_t` (Esser et al. 2024, eq. 13)."""
+        sigma = self._sigma(timesteps, latents)
+        return (1 - sigma) * latents + sigma * noise
+
+    def target(
+        self, latents: Float[Tensor, "batch ..."], noise: Float[Tensor, "batch ..."], timesteps: Float[Tensor, " batch"]
+    ) -> Float[Tensor, "batch ..."]:
+        """What a perfect base would predict, in the mean over the noise."""
+        return noise - latents
+
+    def denoised(
+        self, noisy: Float[Tensor, "batch ..."], prediction: Float[Tensor, "batch ..."], timesteps: Float[Tensor, " batch"]
+    ) -> Float[Tensor, "batch ..."]:
+        """`x_0` in one step."""
+        return noisy - self._sigma(timesteps, noisy) * prediction
+
+    def leading_to(
+        self, noisy: Float[Tensor, "batch ..."], wanted: Float[Tensor, "batch ..."], timesteps: Float[Tensor, " batch"]
+    ) -> Float[Tensor, "batch ..."]:
+        """The prediction that says `x_0 = wanted`."""
+        return (noisy - wanted) / self._sigma(timesteps, noisy)
+
+    def sampler(self, steps: int) -> Any:
+        """Euler's method on the base's own levels, set to this many steps."""
+        scheduler = FlowMatchEulerDiscreteScheduler.from_config(self.config)
+        config = self.config
+        mu = None
+        if config["use_dynamic_shifting"]:
+            mu = calculate_shift(
+                self.tokens,
+                config["base_image_seq_len"],
+                config["max_image_seq_len"],
+                config["base_shift"],
+                config["max_shift"],
+            )
+        scheduler.set_timesteps(steps, sigmas=np.linspace(1.0, 1 / steps, steps) if self.to_last else None, mu=mu)
+        return scheduler
+
+    def _sigma(self, timesteps: Float[Tensor, " batch"], like: Tensor) -> Float[Tensor, "batch *_"]:
+        return (timesteps / self.length).to(like).view(-1, *(1,) * (like.ndim - 1))

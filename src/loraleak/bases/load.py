@@ -1,0 +1,108 @@
+"""A base by name: `pocket`, a diffusers pipeline folder, a hub id, or a single file."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import loraleak.bases.autoencoder  # noqa: F401  (pocket's pipeline folder names this class)
+from loraleak.base_settings import Precision
+from loraleak.bases.diffusers_base import DiffusersBase
+from loraleak.bases.families.flux import Flux
+from loraleak.bases.families.stable_diffusion import StableDiffusion
+from loraleak.bases.families.stable_diffusion_3 import StableDiffusion3
+from loraleak.bases.families.stable_diffusion_xl import StableDiffusionXL
+from loraleak.bases.memory import offload_models, upcast_autoencoder, work_in_slices
+from loraleak.bases.single_file import is_single_file, load_single_file
+from loraleak.errors import UsageError
+
+__all__ = ["FAMILIES", "POCKET", "load_base"]
+
+POCKET = Path(__file__).parents[1] / "assets" / "pocket"
+"""The embedded base, a pipeline folder inside the package."""
+
+FAMILIES: Mapping[str, type[DiffusersBase]] = {
+    "StableDiffusionPipeline": StableDiffusion,
+    "StableDiffusionXLPipeline": StableDiffusionXL,
+    "StableDiffusion3Pipeline": StableDiffusion3,
+    "FluxPipeline": Flux,
+}
+"""By the class of diffusers' pipeline: a new family is one more file and one more line."""
+
+_LEFT_OUT = ("safety_checker", "feature_extractor", "image_encoder")
+_MAY_LACK = ("text_encoder_3", "tokenizer_3")
+"""T5, which Stable Diffusion 3 can do without."""
+
+
+def load_base(
+    name: str = "pocket",
+    *,
+    config: str | None = None,
+    device: str = "auto",
+    dtype: Precision = "float32",
+    resolution: int | None = None,
+    offload: bool = False,
+    save_memory: bool = False,
+) -> DiffusersBase:
+    """The base called `pocket`, or a diffusers pipeline by folder, hub id or single file; `BaseSettings` says what the others mean.
+
+    Weights are read from safetensors only.
+    Raises: UsageError, if there is no such pipeline, it is of no family that we know, or it cannot be run so; MissingExtraError, if
+    it is to be offloaded without accelerate.
+    """
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
+    where, kind = pick_device(device), getattr(torch, dtype)
+    pipeline = _from_file(name, config, kind) if is_single_file(name) else _from_folder(name, kind)
+    upcast_autoencoder(pipeline)
+    if offload:
+        offload_models(pipeline, where)
+    else:
+        pipeline.to(where)
+    base = FAMILIES[type(pipeline).__name__](name, pipeline, device=where, resolution=resolution)
+    if save_memory:
+        work_in_slices(base)
+    return base
+
+
+def pick_device(device: str) -> torch.device:
+    """`auto` takes cuda, then mps, then cpu."""
+    if device != "auto":
+        return torch.device(device)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _from_file(name: str, config: str | None, dtype: torch.dtype) -> Any:
+    return load_single_file(Path(name), config, dtype, known=tuple(FAMILIES))
+
+
+def _from_folder(name: str, dtype: torch.dtype) -> Any:
+    import diffusers
+
+    source = POCKET if name == "pocket" else name
+    try:
+        index = diffusers.DiffusionPipeline.load_config(source)
+        kind = index.get("_class_name", "")
+        if kind not in FAMILIES:
+            raise UsageError(f"base {name!r} is a {kind}: only {', '.join(FAMILIES)} can be used")
+        pipeline_class = getattr(diffusers, kind)
+        left_out = [part for part in _LEFT_OUT if part in pipeline_class._optional_components]
+        if kind == "StableDiffusion3Pipeline":
+            left_out += [part for part in _MAY_LACK if _lacks(Path(source), index, part)]
+        return pipeline_class.from_pretrained(source, **dict.fromkeys(left_out), dtype=dtype, use_safetensors=True)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(
+            f"base {name!r} cannot be loaded ({reason}): give `pocket`, a diffusers pipeline folder, a hub id or a .safetensors file"
+        ) from error
+
+
+def _lacks(folder: Path, index: Mapping[str, Any], part: str) -> bool:
+    named = index.get(part) or [None]
+    return named[0] is None or (folder.is_dir() and not (folder / part).is_dir())
