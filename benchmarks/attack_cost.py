@@ -35,7 +35,7 @@ def main() -> None:
     with torch.no_grad():
         encode, denoise = (
             _flops(lambda: attack.encode([adapter])),
-            _flops(lambda: base.predict_noise(latents, times, condition)),
+            _flops(lambda: base.predict(latents, times, condition)),
         )
     print(f"{torch.get_num_threads()} threads; encoder of {numbers / 1e6:.2f} M parameters")
     print(f"encode one adapter     {_median_ms(lambda: attack.encode([adapter])):8.1f} ms {encode / 1e6:10.1f} MFLOP")

@@ -54,7 +54,8 @@ def test_an_arm_that_is_asked_for_later_uses_the_adapters_that_are_there(
     for one, two, three in zip(later, whole, first, strict=True):
         assert set(one.arms) == {"base-class", "lora-class", "lora-empty"}
         for name in one.arms:
-            np.testing.assert_array_equal(one.arms[name], two.arms[name])
+            # a value of a pixel may be rounded to its neighbour: sums depend on where in memory their numbers lie
+            np.testing.assert_allclose(one.arms[name], two.arms[name], atol=1e-3)
         np.testing.assert_array_equal(one.arms["lora-class"], three.arms["lora-class"])
 
 

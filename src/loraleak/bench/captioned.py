@@ -37,7 +37,7 @@ class Captioned:
         conditions = scene.base.embed([_caption(case) for case in captioned_cases()])
         (empty,) = scene.base.embed([""])
 
-        def denoiser(latents: Tensor, timestep: int) -> Tensor:
+        def denoiser(latents: Tensor, timestep: int | float) -> Tensor:
             chosen = conditions[self.shown(scene.seed, len(latents))]
             return guided(scene.base, chosen, empty, scene.guidance_scale)(latents, timestep)
 
