@@ -16,10 +16,20 @@ from loraleak.bases.sampling import Timestep, guided
 from loraleak.inversion.autoencoder import WeightAutoencoder
 from loraleak.types import Role
 
-__all__ = ["BaseZ", "LoraMeanZ", "LoraRandomZ", "LoraSwappedZ", "LoraUniversalZ", "LoraZ", "LoraZGuidance", "LoraZKey"]
+__all__ = [
+    "BaseZ",
+    "DecodesZ",
+    "LoraMeanZ",
+    "LoraRandomZ",
+    "LoraSwappedZ",
+    "LoraUniversalZ",
+    "LoraZ",
+    "LoraZGuidance",
+    "LoraZKey",
+]
 
 
-class _DecodesZ:
+class DecodesZ:
     """Samples with codes in the place of a prompt; nothing where the scene has no attack."""
 
     def codes(self, scene: Scene, attack: WeightAutoencoder) -> Float[Tensor, "codes tokens dim"]:
@@ -31,7 +41,7 @@ class _DecodesZ:
 
 
 @dataclass(frozen=True)
-class LoraZ(_DecodesZ):
+class LoraZ(DecodesZ):
     name: str = "lora-z"
     role: Role = "attack"
     says: str = "Somebody who reads the weights in your file with a trained attack: no prompt, no trigger word, no photo."
@@ -39,7 +49,7 @@ class LoraZ(_DecodesZ):
 
 
 @dataclass(frozen=True)
-class LoraZGuidance(_DecodesZ):
+class LoraZGuidance(DecodesZ):
     """As `lora-z`, and `w (eps_ft(z) - eps_0(z))` on top."""
 
     name: str = "lora-z-guidance"
@@ -63,7 +73,7 @@ class LoraZGuidance(_DecodesZ):
 
 
 @dataclass(frozen=True)
-class LoraZKey(_DecodesZ):
+class LoraZKey(DecodesZ):
     """z, which says who it is, and the universal z, which opens the adapter, side by side: the mean of what they predict (Liu et al.
     2022, arXiv 2206.01714, eq. 11, with equal weights)."""
 
@@ -79,7 +89,7 @@ class LoraZKey(_DecodesZ):
 
 
 @dataclass(frozen=True)
-class BaseZ(_DecodesZ):
+class BaseZ(DecodesZ):
     name: str = "base-z"
     role: Role = "attack"
     says: str = (
@@ -100,7 +110,7 @@ class BaseZ(_DecodesZ):
 
 
 @dataclass(frozen=True)
-class LoraRandomZ(_DecodesZ):
+class LoraRandomZ(DecodesZ):
     name: str = "lora-random-z"
     role: Role = "control"
     says: str = "A random code in the place of the one read from your file: is it the code, or just your model?"
@@ -111,7 +121,7 @@ class LoraRandomZ(_DecodesZ):
 
 
 @dataclass(frozen=True)
-class LoraSwappedZ(_DecodesZ):
+class LoraSwappedZ(DecodesZ):
     name: str = "lora-swapped-z"
     role: Role = "control"
     says: str = "Codes that were read from other people's files, run through your model."
@@ -122,7 +132,7 @@ class LoraSwappedZ(_DecodesZ):
 
 
 @dataclass(frozen=True)
-class LoraMeanZ(_DecodesZ):
+class LoraMeanZ(DecodesZ):
     name: str = "lora-mean-z"
     role: Role = "control"
     says: str = "One code for everybody, the mean over many files: it opens your model without reading it."
@@ -133,7 +143,7 @@ class LoraMeanZ(_DecodesZ):
 
 
 @dataclass(frozen=True)
-class LoraUniversalZ(_DecodesZ):
+class LoraUniversalZ(DecodesZ):
     name: str = "lora-universal-z"
     role: Role = "attack"
     says: str = "One code for everybody, learned to open any such file: no reading, no prompt, no trigger word."
