@@ -7,7 +7,17 @@ from loraleak.arms.guidance import LoraGuidance
 from loraleak.arms.matching import MatchingUpdates
 from loraleak.arms.prompts import BaseClass, LoraClass, LoraEmpty, LoraTrigger
 from loraleak.arms.scene import Arm, Scene
-from loraleak.arms.weights import BaseZ, LoraMeanZ, LoraRandomZ, LoraSwappedZ, LoraUniversalZ, LoraZ, LoraZGuidance, LoraZKey
+from loraleak.arms.weights import (
+    BaseZ,
+    DecodesZ,
+    LoraMeanZ,
+    LoraRandomZ,
+    LoraSwappedZ,
+    LoraUniversalZ,
+    LoraZ,
+    LoraZGuidance,
+    LoraZKey,
+)
 from loraleak.bases import sample
 from loraleak.bases.estimate import Estimate, estimate
 from loraleak.errors import UsageError
@@ -64,8 +74,9 @@ def reconstruct(
     """
     made: dict[str, Images] = {}
     with progress_bar(hidden=quiet) as bar, scene.base.adapted(scene.adapter):
-        task = bar.add_task("sampling", total=len(arms), figures="")
-        for arm in arms:
+        ready = [arm for arm in arms if _applies(arm, scene)]
+        task = bar.add_task("sampling", total=len(ready), figures="")
+        for arm in ready:
             bar.update(task, figures=arm.name)
             denoiser = arm.denoiser(scene)
             if denoiser is not None:
@@ -78,4 +89,12 @@ def forecast(scene: Scene, arms: Sequence[Arm], *, images: int, steps: int = 20)
     """What it takes to sample these arms: about two passes a step for each picture, one where the base is distilled."""
     scene.base.check(scene.adapter)
     twice = 1 if scene.base.distilled else 2
-    return estimate(scene.base, passes=twice * images * steps * len(arms), batch=twice * images)
+    ready = sum(_applies(arm, scene) for arm in arms)
+    return estimate(scene.base, passes=twice * images * steps * ready, batch=twice * images)
+
+
+def _applies(arm: Arm, scene: Scene) -> bool:
+    """As far as it can be told before the arm is asked: it has the attack, or the owner's prompt, that it needs."""
+    if isinstance(arm, DecodesZ):
+        return scene.attack is not None
+    return scene.owner_prompt is not None or not isinstance(arm, LoraTrigger)
