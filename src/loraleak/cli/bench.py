@@ -1,7 +1,6 @@
 """`loraleak bench`: attacks over held-out people."""
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,7 +9,7 @@ import tyro
 from tyro.conf import Positional
 
 from loraleak.bench.settings import ProbeSettings
-from loraleak.errors import MissingExtraError
+from loraleak.cli.extras import needs_extra
 
 __all__ = ["Bench"]
 
@@ -73,13 +72,9 @@ class Probe:
     settings: ProbeSettings = field(default_factory=ProbeSettings)
 
     def run(self) -> int:
-        try:
+        with needs_extra("zoo", "pyarrow", why="the zoo is not installed"):
             from loraleak.bench.probe import probe_weights
             from loraleak.zoo.store import Zoo
-        except ModuleNotFoundError as error:
-            if error.name != "pyarrow":
-                raise
-            raise MissingExtraError("the zoo is not installed: run pip install 'loraleak[zoo]'") from error
         from loraleak.files import write_json
 
         results = probe_weights([Zoo(zoo) for zoo in self.zoos], self.people, self.settings)
@@ -124,9 +119,10 @@ class Grid:
         variants = transfer(usual) if self.over == "transfer" else intensity(usual)
         results = bench_grid(variants, self.work / "cases")
         write_json(self.work / f"{self.over}.json", results)
-        if self.over == "intensity":
-            _with_figures(draw_intensity, results, self.work / self.over)
         print(json.dumps(results)) if self.json else _print_grid(results)
+        if self.over == "intensity":
+            with needs_extra("figures", "matplotlib", why="all is written but the figure"):
+                draw_intensity(results, self.work / self.over)
         return 0
 
 
@@ -159,14 +155,10 @@ class Paper:
     """Print the summaries as JSON on stdout."""
 
     def run(self) -> int:
-        try:
+        with needs_extra("zoo", "pyarrow", why="Parquet is not installed"):
             import pyarrow.parquet as parquet
 
             from loraleak.bench.paper import DEFENCES, PaperBench, bench_paper
-        except ModuleNotFoundError as error:
-            if error.name != "pyarrow":
-                raise
-            raise MissingExtraError("Parquet is not installed: run pip install 'loraleak[zoo]'") from error
         from loraleak.bench.cases import CaseSettings
         from loraleak.bench.pareto import as_markdown, draw_pareto, summaries
         from loraleak.files import write_text
@@ -188,8 +180,9 @@ class Paper:
         partial.replace(self.work / "paper.parquet")
         cells = summaries(rows)
         write_text(self.work / "paper.md", as_markdown(cells))
-        _with_figures(draw_pareto, cells, self.work / "paper")
         print(json.dumps([asdict(cell) for cell in cells]) if self.json else as_markdown(cells))
+        with needs_extra("figures", "matplotlib", why="all is written but the figure"):
+            draw_pareto(cells, self.work / "paper")
         return 0
 
 
@@ -206,15 +199,6 @@ class Bench:
 
     def run(self) -> int:
         return self.job.run()
-
-
-def _with_figures(draw: Callable[[Any, Path], None], results: Any, out: Path) -> None:
-    try:
-        draw(results, out)
-    except ModuleNotFoundError as error:
-        if error.name != "matplotlib":
-            raise
-        raise MissingExtraError("everything but the figure is written: run pip install 'loraleak[figures]' for it") from error
 
 
 _COLUMNS = {

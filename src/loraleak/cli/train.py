@@ -7,8 +7,8 @@ from typing import Literal
 
 from tyro.conf import Positional
 
+from loraleak.cli.extras import needs_extra
 from loraleak.cli.flags import Out
-from loraleak.errors import MissingExtraError
 from loraleak.inversion.settings import TrainSettings
 
 __all__ = ["Train"]
@@ -39,16 +39,12 @@ class Train:
     settings: TrainSettings = field(default_factory=TrainSettings)
 
     def run(self) -> int:
-        try:
+        with needs_extra("train", "accelerate", "pyarrow", "tensorboard", why="training is not installed"):
             from loraleak.inversion.online import train_online
             from loraleak.inversion.public import read_public_people
             from loraleak.inversion.replay import train_replay
             from loraleak.inversion.training import is_main_process
             from loraleak.zoo.store import Zoo
-        except ModuleNotFoundError as error:
-            if error.name not in ("accelerate", "pyarrow", "tensorboard"):
-                raise
-            raise MissingExtraError("training is not installed: run pip install 'loraleak[train]'") from error
         from loraleak.bases import load_base
 
         base = load_base(self.base, device=self.device)

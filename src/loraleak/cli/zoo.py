@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 from tyro.conf import Positional
 
+from loraleak.cli.extras import needs_extra
 from loraleak.cli.flags import Out, OutUrl
-from loraleak.errors import MissingExtraError, UsageError
+from loraleak.errors import UsageError
 from loraleak.zoo.ranges import RecipeRanges
 
 if TYPE_CHECKING:
@@ -160,12 +161,8 @@ class Export:
 
 
 def _store_class() -> "type[Store]":
-    try:
+    with needs_extra("zoo", "pyarrow", why="the zoo is not installed"):
         from loraleak.zoo.store import Zoo as Store
-    except ModuleNotFoundError as error:
-        if error.name != "pyarrow":
-            raise
-        raise MissingExtraError("the zoo is not installed: run pip install 'loraleak[zoo]'") from error
     return Store
 
 
