@@ -36,6 +36,8 @@ def main() -> None:
     parser.add_argument("--people", type=Path, required=True)
     parser.add_argument("--counts", type=int, nargs="+", default=[50, 200, 800])
     parser.add_argument("--steps", type=int, default=1_500)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--encoders", nargs="+", default=["invariant", "conv-clip"], help="of the job `models`")
     parser.add_argument("--online-people", type=int, default=100)
     parser.add_argument("--held-out", type=float, default=0.1)
     parser.add_argument("--out", type=Path, default=Path("docs/timesteps"))
@@ -43,7 +45,12 @@ def main() -> None:
     base = load_base("pocket", device="cpu")
     public = read_public_people([Zoo(z) for z in arguments.zoos], arguments.people, base, held_out=arguments.held_out)
     settings = TrainSettings(
-        steps=arguments.steps, noise_weight=0.0, evaluate_every=100, patience=10**6, held_out=arguments.held_out
+        steps=arguments.steps,
+        learning_rate=arguments.learning_rate,
+        noise_weight=0.0,
+        evaluate_every=100,
+        patience=10**6,
+        held_out=arguments.held_out,
     )
     print(
         f"{len(public.held_out)} held-out people, {arguments.steps} steps of {settings.batch} adapters; 95% intervals over people"
@@ -70,7 +77,7 @@ def _timesteps(base, public, settings, arguments) -> None:
 
 
 def _models(base, public, settings, arguments) -> None:
-    for encoder in ("invariant", "conv-clip"):
+    for encoder in arguments.encoders:
         for knowledge in ("file", "start"):
             judge = _trained(base, public, replace(settings, encoder=encoder, knowledge=knowledge))
             print(
