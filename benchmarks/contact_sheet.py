@@ -39,7 +39,7 @@ def main() -> None:
         made = reconstruct(scene, select_arms(ARMS), images=settings.images, seed=case.index)
         rows.append({"private photos": settings.private_images(case)[:3], **{name: made[name] for name in ARMS}})
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    _sheet(rows).save(arguments.out, optimize=True)
+    _sheet(rows).quantize(256, dither=Image.Dither.NONE).save(arguments.out, optimize=True)
 
 
 def _sheet(rows: list[dict[str, np.ndarray]]) -> Image.Image:

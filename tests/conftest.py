@@ -1,5 +1,6 @@
 """A tiny pipeline, made by the tests themselves: Stable Diffusion's shape, random weights, 16 x 16 pixels."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,15 @@ import pytest
 from loraleak.bases import DiffusersBase, load_base
 from loraleak.types import Images
 from oracles.pipelines import tiny_pipeline
+
+
+@pytest.fixture(scope="session")
+def loras() -> Path:
+    """The shared real LoRA files."""
+    root = Path(os.environ.get("LORALEAK_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
+    if not (root / "loras").is_dir():
+        pytest.skip("no real LoRA files: set LORALEAK_TEST_DATA to the folder that holds loras/")
+    return root / "loras"
 
 
 @pytest.fixture(scope="session")

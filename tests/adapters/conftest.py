@@ -1,8 +1,6 @@
 """Adapters and files for these tests, made anew with every run."""
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,15 +10,6 @@ from loraleak.types import Adapter, Factors
 
 _BLOCK = "unet.down_blocks.0.attentions.0.transformer_blocks.0"
 _TEXT = "text_encoder.text_model.encoder.layers.0"
-
-
-@pytest.fixture
-def loras() -> Path:
-    """The shared real LoRA files."""
-    root = Path(os.environ.get("LORALEAK_TEST_DATA") or Path(__file__).parents[3] / "shared" / "data")
-    if not (root / "loras").is_dir():
-        pytest.skip("no real LoRA files: set LORALEAK_TEST_DATA to the folder that holds loras/")
-    return root / "loras"
 
 
 @pytest.fixture

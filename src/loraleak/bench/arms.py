@@ -11,9 +11,9 @@ from jaxtyping import Float
 from loraleak.arms import ARMS, select_arms
 from loraleak.auditing.controls import Controls, load_controls
 from loraleak.auditing.report import Verdict
-from loraleak.auditing.verdict import template, verdict_against_controls
+from loraleak.auditing.verdict import verdict_against_controls
 from loraleak.bases import load_base
-from loraleak.bench.cases import CaseSettings, draw_cases, pictures
+from loraleak.bench.cases import VICTIM_SEED, CaseSettings, draw_cases, templates
 from loraleak.bench.runs import run_cases
 from loraleak.embedders import load_embedder
 from loraleak.errors import UsageError
@@ -24,8 +24,6 @@ from loraleak.types import Interval
 
 __all__ = ["ArmsBench", "bench_arms"]
 
-_VICTIM_SEED = 3
-_GALLERY_LOOKS = 5
 _EFFECTS = {
     "key": ("lora-mean-z", "lora-class"),
     "learned key": ("lora-universal-z", "lora-class"),
@@ -71,9 +69,8 @@ def bench_arms(settings: ArmsBench, folder: Path) -> dict[str, Any]:
     """
     base = load_base(settings.base, device=settings.device)
     embedder = load_embedder(settings.embedder)
-    cases = draw_cases("victims", settings.gallery, seed=_VICTIM_SEED, styles=settings.styles)
-    looks = [pictures(case.person, _GALLERY_LOOKS, seed=(settings.cases.seed, case.index, 1)) for case in cases]
-    gallery = np.stack([template(embedder.embed(list(images))) for images in looks])
+    cases = draw_cases("victims", settings.gallery, seed=VICTIM_SEED, styles=settings.styles)
+    gallery = templates(cases, embedder, seed=settings.cases.seed)
     chosen = cases[: settings.victims]
     attack = attack_for(base, settings.attack)
     arms = select_arms(settings.arms or tuple(ARMS))

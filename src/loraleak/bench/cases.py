@@ -1,11 +1,14 @@
 """Cases: a synthetic person, a few pictures of them, and how an adapter is trained on these and attacked."""
 
 import string
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from jaxtyping import Float
 
 from loraleak.auditing.controls import Sampling
+from loraleak.auditing.verdict import template
 from loraleak.bases import DiffusersBase
 from loraleak.embedders import Embedder
 from loraleak.finetuning.recipe import Recipe
@@ -14,7 +17,11 @@ from loraleak.people.avatars import Person, draw_look, render
 from loraleak.people.splits import TRAINING_STYLES, Split, draw_people
 from loraleak.types import Images
 
-__all__ = ["Case", "CaseSettings", "draw_cases", "pictures"]
+__all__ = ["VICTIM_SEED", "Case", "CaseSettings", "draw_cases", "pictures", "templates"]
+
+VICTIM_SEED = 3
+"""Of the people of galleries, the first of whom are the victims; used for no tuning."""
+_TEMPLATE_LOOKS = 5
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,12 @@ def draw_cases(split: Split, count: int, *, seed: int, styles: tuple[str, ...] =
     """Distinct people of a split, each with a random trigger of four letters."""
     people = draw_people(split, count, seed=seed, styles=styles)
     return [Case(person, i, _trigger(seed, i)) for i, person in enumerate(people)]
+
+
+def templates(cases: Sequence[Case], embedder: Embedder, *, seed: int) -> Float[np.ndarray, "people dim"]:
+    """One template a person, from looks that no adapter was trained on."""
+    looks = [pictures(case.person, _TEMPLATE_LOOKS, seed=(seed, case.index, 1)) for case in cases]
+    return np.stack([template(embedder.embed(list(images))) for images in looks])
 
 
 def pictures(person: Person, count: int, *, seed: tuple[int, ...]) -> Images:

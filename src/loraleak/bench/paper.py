@@ -13,10 +13,9 @@ import pyarrow as pa
 from jaxtyping import Float
 
 from loraleak.arms import Arm, DecodesZ, select_arms
-from loraleak.auditing.verdict import template
 from loraleak.bases import DiffusersBase, load_base
 from loraleak.bench.captioned import Captioned, captioned_cases, share_right
-from loraleak.bench.cases import Case, CaseSettings, draw_cases, pictures
+from loraleak.bench.cases import VICTIM_SEED, Case, CaseSettings, draw_cases, templates
 from loraleak.bench.runs import CaseResult, run_cases
 from loraleak.defences import PostHoc, parse_defence
 from loraleak.defences.protocol import NO_PROMISE
@@ -27,8 +26,6 @@ from loraleak.scores import gallery_ranks
 
 __all__ = ["CEILING", "DEFENCES", "FLOOR", "ROWS", "Cell", "PaperBench", "bench_paper", "cells"]
 
-_VICTIM_SEED = 3
-_GALLERY_LOOKS = 5
 FLOOR, CEILING = "base-class", "lora-trigger"
 
 DEFENCES = (
@@ -163,13 +160,9 @@ class _People:
 
     @classmethod
     def drawn(cls, settings: PaperBench, embedder: Embedder) -> "_People":
-        cases = draw_cases("victims", settings.gallery, seed=_VICTIM_SEED)
-
-        def templates(cases: Sequence[Case]) -> Float[np.ndarray, "people dim"]:
-            looks = [pictures(case.person, _GALLERY_LOOKS, seed=(settings.cases.seed, case.index, 1)) for case in cases]
-            return np.stack([template(embedder.embed(list(images))) for images in looks])
-
-        return cls(cases[: settings.victims], templates(cases), templates(captioned_cases()))
+        cases, seed = draw_cases("victims", settings.gallery, seed=VICTIM_SEED), settings.cases.seed
+        described = templates(captioned_cases(), embedder, seed=seed)
+        return cls(cases[: settings.victims], templates(cases, embedder, seed=seed), described)
 
 
 def _cell_rows(

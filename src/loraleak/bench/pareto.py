@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -66,7 +67,7 @@ class Summary:
 def summaries(rows: pa.Table) -> list[Summary]:
     """In the order in which the cells come."""
     scores: dict[tuple[int, str], dict[tuple[str, str], dict[int, float]]] = {}
-    facts: dict[tuple[int, str], Mapping[str, object]] = {}
+    facts: dict[tuple[int, str], Mapping[str, Any]] = {}
     attacks = {row["arm"] for row in rows.to_pylist() if row["role"] == "attack"}
     for row in rows.to_pylist():
         cell = (row["photos"], row["defence"])
@@ -85,8 +86,8 @@ def summaries(rows: pa.Table) -> list[Summary]:
                 photos=photos,
                 defence=defence,
                 kind=str(first["kind"]),
-                epsilon_image=first["epsilon_image"],  # type: ignore[arg-type]
-                epsilon_person=first["epsilon_person"],  # type: ignore[arg-type]
+                epsilon_image=first["epsilon_image"],
+                epsilon_person=first["epsilon_person"],
                 victims=len(arms[best]),
                 adversary=best[0],
                 arm=best[1],
@@ -167,13 +168,13 @@ def draw_pareto(cells: Sequence[Summary], out: Path) -> None:
     plt.close(figure)
 
 
-def _draw(axis: object, cells: Sequence[Summary], side: str, colour: str, name: str) -> None:
+def _draw(axis: Any, cells: Sequence[Summary], side: str, colour: str, name: str) -> None:
     """From the weakest setting to the strongest, as they were given; what an adaptive adversary adds is a hollow mark above."""
     if not cells:
         return
     uses = [getattr(cell, side) for cell in cells]
     xs, leaks = [use.mean for use in uses], [cell.static_leak for cell in cells]
-    axis.errorbar(  # type: ignore[attr-defined]
+    axis.errorbar(
         xs,
         [leak.mean for leak in leaks],
         xerr=_arms(uses),
@@ -187,13 +188,13 @@ def _draw(axis: object, cells: Sequence[Summary], side: str, colour: str, name: 
     )
     for cell, x in zip(cells, xs, strict=True):
         if cell.adversary == "adaptive":
-            axis.plot([x, x], [cell.static_leak.mean, cell.leak.mean], color=colour, linewidth=1, linestyle=":")  # type: ignore[attr-defined]
-            axis.plot([x], [cell.leak.mean], color=colour, marker="o", markerfacecolor="white", markersize=6)  # type: ignore[attr-defined]
+            axis.plot([x, x], [cell.static_leak.mean, cell.leak.mean], color=colour, linewidth=1, linestyle=":")
+            axis.plot([x], [cell.leak.mean], color=colour, marker="o", markerfacecolor="white", markersize=6)
 
 
-def _draw_undefended(axis: object, cell: Summary, side: str) -> None:
+def _draw_undefended(axis: Any, cell: Summary, side: str) -> None:
     use = getattr(cell, side)
-    axis.errorbar(  # type: ignore[attr-defined]
+    axis.errorbar(
         [use.mean],
         [cell.leak.mean],
         xerr=_arms([use]),
