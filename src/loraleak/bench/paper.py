@@ -86,7 +86,7 @@ class PaperBench:
     """Private images a person."""
     defences: tuple[str, ...] = DEFENCES
     """By name, with settings; no defence is always among the cells."""
-    arms: tuple[str, ...] = ("lora-class", "lora-guidance", "lora-universal-z", "lora-z", "lora-z-key")
+    arms: tuple[str, ...] = ("lora-class", "lora-universal-z", "base-z", "lora-z", "lora-z-key")
     """Attack arms."""
     adaptive: Mapping[str, str] = field(default_factory=dict)
     """By defence, an attack that was trained on a zoo with it: tried beside the usual one."""

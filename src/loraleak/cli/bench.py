@@ -137,12 +137,14 @@ class Paper:
     """Private images a person."""
     defences: tuple[str, ...] = ()
     """By name, with settings, such as gaussian-noise:level=2; none means all in several settings. No defence is always tried too."""
-    arms: tuple[str, ...] = ("lora-class", "lora-guidance", "lora-universal-z", "lora-z", "lora-z-key")
+    arms: tuple[str, ...] = ("lora-class", "lora-universal-z", "base-z", "lora-z", "lora-z-key")
     """Attack arms by name."""
     adaptive: dict[str, str] = field(default_factory=dict)
     """DEFENCE ATTACK pairs: an attack from `loraleak train` on a zoo with that defence, tried beside the usual one."""
     images: int = 4
     """Pictures an arm."""
+    steps: int = 10
+    """Sampler steps."""
     attack: str | None = None
     """A weight autoencoder from `loraleak train`; none means the one that ships for pocket."""
     device: str = "auto"
@@ -172,7 +174,7 @@ class Paper:
             adaptive=self.adaptive,
             attack=self.attack,
             device=self.device,
-            cases=CaseSettings(images=self.images, seed=self.seed),
+            cases=CaseSettings(images=self.images, steps=self.steps, seed=self.seed),
         )
         rows = bench_paper(settings, self.work / "cases")
         partial = self.work / ".paper.parquet.partial"
