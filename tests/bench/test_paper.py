@@ -8,7 +8,7 @@ import pytest
 
 from loraleak.bench.captioned import Captioned, captioned_cases, share_right
 from loraleak.bench.cases import CaseSettings, draw_cases
-from loraleak.bench.paper import ROWS, PaperBench, bench_paper, cells
+from loraleak.bench.paper import ROWS, PaperBench, bench_paper, cells, joined
 from loraleak.bench.pareto import as_markdown, draw_pareto, summaries
 from loraleak.errors import UsageError
 from loraleak.finetuning.recipe import Recipe
@@ -24,6 +24,7 @@ def _row(defence: str, victim: int, arm: str, rank1: float, adversary: str = "st
         "defence": defence,
         "kind": kind,
         "adversary": adversary,
+        "gallery": 10,
         "victim": victim,
         "arm": arm,
         "role": role,
@@ -61,11 +62,36 @@ def test_a_stranger_takes_the_attack_that_works() -> None:
 def test_tables_and_figures(tmp_path: Path) -> None:
     made = summaries(_rows())
     text = as_markdown(made)
-    assert (
-        "### 5 photos a person, 2 victims" in text and "| `scaling:factor=0.5` | 0.62 [" in text and "lora-z, adaptive" in text
-    )
+    assert "### 5 photos a person" in text and "| `scaling:factor=0.5` | 2 | 0.62 [" in text and "lora-z, adaptive" in text
     draw_pareto(made, tmp_path / "paper")
     assert (tmp_path / "paper.png").stat().st_size > 10_000 and "</svg>" in (tmp_path / "paper.svg").read_text()
+
+
+def test_runs_of_fewer_victims_are_joined_and_paired_with_the_same_people() -> None:
+    rows = _rows()
+    few = pa.Table.from_pylist(
+        [_row("quantisation:bits=2", 1, arm, 0.5) for arm in ("lora-class", "lora-z", "lora-trigger", "lora-captions")],
+        schema=ROWS,
+    )
+    whole = joined(rows, few, rows)
+    assert len(whole) == len(rows) + len(few)
+    last = summaries(whole)[-1]
+    assert (last.victims, last.leak.mean, last.leak_change.mean, last.excess.mean) == (1, 0.5, -0.25, 0.25)
+    assert summaries(whole)[:2] == summaries(rows)
+
+
+def test_runs_that_cannot_be_compared_are_refused() -> None:
+    rows = _rows()
+    other = pa.Table.from_pylist([{**row, "gallery": 11} for row in rows.to_pylist()], schema=ROWS)
+    with pytest.raises(UsageError, match="same --gallery"):
+        joined(rows, other)
+    with pytest.raises(UsageError, match="another version"):
+        joined(rows, rows.drop_columns(["gallery"]))
+    stranger = pa.Table.from_pylist(
+        [_row("quantisation:bits=2", 7, arm, 0.5) for arm in ("lora-z", "lora-trigger")], schema=ROWS
+    )
+    with pytest.raises(UsageError, match="undefended run on the same victims is missing"):
+        summaries(joined(rows, stranger))
 
 
 def test_every_cell_on_a_tiny_base(pipeline_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -210,3 +210,21 @@ def test_what_is_no_attack_is_refused(base: DiffusersBase, tmp_path: Path) -> No
     (tmp_path / "x").write_bytes(b"nothing")
     with pytest.raises(UsageError, match="holds no attack"):
         load_attack(tmp_path / "x", base)
+
+
+def test_a_warm_start_reads_at_first_as_the_attack_did(base: DiffusersBase, public: PublicPeople, tmp_path: Path) -> None:
+    attack = train_replay(base, public, SETTINGS, tmp_path / "first")
+    training = Training(base, public, SETTINGS, tmp_path / "second", attack)
+    rows = training.held_out[0]
+    before = attack.encode([public.zoos[0].adapter(int(row)) for row in rows]).mean
+    torch.testing.assert_close(training._means(training.encoder.eval(), public.examples(0, rows)), before)
+    probe = next(iter(training.encoder.left)).clone()
+    train_replay(base, public, SETTINGS, tmp_path / "second", attack)
+    training._resume()
+    assert torch.equal(next(iter(training.encoder.left)), probe)
+    moved = training._means(training.encoder.eval(), public.examples(0, rows))
+    assert not torch.allclose(moved, before, atol=1e-4)
+    with pytest.raises(UsageError, match="other settings"):
+        Training(base, public, SETTINGS, tmp_path / "second")
+    with pytest.raises(UsageError, match="give the settings that it was trained with"):
+        Training(base, public, replace(SETTINGS, step_embedding=False), tmp_path / "third", attack)

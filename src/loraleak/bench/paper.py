@@ -24,7 +24,7 @@ from loraleak.errors import UsageError
 from loraleak.inversion.autoencoder import WeightAutoencoder, attack_for
 from loraleak.scores import gallery_ranks
 
-__all__ = ["CEILING", "DEFENCES", "FLOOR", "ROWS", "Cell", "PaperBench", "bench_paper", "cells"]
+__all__ = ["CEILING", "DEFENCES", "FLOOR", "ROWS", "Cell", "PaperBench", "bench_paper", "cells", "joined"]
 
 FLOOR, CEILING = "base-class", "lora-trigger"
 
@@ -61,6 +61,7 @@ ROWS = pa.schema(
         "adversary": pa.string(),
         "epsilon_image": pa.float64(),
         "epsilon_person": pa.float64(),
+        "gallery": pa.int32(),
         "victim": pa.int32(),
         "arm": pa.string(),
         "role": pa.string(),
@@ -150,6 +151,26 @@ def bench_paper(settings: PaperBench, folder: Path) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=ROWS)
 
 
+def joined(rows: pa.Table, *others: pa.Table) -> pa.Table:
+    """Rows of several runs, such as of other machines or of fewer victims; where two hold the same, the first one's.
+
+    Raises: UsageError, if they cannot stand in one table.
+    """
+    for table in others:
+        if table.schema != ROWS:
+            raise UsageError("rows of another version of `bench paper` cannot be joined: run it again")
+        if {*rows["gallery"].to_pylist()} != {*table["gallery"].to_pylist()}:
+            raise UsageError("runs with galleries of different sizes cannot be joined: give the same --gallery")
+    kept: dict[tuple[object, ...], dict[str, object]] = {}
+    for table in (rows, *others):
+        for row in table.to_pylist():
+            kept.setdefault(tuple(row[name] for name in ("photos", "defence", "adversary", "victim", "arm")), row)
+    order = {
+        cell: number for number, cell in enumerate(dict.fromkeys((row["photos"], row["defence"]) for row in kept.values()))
+    }
+    return pa.Table.from_pylist(sorted(kept.values(), key=lambda row: order[row["photos"], row["defence"]]), schema=ROWS)
+
+
 @dataclass(frozen=True)
 class _People:
     """Templates of everybody, from looks that no adapter was trained on."""
@@ -191,6 +212,7 @@ def _cell_rows(
         "adversary": "static" if cell.attack is None else "adaptive",
         "epsilon_image": promised.epsilon_image,
         "epsilon_person": promised.epsilon_person,
+        "gallery": len(people.gallery),
     }
     results = run_cases(base, embedder, people.victims, arms, here, folder, attack, defence=defence, title=title)
     for case, result in zip(people.victims, results, strict=True):

@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from loraleak.bench.captioned import Captioned
 from loraleak.bench.paper import CEILING, FLOOR
+from loraleak.errors import UsageError
 from loraleak.scores import bootstrap_mean, paired_difference
 from loraleak.types import Interval
 
@@ -65,7 +66,10 @@ class Summary:
 
 
 def summaries(rows: pa.Table) -> list[Summary]:
-    """In the order in which the cells come."""
+    """In the order in which the cells come, of the victims whom all arms of a cell have.
+
+    Raises: UsageError, if there is a cell without its undefended counterpart, or with victims that this does not have.
+    """
     scores: dict[tuple[int, str], dict[tuple[str, str], dict[int, float]]] = {}
     facts: dict[tuple[int, str], Mapping[str, Any]] = {}
     attacks = {row["arm"] for row in rows.to_pylist() if row["role"] == "attack"}
@@ -73,10 +77,16 @@ def summaries(rows: pa.Table) -> list[Summary]:
         cell = (row["photos"], row["defence"])
         facts.setdefault(cell, row)
         scores.setdefault(cell, {}).setdefault((row["adversary"], row["arm"]), {})[row["victim"]] = row["rank1"]
-    by_cell = {cell: {arm: _ordered(values) for arm, values in arms.items()} for cell, arms in scores.items()}
     made = []
-    for (photos, defence), arms in by_cell.items():
-        bare = by_cell[photos, ""]
+    for (photos, defence), by_arm in scores.items():
+        undefended = scores.get((photos, ""), {})
+        victims = sorted(set.intersection(*map(set, by_arm.values())))
+        if not victims or not undefended or not all(values.keys() >= set(victims) for values in undefended.values()):
+            raise UsageError(
+                f"{photos} photos, {defence or 'no defence'}: an undefended run on the same victims is missing: "
+                "run `bench paper` with as many victims and these photos too"
+            )
+        arms, bare = _ordered(by_arm, victims), _ordered(undefended, victims)
         best, usual = _best(arms, attacks), _best({a: v for a, v in arms.items() if a[0] == "static"}, attacks)
         bare_best = _best(bare, attacks)
         first = facts[photos, defence]
@@ -109,16 +119,17 @@ def as_markdown(cells: Sequence[Summary]) -> str:
     parts = []
     for photos in dict.fromkeys(cell.photos for cell in cells):
         here = [cell for cell in cells if cell.photos == photos]
-        parts.append(f"### {photos} photos a person, {here[0].victims} victims\n")
+        parts.append(f"### {photos} photos a person\n")
         parts.append(
-            "| defence | leak (rank-1) | over the floor | change | attack | use (rank-1) | change | captions | change |"
+            "| defence | victims | leak (rank-1) | over the floor | change | attack | use (rank-1) | change | captions | change |"
         )
-        parts.append("|---|---|---|---|---|---|---|---|---|")
+        parts.append("|---|---|---|---|---|---|---|---|---|---|")
         for cell in here:
             attack = cell.arm if cell.adversary == "static" else f"{cell.arm}, adaptive"
             first = not cell.defence
             columns = (
                 _named(cell),
+                str(cell.victims),
                 _shown(cell.leak),
                 _shown(cell.excess),
                 "" if first else _shown(cell.leak_change),
@@ -213,8 +224,10 @@ def _arms(intervals: Sequence[Interval]) -> Float[np.ndarray, "2 points"]:
     return np.array([[i.mean - i.low for i in intervals], [i.high - i.mean for i in intervals]])
 
 
-def _ordered(by_victim: Mapping[int, float]) -> Float[np.ndarray, " victims"]:
-    return np.array([by_victim[victim] for victim in sorted(by_victim)], dtype=np.float64)
+def _ordered(
+    by_arm: Mapping[tuple[str, str], Mapping[int, float]], victims: Sequence[int]
+) -> dict[tuple[str, str], Float[np.ndarray, " victims"]]:
+    return {arm: np.array([values[victim] for victim in victims], dtype=np.float64) for arm, values in by_arm.items()}
 
 
 def _best(arms: Mapping[tuple[str, str], Float[np.ndarray, " victims"]], attacks: set[str]) -> tuple[str, str]:

@@ -3,13 +3,17 @@
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 from tyro.conf import Positional
 
 from loraleak.bench.settings import ProbeSettings
 from loraleak.cli.extras import needs_extra
+from loraleak.errors import UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["Bench"]
 
@@ -150,6 +154,8 @@ class Paper:
     device: str = "auto"
     """auto, cpu, cuda or mps."""
     seed: int = 0
+    also: tuple[Path, ...] = ()
+    """Parquet files of other runs, such as of other machines or with fewer victims, to put into the same tables and figure."""
     work: Path = Path("bench")
     """Folder where finished victims are kept, so that a stopped bench goes on; results go to <work>/paper.parquet, tables to
     paper.md, the figure to paper.png and .svg."""
@@ -160,7 +166,7 @@ class Paper:
         with needs_extra("zoo", "pyarrow", why="Parquet is not installed"):
             import pyarrow.parquet as parquet
 
-            from loraleak.bench.paper import DEFENCES, PaperBench, bench_paper
+            from loraleak.bench.paper import DEFENCES, PaperBench, bench_paper, joined
         from loraleak.bench.cases import CaseSettings
         from loraleak.bench.pareto import as_markdown, draw_pareto, summaries
         from loraleak.files import write_text
@@ -176,7 +182,8 @@ class Paper:
             device=self.device,
             cases=CaseSettings(images=self.images, steps=self.steps, seed=self.seed),
         )
-        rows = bench_paper(settings, self.work / "cases")
+        others = [_read_rows(file) for file in self.also]
+        rows = joined(bench_paper(settings, self.work / "cases"), *others)
         partial = self.work / ".paper.parquet.partial"
         parquet.write_table(rows, partial)
         partial.replace(self.work / "paper.parquet")
@@ -210,6 +217,18 @@ _COLUMNS = {
     "cosine": "cosine",
     "paper_scale": "paper's scale",
 }
+
+
+def _read_rows(file: Path) -> "pa.Table":
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    from loraleak.bench.paper import ROWS
+
+    try:
+        return parquet.read_table(file, schema=ROWS)
+    except (OSError, pa.ArrowException) as error:
+        raise UsageError(f"{file} holds no rows of `bench paper` ({type(error).__name__}): give a paper.parquet") from error
 
 
 def _print_arms(results: dict[str, Any]) -> None:

@@ -28,6 +28,8 @@ class Train:
     """Folder for checkpoints and TensorBoard logs; a stopped training goes on from there."""
     mode: Literal["replay", "online"] = "replay"
     """`replay` draws snapshots from the zoos; `online` fine-tunes their people anew and learns after every step (published)."""
+    warm_start: Path | None = None
+    """A finished attack to go on from, such as one that should come to read defended adapters; none starts anew."""
     together: int = 1
     """Online: people who are fine-tuned side by side."""
     base: str = "pocket"
@@ -46,13 +48,15 @@ class Train:
             from loraleak.inversion.training import is_main_process
             from loraleak.zoo.store import Zoo
         from loraleak.bases import load_base
+        from loraleak.inversion.autoencoder import load_attack
 
         base = load_base(self.base, device=self.device)
         public = read_public_people([Zoo(zoo) for zoo in self.zoos], self.people, base, held_out=self.settings.held_out)
+        known = None if self.warm_start is None else load_attack(self.warm_start, base)
         if self.mode == "online":
-            attack = train_online(base, public, self.people, self.settings, self.work, together=self.together)
+            attack = train_online(base, public, self.people, self.settings, self.work, known, together=self.together)
         else:
-            attack = train_replay(base, public, self.settings, self.work)
+            attack = train_replay(base, public, self.settings, self.work, known)
         if not is_main_process():
             return 0
         attack.save(self.out)

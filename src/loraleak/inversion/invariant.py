@@ -115,6 +115,11 @@ class InvariantEncoder(nn.Module):
                 _, directions = torch.linalg.eigh(covariance)
                 wanted = directions[:, -probes.shape[1] :].flip(1)
                 probes.zero_()[:, : wanted.shape[1]] = wanted
+        self.set_norms(statistics)
+
+    @torch.no_grad()
+    def set_norms(self, statistics: "ProbeStatistics") -> None:
+        """Measure norms by the zoo's usual ones."""
         self.norm_mean.copy_(statistics.log_norms.mean(0))
         self.norm_spread.copy_(statistics.log_norms.std(0).clamp(min=1e-3))
 

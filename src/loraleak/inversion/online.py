@@ -31,16 +31,23 @@ class _Run:
 
 
 def train_online(
-    base: DiffusersBase, public: PublicPeople, people: Path, settings: TrainSettings, folder: Path, *, together: int = 1
+    base: DiffusersBase,
+    public: PublicPeople,
+    people: Path,
+    settings: TrainSettings,
+    folder: Path,
+    warm_start: WeightAutoencoder | None = None,
+    *,
+    together: int = 1,
 ) -> WeightAutoencoder:
     """Yao 2024, Algorithm 2: fine-tune one public person after the other, and update the encoder after each step of the LoRA.
 
     The people and their recipes are the zoo's, each trained on all of their images; whoever is held out there is held out here.
     `together` people are fine-tuned side by side, which makes one batch of examples; 1 is the published way. After the last person
     the first one comes again. An interrupted training repeats the fine-tuning it was in.
-    Raises: UsageError, if there is nothing to learn from, or the folder holds a training of other settings.
+    Raises: UsageError, as `Training`.
     """
-    training = Training(base, public, settings, folder)
+    training = Training(base, public, settings, folder, warm_start)
     training.run(fine_tuned(training, people, together))
     return training.finished()
 

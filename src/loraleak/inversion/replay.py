@@ -13,12 +13,18 @@ from loraleak.inversion.training import Source, Training
 __all__ = ["replayed", "train_replay"]
 
 
-def train_replay(base: DiffusersBase, public: PublicPeople, settings: TrainSettings, folder: Path) -> WeightAutoencoder:
+def train_replay(
+    base: DiffusersBase,
+    public: PublicPeople,
+    settings: TrainSettings,
+    folder: Path,
+    warm_start: WeightAutoencoder | None = None,
+) -> WeightAutoencoder:
     """Train on snapshots in random order, each step on those of one zoo; goes on from `folder`, where checkpoints and logs are kept.
 
-    Raises: UsageError, if there is nothing to learn from, or the folder holds a training of other settings.
+    Raises: UsageError, as `Training`.
     """
-    training = Training(base, public, settings, folder)
+    training = Training(base, public, settings, folder, warm_start)
     training.run(replayed(training))
     return training.finished()
 

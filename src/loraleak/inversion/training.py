@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
 
@@ -41,9 +42,21 @@ class Training:
     through their own adapters. It ends early when people who are held out are no longer read better.
     """
 
-    def __init__(self, base: DiffusersBase, public: PublicPeople, settings: TrainSettings, folder: Path) -> None:
-        """Raises: UsageError, if there is nothing to learn from, or the folder holds a training of other settings."""
+    def __init__(
+        self,
+        base: DiffusersBase,
+        public: PublicPeople,
+        settings: TrainSettings,
+        folder: Path,
+        warm_start: WeightAutoencoder | None = None,
+    ) -> None:
+        """`warm_start` is a finished attack to go on from, with its optimiser begun anew.
+
+        Raises: UsageError, if there is nothing to learn from, the folder holds a training of other settings, or the attack to go on
+        from is of another kind.
+        """
         self.base, self.public, self.settings, self.folder = base, public, settings, folder
+        self.warm_start = warm_start
         if settings.caption_weight and public.captions is None:
             raise UsageError(
                 "some public people have no captions: put a .txt beside their images, or set the caption weight to 0"
@@ -62,13 +75,7 @@ class Training:
             project_dir=str(folder),
         )
         torch.manual_seed(settings.seed)
-        encoder = new_encoder(
-            settings.encoder, public.shapes, base, steps=settings.step_embedding, rank=max(zoo.rank for zoo in public.zoos)
-        )
-        if isinstance(encoder, InvariantEncoder):
-            encoder.set_probes(self._statistics())
-            if public.captions is not None:
-                encoder.centre.copy_(public.captions.mean(0))
+        encoder = self._untrained() if warm_start is None else self._warm(warm_start)
         parameters = [p for p in encoder.parameters() if p.requires_grad]
         optimiser = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
         rate = _warm_cosine(optimiser, settings.warmup, settings.steps)
@@ -118,8 +125,41 @@ class Training:
             base_sha256=self.base.sha256,
             others=others,
             mean_z=trained.mean(0),
-            universal_z=learn_universal_z(self.base, self.public, self.rows, trained.mean(0), seed=self.settings.seed),
+            universal_z=learn_universal_z(
+                self.base,
+                self.public,
+                self.rows,
+                trained.mean(0) if self.warm_start is None else self.warm_start.universal_z,
+                seed=self.settings.seed,
+            ),
         )
+
+    def _untrained(self) -> Encoder:
+        public, settings = self.public, self.settings
+        rank = max(zoo.rank for zoo in public.zoos)
+        encoder = new_encoder(settings.encoder, public.shapes, self.base, steps=settings.step_embedding, rank=rank)
+        if isinstance(encoder, InvariantEncoder):
+            encoder.set_probes(self._statistics())
+            if public.captions is not None:
+                encoder.centre.copy_(public.captions.mean(0))
+        return encoder
+
+    def _warm(self, attack: WeightAutoencoder) -> Encoder:
+        """The attack's encoder as it is, but that it takes these zoos' norms for the usual ones."""
+        settings = self.settings
+        mine = (settings.encoder, settings.knowledge, settings.step_embedding, dict(self.public.shapes))
+        theirs = (attack.kind, attack.knowledge, attack.encoder.steps is not None, dict(attack.encoder.shapes))
+        if mine != theirs:
+            raise UsageError(
+                "the attack to go on from has another encoder, knowledge, step embedding or set of modules: "
+                "give the settings that it was trained with, and a zoo of the same modules"
+            )
+        encoder = deepcopy(attack.encoder).requires_grad_(True)
+        if isinstance(encoder, InvariantEncoder):
+            encoder.left.requires_grad_(False)
+            encoder.right.requires_grad_(False)
+            encoder.set_norms(self._statistics())
+        return encoder
 
     def _one_step(self, examples: Examples) -> dict[str, float]:
         settings = self.settings
@@ -216,7 +256,10 @@ class Training:
     def _agree(self) -> None:
         """Write the settings, or see that those of a training begun here are the same."""
         file = self.folder / "settings.json"
-        mine = json.dumps({**asdict(self.settings), "zoos": [zoo.digest for zoo in self.public.zoos]}, indent=1)
+        facts = {**asdict(self.settings), "zoos": [zoo.digest for zoo in self.public.zoos]}
+        if self.warm_start is not None:
+            facts["warm_start"] = self.warm_start.sha256
+        mine = json.dumps(facts, indent=1)
         if file.exists() and file.read_text("utf-8") != mine:
             raise UsageError(f"{self.folder} holds a training of other settings or zoos: give another folder, or delete it")
         write_text(file, mine)
