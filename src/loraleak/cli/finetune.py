@@ -47,7 +47,7 @@ class Finetune:
         promised = guarantee is not None and guarantee.epsilon_image is not None
         recipe = replace(self.recipe, seed=self.recipe.seed or randbits(62)) if promised else self.recipe
         base = load_base(**self.base.choices)
-        announce(forecast(base, recipe).says)
+        announce(forecast(base, recipe if defence is None else defence.defended(recipe)).says)
         train = finetune_together if defence is None else defence.finetune_together
         *_, last = train(base, [Job([photo.picture for photo in photos], recipe)])
         save_adapter(last.adapter, self.out, self.layout)

@@ -1,7 +1,7 @@
 """DP-SGD over the LoRA factors: the only defence here whose promise holds against every attack."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from loraleak.bases import DiffusersBase
@@ -33,6 +33,8 @@ class DpSgd:
     sampling: Sampling = "poisson"
     """`poisson`: every image takes part in a step by a coin of its own, recipe.batch of them on average; `shuffle`: exactly that
     many, in turn, which nobody can account for."""
+    batch: int | None = None
+    """Private images a step on average, instead of the recipe's: with a fixed epsilon, the more of them, the less the noise weighs."""
     freeze_down: bool = False
     """Train the factors B alone (FFA-LoRA, Sun et al. 2024): half the numbers, half the noise's power."""
 
@@ -48,6 +50,8 @@ class DpSgd:
             faults.append(f"noise is {self.noise:g}, it must be at least 0")
         if self.multiplicity < 1:
             faults.append(f"multiplicity is {self.multiplicity}, it must be at least 1")
+        if self.batch is not None and self.batch < 1:
+            faults.append(f"batch is {self.batch}, it must be at least 1")
         if self.sampling == "shuffle" and self.noise is None:
             faults.append("there is no epsilon for shuffle sampling: give noise=, or sampling=poisson")
         if faults:
@@ -61,16 +65,18 @@ class DpSgd:
         )
 
     def defended(self, recipe: Recipe) -> Recipe:
-        return recipe
+        return recipe if self.batch is None else replace(recipe, batch=self.batch)
 
     def finetune_together(self, base: DiffusersBase, jobs: Sequence[Job], *, quiet: bool = False) -> Iterator[Snapshot]:
         """Raises: TrainingError, if a step moves no factor B; MissingExtraError, without Opacus."""
-        return finetune_together(base, jobs, quiet=quiet, training=self._training)
+        defended = [replace(job, recipe=self.defended(job.recipe)) for job in jobs]
+        return finetune_together(base, defended, quiet=quiet, training=self._training)
 
     def guarantee(self, recipe: Recipe, images: int) -> Guarantee:
         """Of the adapter after all steps, and so of every snapshot together. Raises: MissingExtraError, without Opacus."""
         if self.sampling != "poisson":
             return Guarantee(None, None, None, "noise, no guarantee: accounting holds for Poisson sampling alone")
+        recipe = self.defended(recipe)
         noise, rate = self.noise_multiplier(recipe, images), _rate(recipe, images)
         if not noise:
             return Guarantee(None, None, None, "no noise, no guarantee: gradients are clipped, nothing more")
@@ -85,7 +91,7 @@ class DpSgd:
         )
 
     def noise_multiplier(self, recipe: Recipe, images: int) -> float:
-        """For this many private images. Raises: UsageError, if no noise is enough for epsilon."""
+        """For this many private images, by a defended recipe. Raises: UsageError, if no noise is enough for epsilon."""
         if self.noise is not None:
             return self.noise
         return noise_for(self.epsilon, _rate(recipe, images), recipe.steps, self.delta, sampling=self.sampling)

@@ -1,14 +1,15 @@
-"""Defences by name, with settings: `gaussian-noise:level=0.5,seed=1`; post-hoc ones may be chained with `+`."""
+"""Defences by name, with settings: `gaussian-noise:level=0.5,seed=1`, chained with `+`: first what changes the recipe, then what
+changes a step, then what changes the finished adapter."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from importlib.metadata import entry_points
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from loraleak.defences.afterwards import Afterwards
 from loraleak.defences.alignment import SpectralAlignment
-from loraleak.defences.chain import Chain
+from loraleak.defences.chain import Chain, OtherRecipe
 from loraleak.defences.dp_mmd import DpMmd
 from loraleak.defences.dp_sgd import DpSgd
 from loraleak.defences.early_stopping import EarlyStopping
@@ -55,7 +56,7 @@ def parse_defence(text: str) -> PostHoc | TrainingTime:
     """A defence from its text.
 
     Raises: UsageError, with all faults in one line: names that there are not, settings that a defence does not have or that are no
-    such values, and a chain that holds a training-time defence.
+    such values, and chains that cannot be.
     """
     parts = [part.strip() for part in _LINK.split(text)]
     made: list[PostHoc | TrainingTime] = []
@@ -67,13 +68,7 @@ def parse_defence(text: str) -> PostHoc | TrainingTime:
             faults.append(str(error))
     if faults:
         raise UsageError("; ".join(faults))
-    if len(made) == 1:
-        return made[0]
-    late = [defence for defence in made if isinstance(defence, PostHoc)]
-    if len(late) < len(made):
-        early = next(defence for defence in made if not isinstance(defence, PostHoc))
-        raise UsageError(f"{early.name} changes fine-tuning and cannot be chained: give it alone, to `finetune`")
-    return Chain(tuple(late))
+    return made[0] if len(made) == 1 else _chained(made)
 
 
 def training_time(text: str) -> TrainingTime:
@@ -85,11 +80,32 @@ def training_time(text: str) -> TrainingTime:
 def spelled(defence: PostHoc | TrainingTime) -> str:
     """The text that `parse_defence` makes this defence of, every setting written out."""
     if isinstance(defence, Afterwards):
-        return spelled(defence.defence)
+        return "+".join(spelled(part) for part in (defence.training, defence.defence) if part is not None)
+    if isinstance(defence, OtherRecipe):
+        return f"{spelled(defence.change)}+{spelled(defence.training)}"
     if isinstance(defence, Chain):
         return "+".join(spelled(link) for link in defence.links)
     settings = [f"{key}={_written(getattr(defence, key))}" for key in _settings(type(defence))]
     return f"{defence.name}:{','.join(settings)}" if settings else defence.name
+
+
+def _chained(links: Sequence[PostHoc | TrainingTime]) -> PostHoc | TrainingTime:
+    late = tuple(link for link in links if isinstance(link, PostHoc))
+    early = [link for link in links if not isinstance(link, PostHoc)]
+    if [*early, *late] != list(links):
+        raise UsageError(f"{early[-1].name} changes fine-tuning: put it before {late[0].name}, which changes what came of it")
+    after = late[0] if len(late) == 1 else Chain(late)
+    if not early:
+        return after
+    *changes, training = early
+    for change in reversed(changes):
+        if not isinstance(change, EarlyStopping | FewerFactors) or (isinstance(change, FewerFactors) and change.freeze_down):
+            raise UsageError(
+                f"{change.name} and {training.name} both change what a step does: before {training.name} only early-stopping and "
+                "fewer-factors can stand, and these without freeze_down"
+            )
+        training = OtherRecipe(change, training)
+    return Afterwards(after, training) if late else training
 
 
 def _one(text: str) -> PostHoc | TrainingTime:

@@ -1,0 +1,87 @@
+"""Defences one after another: each link does what it does alone, and what cannot be chained is refused in words."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from loraleak.bases import DiffusersBase
+from loraleak.defences import parse_defence, spelled
+from loraleak.defences.afterwards import Afterwards
+from loraleak.defences.dp_sgd import DpSgd
+from loraleak.defences.protocol import PostHoc, TrainingTime
+from loraleak.defences.scaling import Scaling
+from loraleak.errors import UsageError
+from loraleak.finetuning.recipe import Recipe
+from loraleak.finetuning.stacked import Job
+from loraleak.types import Adapter, Images
+
+_RECIPE = Recipe(rank=4, alpha=8.0, steps=4, class_count=2, prior_batch=1, batch=2, learning_rate=1e-2)
+
+
+def _trained(defence: TrainingTime | PostHoc, base: DiffusersBase, images: Images, recipe: Recipe = _RECIPE) -> Adapter:
+    assert isinstance(defence, TrainingTime)
+    *_, last = defence.finetune_together(base, [Job(images, recipe)], quiet=True)
+    return last.adapter
+
+
+def _same(one: Adapter, other: Adapter) -> bool:
+    return one.factors.keys() == other.factors.keys() and all(
+        torch.equal(f.up, other.factors[name].up)
+        and torch.equal(f.down, other.factors[name].down)
+        and f.scale == other.factors[name].scale
+        for name, f in one.factors.items()
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "early-stopping:share=0.5+gaussian-noise:level=2.0,seed=0",
+        "fewer-factors:rank=1,targets=none,freeze_down=false+early-stopping:share=0.5+random-prompts:words=2,swap=0.0",
+        "random-prompts:words=2,swap=0.0+scaling:factor=0.5+random-refactoring:seed=0",
+    ],
+)
+def test_a_chain_is_spelled_as_it_is_read(text: str) -> None:
+    assert spelled(parse_defence(text)) == text
+
+
+def test_a_finished_adapter_is_changed_after_a_defended_training(base: DiffusersBase, private_images: Images) -> None:
+    chain = parse_defence("early-stopping:share=0.5+scaling:factor=0.5")
+    alone = _trained(parse_defence("early-stopping:share=0.5"), base, private_images)
+    assert _same(_trained(chain, base, private_images), Scaling(0.5).apply(alone, base))
+
+
+def test_recipes_change_before_the_step_does(base: DiffusersBase, private_images: Images) -> None:
+    chain = parse_defence("early-stopping:share=0.5+fewer-factors:rank=2+random-prompts:words=1")
+    recipe = replace(_RECIPE, steps=2, rank=2, alpha=4.0)
+    assert isinstance(chain, TrainingTime) and chain.defended(_RECIPE) == recipe
+    assert _same(
+        _trained(chain, base, private_images), _trained(parse_defence("random-prompts:words=1"), base, private_images, recipe)
+    )
+
+
+def test_a_promise_is_that_of_the_recipe_in_use_and_outlives_what_comes_after() -> None:
+    chain = parse_defence("early-stopping:share=0.5+dp-sgd:noise=4,batch=3+scaling:factor=0.5")
+    assert isinstance(chain, Afterwards)
+    recipe = replace(_RECIPE, steps=200)
+    promised = chain.guarantee(recipe, 5)
+    assert promised == DpSgd(noise=4.0).guarantee(replace(recipe, steps=100, batch=3), 5)
+    assert promised.epsilon_image is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("scaling+early-stopping", "early-stopping changes fine-tuning: put it before scaling"),
+        ("dp-sgd+smp-lora", "dp-sgd and smp-lora both change what a step does"),
+        ("fewer-factors:freeze_down=true+dp-sgd", "fewer-factors and dp-sgd both change what a step does"),
+    ],
+)
+def test_what_cannot_be_chained_is_refused_in_words(text: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        parse_defence(text)
+
+
+def test_a_frozen_factor_is_for_the_last_link() -> None:
+    assert spelled(parse_defence("early-stopping+fewer-factors:rank=1,freeze_down=true")).endswith("freeze_down=true")
