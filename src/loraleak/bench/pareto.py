@@ -145,7 +145,10 @@ def as_markdown(cells: Sequence[Summary]) -> str:
 
 
 def draw_pareto(cells: Sequence[Summary], out: Path) -> None:
-    """`out`.png and .svg: leak against use, and against captions, a column a number of photos, a curve a defence."""
+    """`out`.png and .svg: leak against use, and against captions, a column a number of photos, a curve a defence.
+
+    On the dotted line a stranger sees as much of the person as the owner.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -159,44 +162,52 @@ def draw_pareto(cells: Sequence[Summary], out: Path) -> None:
         here = [cell for cell in cells if cell.photos == photos]
         for row, side in enumerate(("use", "adherence")):
             axis = axes[row][column]
+            bare = next(cell for cell in here if not cell.defence)
             for name in names:
-                _draw(axis, [cell for cell in here if cell.name == name], side, colours[name], name)
-            _draw_undefended(axis, next(cell for cell in here if not cell.defence), side)
+                _draw(axis, bare, [cell for cell in here if cell.name == name], side, colours[name], name)
+            _draw_undefended(axis, bare, side)
             axis.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
             axis.spines[["top", "right"]].set_visible(False)
-            axis.text(0.99, 0.01, "private and useful", transform=axis.transAxes, ha="right", va="bottom", color="#57606a")
             if row == 0:
+                axis.plot([0, 1], [0, 1], color="#8c959f", linestyle=":", linewidth=1, zorder=0)
                 axis.set_title(f"{photos} photos a person")
+            axis.text(0.99, 0.01, "private and useful", transform=axis.transAxes, ha="right", va="bottom", color="#57606a")
         axes[0][column].set_xlabel("use: own prompt shows the person (rank-1)")
         axes[1][column].set_xlabel("use: captions show whom they describe")
     for row in (0, 1):
         axes[row][0].set_ylabel("leak: best attack shows the person (rank-1)")
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="lower center", ncols=min(6, len(labels)), frameon=False)
-    figure.tight_layout(rect=(0, 0.03 + 0.025 * -(-len(labels) // 6), 1, 1))
+    by_label = {label: handle for axis in axes[0] for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    wide = 2 * len(counts)
+    figure.legend(by_label.values(), by_label.keys(), loc="lower center", ncols=wide, frameon=False)
+    figure.tight_layout(rect=(0, 0.03 + 0.025 * -(-len(by_label) // wide), 1, 1))
     for suffix in (".png", ".svg"):
         figure.savefig(out.with_suffix(suffix), dpi=130, metadata={"Date": None} if suffix == ".svg" else None)
     plt.close(figure)
 
 
-def _draw(axis: Any, cells: Sequence[Summary], side: str, colour: str, name: str) -> None:
-    """From the weakest setting to the strongest, as they were given; what an adaptive adversary adds is a hollow mark above."""
+def _draw(axis: Any, bare: Summary, cells: Sequence[Summary], side: str, colour: str, name: str) -> None:
+    """From no defence over the weakest setting to the strongest, as they were given; what an adaptive adversary adds is a hollow
+    mark above."""
     if not cells:
         return
     uses = [getattr(cell, side) for cell in cells]
     xs, leaks = [use.mean for use in uses], [cell.static_leak for cell in cells]
+    ys = [leak.mean for leak in leaks]
+    axis.plot([getattr(bare, side).mean, *xs], [bare.static_leak.mean, *ys], color=colour, linewidth=1.2, alpha=0.7)
     axis.errorbar(
         xs,
-        [leak.mean for leak in leaks],
+        ys,
         xerr=_arms(uses),
         yerr=_arms(leaks),
         color=colour,
         marker="o",
         markersize=5,
-        linewidth=1.4,
-        elinewidth=0.6,
+        elinewidth=0.5,
+        linestyle="none",
         label=name,
     )
+    for cell, x, y in zip(cells, xs, ys, strict=True):
+        axis.annotate(_setting(cell), (x, y), (4, 3), textcoords="offset points", fontsize=7, color=colour)
     for cell, x in zip(cells, xs, strict=True):
         if cell.adversary == "adaptive":
             axis.plot([x, x], [cell.static_leak.mean, cell.leak.mean], color=colour, linewidth=1, linestyle=":")
@@ -232,6 +243,11 @@ def _ordered(
 
 def _best(arms: Mapping[tuple[str, str], Float[np.ndarray, " victims"]], attacks: set[str]) -> tuple[str, str]:
     return max((arm for arm in arms if arm[1] in attacks), key=lambda arm: float(arms[arm].mean()))
+
+
+def _setting(cell: Summary) -> str:
+    """The first value of the defence's settings."""
+    return cell.defence.partition("=")[2].partition(",")[0].partition("+")[0]
 
 
 def _named(cell: Summary) -> str:
