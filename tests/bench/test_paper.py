@@ -54,7 +54,9 @@ def test_a_stranger_takes_the_attack_that_works() -> None:
     bare, scaled = summaries(_rows())
     assert (bare.arm, bare.leak.mean, bare.excess.mean) == ("lora-z", 0.875, 0.75)
     assert (scaled.adversary, scaled.arm, scaled.leak.mean) == ("adaptive", "lora-z", 0.625)
-    assert scaled.static_leak.mean == 0.375 and scaled.leak_change.mean == -0.25 and scaled.excess.mean == 0.5
+    assert (scaled.static.arm, scaled.static.leak.mean) == ("lora-class", 0.375) and bare.adaptive is None
+    assert scaled.adaptive is not None and scaled.adaptive.leak == scaled.leak
+    assert scaled.leak_change.mean == -0.25 and scaled.excess.mean == 0.5
     assert scaled.use.mean == 0.625 and scaled.use_change.mean == -0.125 and scaled.adherence_change.mean == -0.25
     assert scaled.leak_change.low <= -0.25 <= scaled.leak_change.high
 
@@ -62,7 +64,8 @@ def test_a_stranger_takes_the_attack_that_works() -> None:
 def test_tables_and_figures(tmp_path: Path) -> None:
     made = summaries(_rows())
     text = as_markdown(made)
-    assert "### 5 photos a person" in text and "| `scaling:factor=0.5` | 2 | 0.62 [" in text and "lora-z, adaptive" in text
+    assert "### 5 photos a person" in text and "| `scaling:factor=0.5` | 2 | 0.62 [" in text
+    assert "| 0.38, lora-class | 0.62, lora-z |" in text
     draw_pareto(made, tmp_path / "paper")
     assert (tmp_path / "paper.png").stat().st_size > 10_000 and "</svg>" in (tmp_path / "paper.svg").read_text()
 

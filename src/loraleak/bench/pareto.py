@@ -30,6 +30,15 @@ _COLOURS = (
     "#4d2d00",
     "#116329",
 )
+_HOLLOW: dict[str, Any] = {"color": "#57606a", "marker": "o", "markersize": 6, "markerfacecolor": "white"}
+
+
+@dataclass(frozen=True)
+class Attack:
+    """The arm of an adversary that finds most in a cell."""
+
+    arm: str
+    leak: Interval
 
 
 @dataclass(frozen=True)
@@ -51,8 +60,10 @@ class Summary:
     excess: Interval
     """Of the leak over the floor."""
     leak_change: Interval
-    static_leak: Interval
-    """With the usual attack alone."""
+    static: Attack
+    """The best of the usual attacks."""
+    adaptive: Attack | None
+    """The best of those that were trained against the defence; None where there were none."""
     use: Interval
     """The owner's own prompt."""
     use_change: Interval
@@ -87,7 +98,10 @@ def summaries(rows: pa.Table) -> list[Summary]:
                 "run `bench paper` with as many victims and these photos too"
             )
         arms, bare = _ordered(by_arm, victims), _ordered(undefended, victims)
-        best, usual = _best(arms, attacks), _best({a: v for a, v in arms.items() if a[0] == "static"}, attacks)
+        adversaries = dict.fromkeys(adversary for adversary, _ in arms)
+        bests = {who: _best({arm: found for arm, found in arms.items() if arm[0] == who}, attacks) for who in adversaries}
+        by_adversary = {who: Attack(arm, bootstrap_mean(arms[who, arm])) for who, (_, arm) in bests.items()}
+        best = _best(arms, attacks)
         bare_best = _best(bare, attacks)
         first = facts[photos, defence]
         ceiling, captions = ("static", CEILING), ("static", Captioned.name)
@@ -104,7 +118,8 @@ def summaries(rows: pa.Table) -> list[Summary]:
                 leak=bootstrap_mean(arms[best]),
                 excess=paired_difference(arms[best], bare["static", FLOOR]),
                 leak_change=paired_difference(arms[best], bare[bare_best]),
-                static_leak=bootstrap_mean(arms[usual]),
+                static=by_adversary["static"],
+                adaptive=by_adversary.get("adaptive"),
                 use=bootstrap_mean(arms[ceiling]),
                 use_change=paired_difference(arms[ceiling], bare[ceiling]),
                 adherence=bootstrap_mean(arms[captions]),
@@ -121,11 +136,11 @@ def as_markdown(cells: Sequence[Summary]) -> str:
         here = [cell for cell in cells if cell.photos == photos]
         parts.append(f"### {photos} photos a person\n")
         parts.append(
-            "| defence | victims | leak (rank-1) | over the floor | change | attack | use (rank-1) | change | captions | change |"
+            "| defence | victims | leak (rank-1) | over the floor | change | by the usual attack | by one trained against it "
+            "| use (rank-1) | change | captions | change |"
         )
-        parts.append("|---|---|---|---|---|---|---|---|---|---|")
+        parts.append("|---|---|---|---|---|---|---|---|---|---|---|")
         for cell in here:
-            attack = cell.arm if cell.adversary == "static" else f"{cell.arm}, adaptive"
             first = not cell.defence
             columns = (
                 _named(cell),
@@ -133,7 +148,8 @@ def as_markdown(cells: Sequence[Summary]) -> str:
                 _shown(cell.leak),
                 _shown(cell.excess),
                 "" if first else _shown(cell.leak_change),
-                attack,
+                _told(cell.static),
+                "" if cell.adaptive is None else _told(cell.adaptive),
                 _shown(cell.use),
                 "" if first else _shown(cell.use_change),
                 _shown(cell.adherence),
@@ -174,6 +190,8 @@ def draw_pareto(cells: Sequence[Summary], out: Path) -> None:
             axis.text(0.99, 0.01, "private and useful", transform=axis.transAxes, ha="right", va="bottom", color="#57606a")
         axes[0][column].set_xlabel("use: own prompt shows the person (rank-1)")
         axes[1][column].set_xlabel("use: captions show whom they describe")
+    if any(cell.adaptive for cell in cells):
+        axes[0][0].plot([], [], linestyle=":", linewidth=1, label="attack trained against it", **_HOLLOW)
     for row in (0, 1):
         axes[row][0].set_ylabel("leak: best attack shows the person (rank-1)")
     by_label = {label: handle for axis in axes[0] for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
@@ -186,14 +204,14 @@ def draw_pareto(cells: Sequence[Summary], out: Path) -> None:
 
 
 def _draw(axis: Any, bare: Summary, cells: Sequence[Summary], side: str, colour: str, name: str) -> None:
-    """From no defence over the weakest setting to the strongest, as they were given; what an adaptive adversary adds is a hollow
-    mark above."""
+    """From no defence over the weakest setting to the strongest, as they were given; what an attack finds that was trained
+    against it is a hollow mark."""
     if not cells:
         return
     uses = [getattr(cell, side) for cell in cells]
-    xs, leaks = [use.mean for use in uses], [cell.static_leak for cell in cells]
+    xs, leaks = [use.mean for use in uses], [cell.static.leak for cell in cells]
     ys = [leak.mean for leak in leaks]
-    axis.plot([getattr(bare, side).mean, *xs], [bare.static_leak.mean, *ys], color=colour, linewidth=1.2, alpha=0.7)
+    axis.plot([getattr(bare, side).mean, *xs], [bare.static.leak.mean, *ys], color=colour, linewidth=1.2, alpha=0.7)
     axis.errorbar(
         xs,
         ys,
@@ -209,9 +227,10 @@ def _draw(axis: Any, bare: Summary, cells: Sequence[Summary], side: str, colour:
     for cell, x, y in zip(cells, xs, ys, strict=True):
         axis.annotate(_setting(cell), (x, y), (4, 3), textcoords="offset points", fontsize=7, color=colour)
     for cell, x in zip(cells, xs, strict=True):
-        if cell.adversary == "adaptive":
-            axis.plot([x, x], [cell.static_leak.mean, cell.leak.mean], color=colour, linewidth=1, linestyle=":")
-            axis.plot([x], [cell.leak.mean], color=colour, marker="o", markerfacecolor="white", markersize=6)
+        if cell.adaptive is not None:
+            told = cell.adaptive.leak
+            axis.plot([x, x], [cell.static.leak.mean, told.mean], color=colour, linewidth=1, linestyle=":")
+            axis.errorbar([x], [told.mean], yerr=_arms([told]), elinewidth=0.5, **_HOLLOW | {"color": colour})
 
 
 def _draw_undefended(axis: Any, cell: Summary, side: str) -> None:
@@ -256,6 +275,10 @@ def _named(cell: Summary) -> str:
     if cell.epsilon_image is None or cell.epsilon_person is None:
         return f"`{cell.defence}`"
     return f"`{cell.defence}` (image {cell.epsilon_image:.3g}, person {cell.epsilon_person:.3g})"
+
+
+def _told(attack: Attack) -> str:
+    return f"{attack.leak.mean:.2f}, {attack.arm}"
 
 
 def _shown(interval: Interval) -> str:
