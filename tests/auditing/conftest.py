@@ -13,6 +13,7 @@ from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.service import Service
 
 from loraleak.auditing.report import ArmResult, DefenceResult, DefenceStudy, Photo, Report, Side, Verdict
+from loraleak.auditing.trials import Trial
 from loraleak.types import Finding, Images, Interval, Role
 
 MARKUP = "\"><script>alert('x')</script><img src=https://example.org/x onerror=alert(1)>{{ 7 * 7 }}</style>"
@@ -115,7 +116,7 @@ def study() -> DefenceStudy:
         images = rng.integers(0, 256, (8, 64, 64, 3), dtype=np.uint8)
         return Side(arm, images, Interval(mean, mean - 0.04, mean + 0.05), Interval(change, change - 0.02, change + 0.02))
 
-    def result(defence: str, says: str, leak: float, use: float) -> DefenceResult:
+    def result(defence: str, says: str, leak: float, use: float, trial: Trial | None = "untried") -> DefenceResult:
         return DefenceResult(
             defence=defence,
             name=defence.partition(":")[0],
@@ -124,16 +125,17 @@ def study() -> DefenceStudy:
             use=side("lora-trigger", use, use - 0.72),
             leak_kept=leak / 0.61,
             use_kept=use / 0.72,
+            trial=trial,
         )
 
-    undefended = result("", "The file as you would publish it.", 0.61, 0.72)
+    undefended = result("", "The file as you would publish it.", 0.61, 0.72, None)
     return DefenceStudy(
         attacks=("lora-class", "lora-empty"),
         over="base-class",
         undefended=replace(undefended, name="as it is"),
         tried=(
             result("rank-truncation:rank=2", "Keeps two directions.", 0.21, 0.66),
-            result("scaling:factor=0.99", "Weakens it.", 0.61, 0.71),
+            result("scaling:factor=0.99", "Weakens it.", 0.61, 0.71, "fell"),
             result(f"{MARKUP}:{CONTROLS}", MARKUP + CONTROLS + LONG, -0.09, 0.02),
         ),
         recommended=0,

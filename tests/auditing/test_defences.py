@@ -53,6 +53,7 @@ def test_a_study_samples_attacks_and_owner_for_every_setting_that_applies(
     for result in (study.undefended, *study.tried):
         assert result.leak.arm in study.attacks and len(result.leak.images) == 3
         assert result.use is not None and result.use.arm == "lora-trigger"
+    assert study.undefended.trial is None and {result.trial for result in study.tried} == {"untried"}
     placebo = study.tried[-1]
     assert np.abs(placebo.leak.images.astype(int) - study.undefended.leak.images).max() <= 2
     assert abs(placebo.leak.change.mean) < 1e-2
@@ -109,6 +110,7 @@ def test_the_least_leak_among_those_worth_their_price(study: DefenceStudy) -> No
         _changed(any_result, 0.1, 0.51, 0.85),  # leaves too much
         _changed(any_result, 0.1, 0.2, 0.9, high=0.01),  # may be chance
         _changed(any_result, 0.1, 0.2, None),  # use is not known
+        replace(_changed(any_result, 0.05, 0.1, 0.9), trial="fell"),  # to an attack that is trained against it
     ]
     assert recommended(tried) == 1
     assert recommended(tried[:1] + tried[3:]) is None
@@ -124,6 +126,9 @@ def test_the_conclusion_says_what_was_found(study: DefenceStudy) -> None:
     assert "--prompt" in conclusion(unknown)
     useless = replace(none, undefended=replace(none.undefended, use_kept=None))
     assert "no use to keep" in conclusion(useless)
+    fallen = replace(none, tried=tuple(replace(result, trial="fell") for result in study.tried))
+    assert "rank-truncation:rank=2 leaves 34% of the leak to the attacks shown" in conclusion(fallen)
+    assert "trains an attack against it sees more, so none is recommended" in conclusion(fallen)
     harmless = replace(none, undefended=replace(none.undefended, leak_kept=None))
     assert "no leak to lower" in conclusion(harmless)
 

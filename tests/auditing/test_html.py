@@ -196,6 +196,8 @@ def test_defences_are_rows_with_leak_and_use_and_one_is_recommended(report: Repo
     assert [side["data-side"] for side in page.holding("data-side")] == ["leak", "use"] * len(rows)
     for words in ("0.21 [0.17, 0.26]", "34% stays", "0.66 [0.62, 0.71]", "no difference shown", "rank 2", "recommended"):
         assert words in page.text
+    assert page.text.count("No attack was trained against it yet") == 3  # of the conclusion and of two defences
+    assert page.text.count("trains an attack against it sees more") == 1
     (card,) = page.holding("data-recommended")
     assert card["data-recommended"] == "rank-truncation:rank=2"
     assert "--defence rank-truncation:rank=2" in page.text

@@ -72,6 +72,7 @@ def _defences(study: DefenceStudy) -> list[dict[str, Any]]:
             "leak_kept": result.leak_kept,
             "use_kept": result.use_kept,
             "needs_base": result.needs_base,
+            "trained_against": result.trial,
             "recommended": i == study.recommended,
         }
         for i, result in enumerate((study.undefended, *study.tried), start=-1)

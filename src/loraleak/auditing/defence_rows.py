@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from loraleak.auditing.report import DefenceResult, DefenceStudy, Side
-from loraleak.auditing.words import in_brackets, percent
+from loraleak.auditing.words import in_brackets, percent, trial_in_words
 from loraleak.types import Picture
 
 __all__ = ["Bar", "DefenceGroup", "DefenceRow", "Strip", "groups_of_study", "strips_of_study"]
@@ -48,6 +48,8 @@ class DefenceGroup:
 
     name: str
     says: str
+    trial: str
+    """In words; empty for the adapter as it is."""
     rows: tuple[DefenceRow, ...]
 
 
@@ -91,8 +93,10 @@ def groups_of_study(study: DefenceStudy) -> tuple[DefenceGroup, ...]:
         use = bar(result.use, study.undefended.use, result.use_kept)
         return DefenceRow(_settings(result), result.defence, i == study.recommended, leak, use)
 
-    numbered = groupby(enumerate(results, start=-1), key=lambda item: (item[1].name, item[1].says))
-    return tuple(DefenceGroup(name, says, tuple(row(*item) for item in items)) for (name, says), items in numbered)
+    numbered = groupby(
+        enumerate(results, start=-1), key=lambda item: (item[1].name, item[1].says, trial_in_words(item[1].trial))
+    )
+    return tuple(DefenceGroup(*about, tuple(row(*item) for item in items)) for about, items in numbered)
 
 
 def strips_of_study(study: DefenceStudy, uri: Callable[[Picture], str]) -> tuple[Strip, ...]:

@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float
 
 from loraleak.arms import Scene, reconstruct, select_arms
-from loraleak.auditing.report import LEAK_KEPT, USE_KEPT, DefenceResult, DefenceStudy, Side
+from loraleak.auditing.report import DefenceResult, DefenceStudy, Side
+from loraleak.auditing.trials import Trial, trial_of
 from loraleak.defences import PostHoc, known_defences, parse_defence, spelled
 from loraleak.defences.truncation import RankTruncation
 from loraleak.errors import UsageError
@@ -74,7 +75,8 @@ def study_defences(
     tried = []
     for defence in track(settings, "defences", len(settings)):
         now = measured(defence.apply(scene.adapter, scene.base))
-        tried.append(_result(now, before, spelled(defence), defence.name, defence.says, needs_base=_needs_base(defence, scene)))
+        needs_base, trial = _needs_base(defence, scene), trial_of(defence.name)
+        tried.append(_result(now, before, spelled(defence), defence.name, defence.says, needs_base=needs_base, trial=trial))
     undefended = _result(before, before, "", "as it is", "The file as you would publish it.")
     return DefenceStudy(tuple(attacks), _FLOOR, undefended, tuple(tried), recommended(tried))
 
@@ -88,20 +90,11 @@ def check_reach(adapter: Adapter) -> None:
 
 
 def recommended(tried: Sequence[DefenceResult]) -> int | None:
-    """The setting that leaves the least leak, of those that keep `USE_KEPT` of the use and leave `LEAK_KEPT` of the leak at most.
+    """The setting that leaves the least leak, of those that are worth their price.
 
-    None where there is no such setting, where its gain may be chance (the interval of the change holds zero), or where use was not
-    measured.
+    None where there is no such setting, or where an attack that is trained against it is known to find more.
     """
-    worth = [
-        i
-        for i, result in enumerate(tried)
-        if result.use_kept is not None
-        and result.leak_kept is not None
-        and result.use_kept >= USE_KEPT
-        and result.leak_kept <= LEAK_KEPT
-        and result.leak.change.high < 0
-    ]
+    worth = [i for i, result in enumerate(tried) if result.worth_its_price and result.trial != "fell"]
     return min(worth, key=lambda i: tried[i].leak.excess.mean, default=None)
 
 
@@ -119,7 +112,14 @@ class _Measured:
 
 
 def _result(
-    now: _Measured, before: _Measured, spelling: str, name: str, says: str, *, needs_base: bool = False
+    now: _Measured,
+    before: _Measured,
+    spelling: str,
+    name: str,
+    says: str,
+    *,
+    needs_base: bool = False,
+    trial: Trial | None = None,
 ) -> DefenceResult:
     leak = now.side(now.nearest, before.excess[before.nearest])
     use = now.side(_CEILING, before.excess[_CEILING]) if _CEILING in now.pictures else None
@@ -132,6 +132,7 @@ def _result(
         leak_kept=_kept(leak.excess.mean, before.excess[before.nearest]),
         use_kept=None if use is None else _kept(use.excess.mean, before.excess[_CEILING]),
         needs_base=needs_base,
+        trial=trial,
     )
 
 

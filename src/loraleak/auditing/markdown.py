@@ -44,12 +44,14 @@ def _defences(report: Report) -> list[str]:
     study = report.defences
     rows = [
         f"| {_plain(result.defence or result.name)} | {in_brackets(result.leak.excess)} ({percent(result.leak_kept)}) | "
-        f"{'–' if result.use is None else f'{in_brackets(result.use.excess)} ({percent(result.use_kept)})'} |"
+        f"{'–' if result.use is None else f'{in_brackets(result.use.excess)} ({percent(result.use_kept)})'} | "
+        f"{result.trial or ''} |"
         for result in (study.undefended, *study.tried)
     ]
     return [
-        f"| defence | leak: excess of the best attack over {_plain(study.over)} | use: excess of the owner's prompt |",
-        "|---|---|---|",
+        f"| defence | leak: excess of the best attack over {_plain(study.over)} | use: excess of the owner's prompt "
+        "| to an attack trained against it |",
+        "|---|---|---|---|",
         *rows,
         "",
         _plain(conclusion(study)),

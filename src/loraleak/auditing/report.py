@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from loraleak.auditing.trials import Trial
 from loraleak.types import Finding, Images, Interval, Picture, Role
 
 __all__ = [
@@ -101,6 +102,14 @@ class DefenceResult:
     use_kept: float | None
     """The use's excess in units of the undefended adapter's; None where that is not above zero."""
     needs_base: bool = False
+    trial: Trial | None = None
+    """Against an attack trained against it, on other people; None for the adapter as it is."""
+
+    @property
+    def worth_its_price(self) -> bool:
+        """By the attacks of the study: leaves `LEAK_KEPT` of the leak at most, beyond chance, and keeps `USE_KEPT` of the use."""
+        leak, use = self.leak_kept, self.use_kept
+        return leak is not None and use is not None and leak <= LEAK_KEPT and self.leak.change.high < 0 and use >= USE_KEPT
 
 
 @dataclass(frozen=True)

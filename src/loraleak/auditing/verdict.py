@@ -20,6 +20,8 @@ REVIEW = 0.05
 """p at or below this: review."""
 
 _TINY = 1e-12
+_BLIND = 1e-6
+"""A spread of similarities to the cohort that rounding may make of none."""
 
 
 def template(embeddings: Embeddings) -> Float[np.ndarray, " dim"]:
@@ -36,11 +38,15 @@ def evidence(
 ) -> Float[np.ndarray, "..."]:
     """How much nearer pictures are to these photos than to a cohort of other people, in cohort standard deviations.
 
+    Zero for an embedder that tells nobody of the cohort from anybody else.
+
     Source: Z-norm of speaker verification (Auckenthaler et al. 2000), averaged over the pictures.
     """
-    centre = images.mean(axis=-2)
+    centre = images.mean(axis=-2, dtype=np.float64)
     to_cohort = centre @ cohort.T
-    return np.asarray((centre @ photos - to_cohort.mean(axis=-1)) / np.maximum(to_cohort.std(axis=-1), _TINY))
+    spread = to_cohort.std(axis=-1)
+    nearer = centre @ photos - to_cohort.mean(axis=-1)
+    return np.where(spread > _BLIND, nearer / np.maximum(spread, _BLIND), 0.0)
 
 
 def verdict_against_controls(

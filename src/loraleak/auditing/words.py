@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Mapping
 
 from loraleak.auditing.report import LEAK_KEPT, USE_KEPT, ArmResult, DefenceStudy, Level, Report, Side
+from loraleak.auditing.trials import Trial
 from loraleak.types import Interval, Role
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "percent",
     "scrub_command",
     "shown",
+    "trial_in_words",
 ]
 
 HEADLINES: Mapping[Level, str] = {"low": "Nothing found", "review": "Look closer", "high": "This file leaks"}
@@ -62,6 +64,19 @@ def change_in_words(side: Side) -> str:
     return f"no difference shown: {numbers}" if change.low <= 0 <= change.high else numbers
 
 
+def trial_in_words(trial: Trial | None) -> str:
+    """What an attack that was trained against a defence is known to do to it; empty for none."""
+    match trial:
+        case "fell":
+            return "A stranger who trains an attack against it sees more than is shown here, so it is not recommended."
+        case "held":
+            return "An attack that was trained against it saw no more, over 50 people. A better one may."
+        case "untried":
+            return "No attack was trained against it yet: one that is may see more."
+        case None:
+            return ""
+
+
 def conclusion(study: DefenceStudy) -> str:
     """What the owner may take from the study."""
     most, least, count = percent(LEAK_KEPT), percent(USE_KEPT), len(study.tried)
@@ -70,7 +85,7 @@ def conclusion(study: DefenceStudy) -> str:
         return (
             f"Of {count} settings, {chosen.defence} leaves the least of the leak among those that keep {least} of the use: "
             f"{percent(chosen.leak_kept)} of the leak and {percent(chosen.use_kept)} of the use stay. The best of many looks better "
-            "than it is, and the rest still leaks: audit what it makes before you share it."
+            f"than it is, and the rest still leaks: audit what it makes before you share it. {trial_in_words(chosen.trial)}"
         )
     if study.undefended.leak_kept is None:
         return "Strangers' pictures come no nearer to the photos than the base's, so there is no leak to lower."
@@ -78,6 +93,14 @@ def conclusion(study: DefenceStudy) -> str:
         return "Without your own prompt (--prompt) nobody can tell what a defence costs you, so none is recommended."
     if study.undefended.use_kept is None:
         return "Your own prompt shows no more of the person than the base model does: there is no use to keep, so none is recommended."
+    fell = [result for result in study.tried if result.worth_its_price and result.trial == "fell"]
+    if fell:
+        least_leak = min(fell, key=lambda result: result.leak.excess.mean)
+        return (
+            f"{least_leak.defence} leaves {percent(least_leak.leak_kept)} of the leak to the attacks shown here and keeps "
+            f"{percent(least_leak.use_kept)} of the use. But a stranger who trains an attack against it sees more, so none is "
+            "recommended: fine-tune again with a defence, or do not share the file."
+        )
     useful = [result for result in study.tried if result.use_kept is not None and result.use_kept >= USE_KEPT]
     nearest = min(useful, key=lambda result: result.leak.excess.mean, default=None)
     best = (
