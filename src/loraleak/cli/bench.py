@@ -226,7 +226,7 @@ def _read_rows(file: Path) -> "pa.Table":
     from loraleak.bench.paper import ROWS
 
     try:
-        return parquet.read_table(file, schema=ROWS)
+        return parquet.read_table(file, schema=ROWS, use_threads=False, pre_buffer=False)
     except (OSError, pa.ArrowException) as error:
         raise UsageError(f"{file} holds no rows of `bench paper` ({type(error).__name__}): give a paper.parquet") from error
 

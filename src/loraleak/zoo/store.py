@@ -11,7 +11,6 @@ A row of a shard is one snapshot: for every module A then B, filled up with zero
 """
 
 import hashlib
-import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -63,7 +62,7 @@ class Zoo:
         self.folder = open_place(folder)
         try:
             facts = json.loads((self.folder / "zoo.json").read_text("utf-8"))
-            self.manifest: pa.Table = pq.read_table(io.BytesIO((self.folder / "manifest.parquet").read_bytes()))
+            self.manifest = _read_table(self.folder / "manifest.parquet")
         except FileNotFoundError as error:
             raise UsageError(f"{folder} holds no finished zoo: run `loraleak zoo build` with this folder again") from error
         if facts["schema"] != SCHEMA:
@@ -217,7 +216,7 @@ def read_rows(folder: Place, name: str) -> pa.Table | None:
     """The rows of a whole shard; None where the shard is missing, incomplete or not as it was written."""
     rows_file, shard = folder / "shards" / f"{name}.parquet", folder / "shards" / f"{name}.safetensors"
     try:
-        rows = pq.read_table(io.BytesIO(rows_file.read_bytes()))
+        rows = _read_table(rows_file)
         with shard.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # fsspec files do read into buffers
     except (OSError, pa.ArrowException):
@@ -230,6 +229,11 @@ def write_manifest(folder: Place, shards: Iterable[pa.Table]) -> None:
     """Write the manifest of these shards' rows: with it the zoo is finished."""
     rows = [table.replace_schema_metadata(None) for table in shards]
     _write_table(pa.concat_tables(rows) if rows else ROWS.empty_table(), folder / "manifest.parquet")
+
+
+def _read_table(file: Place) -> pa.Table:
+    """Without threads: those that Arrow leaves behind abort the process now and then when it ends (apache/arrow#33975)."""
+    return pq.read_table(pa.BufferReader(file.read_bytes()), use_threads=False, pre_buffer=False)
 
 
 def _write_table(table: pa.Table, file: Place) -> None:
