@@ -54,6 +54,12 @@ def test_a_person_costs_what_a_second_accountant_says(rate: float, steps: int, n
     assert ours > sampled_epsilon(noise, rate, steps, _DELTA)
 
 
+def test_hardly_any_noise_is_told_as_no_promise_and_never_as_less_than_more_noise() -> None:
+    hardly, little = (sampled_epsilon(noise, 0.2, 50, _DELTA, group=20) for noise in (1e-4, 0.25))
+    assert little < sampled_epsilon(0.19, 0.2, 50, _DELTA, group=20) < hardly
+    assert hardly == pytest.approx((20 * 50**0.5 / 1e-4) ** 2 / 2, rel=1e-3)
+
+
 def test_a_group_of_one_is_one_image_by_either_way() -> None:
     for noise, rate, steps in ((4.1, 0.2, 1000), (1.3, 0.05, 1000), (8.0, 0.8, 250)):
         other = group_epsilon(GroupLoss(noise, rate, 1), steps, _DELTA)

@@ -22,6 +22,9 @@ __all__ = ["Sampling", "gaussian_epsilon", "gaussian_noise", "noise_for", "sampl
 
 Sampling = Literal["poisson", "shuffle"]
 
+_HARDLY = 0.2
+"""Noise that promises a group nothing, however rarely its images take part: below it, all are taken to be in every step."""
+
 _HIGHEST = 10.0
 """Logarithm of the largest noise multiplier that is sought."""
 
@@ -44,7 +47,7 @@ def sampled_epsilon(
         raise UsageError(f"{steps} steps and a group of {group}: give at least 1 of each")
     if not noise_multiplier > 0:
         return inf
-    if rate == 1:
+    if rate == 1 or (group > 1 and noise_multiplier < _HARDLY):
         return gaussian_epsilon(noise_multiplier / (group * sqrt(steps)), delta)
     if group == 1:
         return _opacus_epsilon(noise_multiplier, rate, steps, delta)
