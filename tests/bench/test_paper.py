@@ -61,6 +61,13 @@ def test_a_stranger_takes_the_attack_that_works() -> None:
     assert scaled.leak_change.low <= -0.25 <= scaled.leak_change.high
 
 
+def test_a_chain_is_named_after_all_its_links_and_told_apart_by_the_last() -> None:
+    chain = "fewer-factors:rank=1+dp-sgd:epsilon=8,batch=20"
+    rows = [{**row, "defence": row["defence"] and chain} for row in _rows().to_pylist()]
+    (_, told) = summaries(pa.Table.from_pylist(rows, schema=ROWS))
+    assert (told.name, told.setting) == ("fewer-factors+dp-sgd", "8")
+
+
 def test_tables_and_figures(tmp_path: Path) -> None:
     made = summaries(_rows())
     text = as_markdown(made)

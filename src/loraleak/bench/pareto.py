@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from loraleak.bench.captioned import Captioned
 from loraleak.bench.paper import CEILING, FLOOR
+from loraleak.defences import links
 from loraleak.errors import UsageError
 from loraleak.scores import bootstrap_mean, paired_difference
 from loraleak.types import Interval
@@ -73,7 +74,13 @@ class Summary:
 
     @property
     def name(self) -> str:
-        return self.defence.partition(":")[0]
+        """Without settings; of a chain, all its links'."""
+        return "+".join(link.partition(":")[0] for link in links(self.defence))
+
+    @property
+    def setting(self) -> str:
+        """The first value of the settings; of a chain, the last link's."""
+        return links(self.defence)[-1].partition("=")[2].partition(",")[0]
 
 
 def summaries(rows: pa.Table) -> list[Summary]:
@@ -225,7 +232,7 @@ def _draw(axis: Any, bare: Summary, cells: Sequence[Summary], side: str, colour:
         label=name,
     )
     for cell, x, y in zip(cells, xs, ys, strict=True):
-        axis.annotate(_setting(cell), (x, y), (4, 3), textcoords="offset points", fontsize=7, color=colour)
+        axis.annotate(cell.setting, (x, y), (4, 3), textcoords="offset points", fontsize=7, color=colour)
     for cell, x in zip(cells, xs, strict=True):
         if cell.adaptive is not None:
             told = cell.adaptive.leak
@@ -262,11 +269,6 @@ def _ordered(
 
 def _best(arms: Mapping[tuple[str, str], Float[np.ndarray, " victims"]], attacks: set[str]) -> tuple[str, str]:
     return max((arm for arm in arms if arm[1] in attacks), key=lambda arm: float(arms[arm].mean()))
-
-
-def _setting(cell: Summary) -> str:
-    """The first value of the defence's settings."""
-    return cell.defence.partition("=")[2].partition(",")[0].partition("+")[0]
 
 
 def _named(cell: Summary) -> str:

@@ -3,7 +3,17 @@
 Reading order: `protocol` (the two kinds), `names` (by text), then one file a defence.
 """
 
-from loraleak.defences.names import DEFENCES, known_defences, parse_defence, spelled, training_time
+from loraleak.defences.names import DEFENCES, known_defences, links, parse_defence, spelled, training_time
 from loraleak.defences.protocol import Guarantee, PostHoc, TrainingTime
 
-__all__ = ["DEFENCES", "Guarantee", "PostHoc", "TrainingTime", "known_defences", "parse_defence", "spelled", "training_time"]
+__all__ = [
+    "DEFENCES",
+    "Guarantee",
+    "PostHoc",
+    "TrainingTime",
+    "known_defences",
+    "links",
+    "parse_defence",
+    "spelled",
+    "training_time",
+]

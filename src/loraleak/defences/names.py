@@ -25,7 +25,7 @@ from loraleak.defences.smp_lora import SmpLora
 from loraleak.defences.truncation import RankTruncation
 from loraleak.errors import UsageError
 
-__all__ = ["DEFENCES", "known_defences", "parse_defence", "spelled", "training_time"]
+__all__ = ["DEFENCES", "known_defences", "links", "parse_defence", "spelled", "training_time"]
 
 DEFENCES: dict[str, type] = {
     "gaussian-noise": GaussianNoise,
@@ -58,10 +58,9 @@ def parse_defence(text: str) -> PostHoc | TrainingTime:
     Raises: UsageError, with all faults in one line: names that there are not, settings that a defence does not have or that are no
     such values, and chains that cannot be.
     """
-    parts = [part.strip() for part in _LINK.split(text)]
     made: list[PostHoc | TrainingTime] = []
     faults: list[str] = []
-    for part in parts:
+    for part in links(text):
         try:
             made.append(_one(part))
         except UsageError as error:
@@ -69,6 +68,11 @@ def parse_defence(text: str) -> PostHoc | TrainingTime:
     if faults:
         raise UsageError("; ".join(faults))
     return made[0] if len(made) == 1 else _chained(made)
+
+
+def links(text: str) -> list[str]:
+    """The defences of a chain, each with its settings."""
+    return [part.strip() for part in _LINK.split(text)]
 
 
 def training_time(text: str) -> TrainingTime:
