@@ -26,12 +26,16 @@ _COLOURS = (
     "#8250df",
     "#bf3989",
     "#0e7490",
-    "#57606a",
+    "#e39f00",
     "#bc4c00",
     "#4d2d00",
-    "#116329",
+    "#7d9b00",
+    "#00a6c7",
 )
-_HOLLOW: dict[str, Any] = {"color": "#57606a", "marker": "o", "markersize": 6, "markerfacecolor": "white"}
+_KINDS = {"post-hoc": ("o", "of the finished file"), "training-time": ("s", "of the fine-tuning")}
+"""How a kind of defence is marked, and told in the legend."""
+_GREY = "#57606a"
+_HOLLOW: dict[str, Any] = {"color": _GREY, "marker": "o", "markersize": 6, "markerfacecolor": "white"}
 
 
 @dataclass(frozen=True)
@@ -189,14 +193,17 @@ def draw_pareto(cells: Sequence[Summary], out: Path) -> None:
             for name in names:
                 _draw(axis, bare, [cell for cell in here if cell.name == name], side, colours[name], name)
             _draw_undefended(axis, bare, side)
-            axis.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
+            axis.set(xlim=(-0.03, 1.03), ylim=(-0.09, 1.03))
             axis.spines[["top", "right"]].set_visible(False)
             if row == 0:
                 axis.plot([0, 1], [0, 1], color="#8c959f", linestyle=":", linewidth=1, zorder=0)
                 axis.set_title(f"{photos} photos a person")
-            axis.text(0.99, 0.01, "private and useful", transform=axis.transAxes, ha="right", va="bottom", color="#57606a")
+            axis.text(0.99, 0.01, "private and useful", transform=axis.transAxes, ha="right", va="bottom", color=_GREY)
         axes[0][column].set_xlabel("use: own prompt shows the person (rank-1)")
         axes[1][column].set_xlabel("use: captions show whom they describe")
+    for kind, (marker, says) in _KINDS.items():
+        if any(cell.kind == kind for cell in cells):
+            axes[0][0].plot([], [], linestyle="none", marker=marker, color=_GREY, label=says)
     if any(cell.adaptive for cell in cells):
         axes[0][0].plot([], [], linestyle=":", linewidth=1, label="attack trained against it", **_HOLLOW)
     for row in (0, 1):
@@ -211,10 +218,11 @@ def draw_pareto(cells: Sequence[Summary], out: Path) -> None:
 
 
 def _draw(axis: Any, bare: Summary, cells: Sequence[Summary], side: str, colour: str, name: str) -> None:
-    """From no defence over the weakest setting to the strongest, as they were given; what an attack finds that was trained
-    against it is a hollow mark."""
+    """From no defence over its settings, the one that leaves the most leak first; what an attack finds that was trained against
+    it is a hollow mark."""
     if not cells:
         return
+    cells = sorted(cells, key=lambda cell: -cell.static.leak.mean)
     uses = [getattr(cell, side) for cell in cells]
     xs, leaks = [use.mean for use in uses], [cell.static.leak for cell in cells]
     ys = [leak.mean for leak in leaks]
@@ -225,7 +233,7 @@ def _draw(axis: Any, bare: Summary, cells: Sequence[Summary], side: str, colour:
         xerr=_arms(uses),
         yerr=_arms(leaks),
         color=colour,
-        marker="o",
+        marker=_KINDS[cells[0].kind][0],
         markersize=5,
         elinewidth=0.5,
         linestyle="none",
@@ -233,11 +241,12 @@ def _draw(axis: Any, bare: Summary, cells: Sequence[Summary], side: str, colour:
     )
     for cell, x, y in zip(cells, xs, ys, strict=True):
         axis.annotate(cell.setting, (x, y), (4, 3), textcoords="offset points", fontsize=7, color=colour)
+    hollow = _HOLLOW | {"color": colour, "marker": _KINDS[cells[0].kind][0]}
     for cell, x in zip(cells, xs, strict=True):
         if cell.adaptive is not None:
             told = cell.adaptive.leak
             axis.plot([x, x], [cell.static.leak.mean, told.mean], color=colour, linewidth=1, linestyle=":")
-            axis.errorbar([x], [told.mean], yerr=_arms([told]), elinewidth=0.5, **_HOLLOW | {"color": colour})
+            axis.errorbar([x], [told.mean], yerr=_arms([told]), elinewidth=0.5, **hollow)
 
 
 def _draw_undefended(axis: Any, cell: Summary, side: str) -> None:
