@@ -228,8 +228,9 @@ def test_what_may_be_claimed() -> None:
     noise = DpSgd(epsilon=2.0).noise_multiplier(recipe, 5)
     assert promised.epsilon_person == sampled_epsilon(noise, 0.2, 100, 1e-5, group=5) > 4 * promised.epsilon_image
     assert "epsilon 2 for one private image" in promised.says
-    larger = DpSgd(epsilon=2.0, batch=5)
-    assert larger.defended(recipe).batch == 5
+    larger = DpSgd(epsilon=2.0, batch=5, learning_rate=0.02)
+    assert larger.defended(recipe) == replace(recipe, batch=5, learning_rate=0.02)
+    assert DpSgd(epsilon=2.0).defended(recipe) == recipe
     assert larger.noise_multiplier(larger.defended(recipe), 5) > 2 * noise
     shuffled = DpSgd(noise=1.0, sampling="shuffle").guarantee(recipe, 5)
     assert shuffled.epsilon_image is shuffled.epsilon_person is shuffled.delta is None
@@ -238,6 +239,7 @@ def test_what_may_be_claimed() -> None:
     with pytest.raises(UsageError, match="no epsilon for shuffle sampling"):
         DpSgd(sampling="shuffle")
     with pytest.raises(
-        UsageError, match=r"epsilon is 0, .*; clip is -1, .*; delta is 1, .*; multiplicity is 0, .*; batch is 0"
+        UsageError,
+        match=r"epsilon is 0, .*; clip is -1, .*; delta is 1, .*; multiplicity is 0, .*; batch is 0, .*; learning_rate is 0",
     ):
-        DpSgd(epsilon=0.0, clip=-1.0, delta=1.0, multiplicity=0, batch=0)
+        DpSgd(epsilon=0.0, clip=-1.0, delta=1.0, multiplicity=0, batch=0, learning_rate=0.0)
