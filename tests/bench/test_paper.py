@@ -8,8 +8,9 @@ import pytest
 
 from loraleak.bench.captioned import Captioned, captioned_cases, share_right
 from loraleak.bench.cases import CaseSettings, draw_cases
-from loraleak.bench.paper import ROWS, PaperBench, bench_paper, cells, joined
+from loraleak.bench.paper import DEFENCES, ROWS, PaperBench, bench_paper, cells, joined
 from loraleak.bench.pareto import as_markdown, draw_pareto, summaries
+from loraleak.defences import parse_defence, spelled
 from loraleak.errors import UsageError
 from loraleak.finetuning.recipe import Recipe
 
@@ -127,6 +128,10 @@ def test_every_cell_on_a_tiny_base(pipeline_folder: Path, tmp_path: Path, monkey
     monkeypatch.setattr("loraleak.bench.runs.finetune_together", lambda *_, **__: pytest.fail("trained again"))
     assert bench_paper(settings, tmp_path) == table
     assert all(summary.victims == 2 for summary in summaries(table))
+
+
+def test_what_is_compared_by_default_is_known_and_named_once() -> None:
+    assert len({spelled(parse_defence(defence)) for defence in DEFENCES}) == len(DEFENCES)
 
 
 def test_cells_of_adaptive_adversaries_follow_their_defence() -> None:

@@ -28,6 +28,9 @@ __all__ = ["CEILING", "DEFENCES", "FLOOR", "ROWS", "Cell", "PaperBench", "bench_
 
 FLOOR, CEILING = "base-class", "lora-trigger"
 
+_PRIVATE = "fewer-factors:rank=1,targets=cross-attention+dp-sgd:epsilon={epsilon},batch=20,multiplicity=1,learning_rate=0.02"
+"""With what keeps the most use, of what was tried on other people than the victims."""
+
 DEFENCES = (
     "gaussian-noise:level=1",
     "gaussian-noise:level=1.5",
@@ -48,8 +51,8 @@ DEFENCES = (
     "random-prompts:words=2",
     "smp-lora:weight=10",
     "dp-mmd:epsilon=8",
-    "dp-sgd:epsilon=8",
-    "dp-sgd:epsilon=50",
+    _PRIVATE.format(epsilon=8),
+    _PRIVATE.format(epsilon=50),
 )
 """What is compared when nobody says otherwise; from mild to strong within a defence."""
 
