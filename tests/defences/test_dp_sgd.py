@@ -14,7 +14,7 @@ from loraleak.defences.accounting import sampled_epsilon
 from loraleak.defences.dp_sgd import DpSgd
 from loraleak.defences.private_steps import Mechanism, PrivateTraining
 from loraleak.errors import TrainingError, UsageError
-from loraleak.finetuning.randomness import gaussian_numbers, poisson_sample, shuffled_sample
+from loraleak.finetuning.randomness import Draw, gaussian_numbers, poisson_sample, shuffled_sample
 from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Job, Snapshot, finetune_together
 from loraleak.finetuning.training import Training
@@ -33,6 +33,7 @@ _RECIPE = Recipe(
     learning_rate=1e-2,
     loss_weighting="uniform",
 )
+_GAME = replace(_RECIPE, rank=1, alpha=1.0, batch=1, prior_weight=0.0, targets="cross-attention")
 
 
 def _last(snapshots: list[Snapshot]) -> dict[int, Snapshot]:
@@ -187,6 +188,64 @@ def test_no_adversary_finds_more_than_the_stated_epsilon() -> None:
             scores[member, game] = np.log(ratio).sum()
     lowest = _lower_bound(scores[0, ::2], scores[1, ::2], scores[0, 1::2], scores[1, 1::2], delta)
     assert 0.35 * stated < lowest < stated, (lowest, stated)
+
+
+class _Game(PrivateTraining):
+    """A training in whose every step an adversary looks, who knows all but the noise and whether the last image is there at all.
+
+    `log_ratios`: how likely what they saw is if it is, and if it is not.
+    """
+
+    def __init__(self, base: DiffusersBase, jobs: list[Job], *, mechanism: Mechanism, member: bool, believed: float) -> None:
+        super().__init__(base, jobs, mechanism=mechanism)
+        self.member, self.believed = member, believed
+        self.log_ratios = torch.zeros(len(jobs), dtype=torch.float64)
+
+    def _draw_for(self, k: int, step: int) -> Draw:
+        drawn = super()._draw_for(k, step)
+        return drawn if self.member else _without_the_last(drawn)
+
+    def differentiate(self, step: int) -> Float[Tensor, " adapters"]:
+        draws = [PrivateTraining._draw_for(self, k, step) for k in range(len(self.recipes))]
+        others, _ = self._clipped_sums([_without_the_last(drawn) for drawn in draws], step)
+        image, _ = self._clipped_sums([_the_last_alone(drawn) for drawn in draws], step)
+        losses = super().differentiate(step)
+        seen, size = self.stack.gradients * self.batch - others, image.norm(dim=1)
+        assert (size <= self.mechanism.clip * (1 + 1e-5)).all()
+        rate, spread = self.batch / self.counts[0], self.believed * self.mechanism.clip
+        along = ((seen * image).sum(1) - size**2 / 2).double() / spread**2
+        self.log_ratios += torch.log((1 - rate) + rate * torch.exp(along))
+        return losses
+
+
+def _without_the_last(drawn: Draw) -> Draw:
+    return replace(drawn, private=drawn.private[drawn.private != 1])
+
+
+def _the_last_alone(drawn: Draw) -> Draw:
+    first = int((drawn.private != 1).sum())
+    return replace(drawn, private=np.array([1]), timesteps=drawn.timesteps[first:], noise=drawn.noise[first:])
+
+
+def _lowest_epsilon(base: DiffusersBase, noise: float, believed: float, delta: float, games: int) -> float:
+    """Of whole fine-tunings on two images or one, by `_GAME`."""
+    images = people_of(1)[0][:2]
+    scores = np.zeros((2, games))
+    for member in (0, 1):
+        recipes = [replace(_GAME, seed=2 * game + member) for game in range(games)]
+        mechanism = Mechanism([noise] * games, 1e-3, "poisson", 1)
+        played = _Game(base, [Job(images, r) for r in recipes], mechanism=mechanism, member=bool(member), believed=believed)
+        for step in range(1, _GAME.steps + 1):
+            played.step(step)
+        scores[member] = played.log_ratios
+    return _lower_bound(scores[0, ::2], scores[1, ::2], scores[0, 1::2], scores[1, 1::2], delta)
+
+
+def test_no_adversary_finds_more_in_a_fine_tuning_than_the_stated_epsilon(base: DiffusersBase) -> None:
+    """The same game on real gradients, sampling, clip and noise; and on one with a fifth of the noise that it states."""
+    stated = sampled_epsilon(1.25, 0.5, _GAME.steps, 0.03)
+    honest, dishonest = (_lowest_epsilon(base, noise, 1.25, 0.03, 300) for noise in (1.25, 0.25))
+    assert 0.2 * stated < honest < stated < dishonest, (honest, stated, dishonest)
 
 
 def test_the_game_finds_a_mechanism_that_promises_too_much() -> None:
