@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow.parquet as pq
 from jaxtyping import Float
 
+from loraleak.auditing.words import in_brackets
 from loraleak.bench.paper import ROWS
 from loraleak.scores import bootstrap_mean, paired_difference
-from loraleak.types import Interval
 
 _Attacks = dict[str, Float[np.ndarray, " victims"]]
 
@@ -36,8 +36,8 @@ def main() -> None:
     for photos, defence in sorted(control):
         named = [attacks[photos, defence] for attacks in (usual, control, against)]
         plain, longer, told = (attacks[_best(attacks)] for attacks in named)
-        columns = [f"{_shown(bootstrap_mean(attacks[_best(attacks)]))}, {_best(attacks)}" for attacks in named]
-        columns += [_shown(paired_difference(told, longer)), _shown(paired_difference(longer, plain))]
+        columns = [f"{in_brackets(bootstrap_mean(attacks[_best(attacks)]))}, {_best(attacks)}" for attacks in named]
+        columns += [in_brackets(paired_difference(told, longer)), in_brackets(paired_difference(longer, plain))]
         print(f"| {photos} | `{defence}` | {' | '.join(columns)} |")
 
 
@@ -55,10 +55,6 @@ def _attacks_by_cell(file: Path, adversary: str) -> dict[tuple[int, str], _Attac
 
 def _best(attacks: _Attacks) -> str:
     return max(attacks, key=lambda arm: float(attacks[arm].mean()))
-
-
-def _shown(interval: Interval) -> str:
-    return f"{interval.mean:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
 
 
 if __name__ == "__main__":

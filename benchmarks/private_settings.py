@@ -1,4 +1,4 @@
-"""Which settings of DP-SGD leave an owner most, on people who are nobody's victims: python benchmarks/private_settings.py
+"""Which settings of DP-SGD leave an owner most, on people who are no victims of `bench paper`: python benchmarks/private_settings.py
 
 At 100 photos a person and epsilon 50 for an image. Rank-1 among 300 people, of the owner's prompt and of an attack.
 """
@@ -9,7 +9,8 @@ from pathlib import Path
 
 from loraleak.arms import select_arms
 from loraleak.bases import load_base
-from loraleak.bench.cases import CaseSettings, draw_cases, templates
+from loraleak.bench.cases import VICTIM_SEED, CaseSettings, draw_cases, templates
+from loraleak.bench.paper import PaperBench
 from loraleak.bench.runs import run_cases
 from loraleak.defences import training_time
 from loraleak.embedders import load_embedder
@@ -17,7 +18,6 @@ from loraleak.inversion.autoencoder import attack_for
 from loraleak.scores import gallery_ranks
 
 _SEED = 77
-"""Of people apart from the victims of benches."""
 _ARMS = ("lora-trigger", "lora-z-key")
 _FEWER = "fewer-factors:rank=1,targets=cross-attention"
 _SETTINGS = (
@@ -37,7 +37,8 @@ def main() -> None:
     base, embedder = load_base("pocket"), load_embedder("pocket")
     cases = draw_cases("victims", 300, seed=_SEED)
     gallery = templates(cases, embedder, seed=0)
-    chosen = cases[: arguments.people]
+    victims = {case.person for case in draw_cases("victims", PaperBench().victims, seed=VICTIM_SEED)}
+    chosen = [case for case in cases if case.person not in victims][: arguments.people]
     arms = [arm for arm in select_arms(_ARMS) if arm.name in _ARMS]
     how = CaseSettings(photos=100, images=6, steps=10)
     print(f"{'owner':>6}{'attack':>8}  settings")

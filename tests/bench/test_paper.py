@@ -75,7 +75,9 @@ def test_tables_and_figures(tmp_path: Path) -> None:
     assert "### 5 photos a person" in text and "| `scaling:factor=0.5` | 2 | 0.62 [" in text
     assert "| 0.38, lora-class | 0.62, lora-z |" in text
     draw_pareto(made, tmp_path / "paper")
-    assert (tmp_path / "paper.png").stat().st_size > 10_000 and "</svg>" in (tmp_path / "paper.svg").read_text()
+    assert (tmp_path / "paper.png").stat().st_size > 10_000 and "</svg>" in (drawn := (tmp_path / "paper.svg").read_text())
+    for told in ("no defence", "scaling", "of the finished file", "attack trained against it"):
+        assert f"<!-- {told} -->" in drawn
 
 
 def test_runs_of_fewer_victims_are_joined_and_paired_with_the_same_people() -> None:

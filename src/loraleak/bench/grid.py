@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from loraleak.bench.arms import ArmsBench, bench_arms
+from loraleak.bench.figures import save_figure
 
 __all__ = ["bench_grid", "draw_intensity", "intensity", "transfer"]
 
@@ -97,9 +98,7 @@ def draw_intensity(results: Mapping[str, Any], out: Path) -> None:
         if column == 0:
             axis.set_ylabel("rank")
     figure.colorbar(image, ax=axes, label="person found among the gallery (rank-1)")
-    for suffix in (".png", ".svg"):
-        figure.savefig(out.with_suffix(suffix), dpi=130, metadata={"Date": None} if suffix == ".svg" else None)
-    plt.close(figure)
+    save_figure(figure, out)
 
 
 def _cell(steps: int, rank: int, photos: int) -> str:

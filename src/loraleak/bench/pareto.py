@@ -9,7 +9,9 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
+from loraleak.auditing.words import in_brackets
 from loraleak.bench.captioned import Captioned
+from loraleak.bench.figures import save_figure
 from loraleak.bench.paper import CEILING, FLOOR
 from loraleak.defences import links
 from loraleak.errors import UsageError
@@ -156,15 +158,15 @@ def as_markdown(cells: Sequence[Summary]) -> str:
             columns = (
                 _named(cell),
                 str(cell.victims),
-                _shown(cell.leak),
-                _shown(cell.excess),
-                "" if first else _shown(cell.leak_change),
+                in_brackets(cell.leak),
+                in_brackets(cell.excess),
+                "" if first else in_brackets(cell.leak_change),
                 _told(cell.static),
                 "" if cell.adaptive is None else _told(cell.adaptive),
-                _shown(cell.use),
-                "" if first else _shown(cell.use_change),
-                _shown(cell.adherence),
-                "" if first else _shown(cell.adherence_change),
+                in_brackets(cell.use),
+                "" if first else in_brackets(cell.use_change),
+                in_brackets(cell.adherence),
+                "" if first else in_brackets(cell.adherence_change),
             )
             parts.append(f"| {' | '.join(columns)} |")
         parts.append("")
@@ -212,9 +214,7 @@ def draw_pareto(cells: Sequence[Summary], out: Path) -> None:
     wide = 2 * len(counts)
     figure.legend(by_label.values(), by_label.keys(), loc="lower center", ncols=wide, frameon=False)
     figure.tight_layout(rect=(0, 0.03 + 0.025 * -(-len(by_label) // wide), 1, 1))
-    for suffix in (".png", ".svg"):
-        figure.savefig(out.with_suffix(suffix), dpi=130, metadata={"Date": None} if suffix == ".svg" else None)
-    plt.close(figure)
+    save_figure(figure, out)
 
 
 def _draw(axis: Any, bare: Summary, cells: Sequence[Summary], side: str, colour: str, name: str) -> None:
@@ -223,6 +223,7 @@ def _draw(axis: Any, bare: Summary, cells: Sequence[Summary], side: str, colour:
     if not cells:
         return
     cells = sorted(cells, key=lambda cell: -cell.static.leak.mean)
+    marker, _ = _KINDS[cells[0].kind]
     uses = [getattr(cell, side) for cell in cells]
     xs, leaks = [use.mean for use in uses], [cell.static.leak for cell in cells]
     ys = [leak.mean for leak in leaks]
@@ -233,7 +234,7 @@ def _draw(axis: Any, bare: Summary, cells: Sequence[Summary], side: str, colour:
         xerr=_arms(uses),
         yerr=_arms(leaks),
         color=colour,
-        marker=_KINDS[cells[0].kind][0],
+        marker=marker,
         markersize=5,
         elinewidth=0.5,
         linestyle="none",
@@ -241,7 +242,7 @@ def _draw(axis: Any, bare: Summary, cells: Sequence[Summary], side: str, colour:
     )
     for cell, x, y in zip(cells, xs, ys, strict=True):
         axis.annotate(cell.setting, (x, y), (4, 3), textcoords="offset points", fontsize=7, color=colour)
-    hollow = _HOLLOW | {"color": colour, "marker": _KINDS[cells[0].kind][0]}
+    hollow = _HOLLOW | {"color": colour, "marker": marker}
     for cell, x in zip(cells, xs, strict=True):
         if cell.adaptive is not None:
             told = cell.adaptive.leak
@@ -290,7 +291,3 @@ def _named(cell: Summary) -> str:
 
 def _told(attack: Attack) -> str:
     return f"{attack.leak.mean:.2f}, {attack.arm}"
-
-
-def _shown(interval: Interval) -> str:
-    return f"{interval.mean:.2f} [{interval.low:.2f}, {interval.high:.2f}]"

@@ -36,7 +36,7 @@ class DpSgd:
     batch: int | None = None
     """Private images a step on average, instead of the recipe's: with a fixed epsilon, the more of them, the less the noise weighs."""
     learning_rate: float | None = None
-    """Instead of the recipe's: private steps point less well, and three times the rate often teaches more."""
+    """Instead of the recipe's, which may be too low for steps in noise."""
     freeze_down: bool = False
     """Train the factors B alone (FFA-LoRA, Sun et al. 2024): half the numbers, half the noise's power."""
 
