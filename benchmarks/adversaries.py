@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow.parquet as pq
 from jaxtyping import Float
 
-from loraleak.auditing.words import in_brackets
 from loraleak.bench.paper import ROWS
+from loraleak.reporting.words import in_brackets
 from loraleak.scores import bootstrap_mean, paired_difference
 
 _Attacks = dict[str, Float[np.ndarray, " victims"]]

@@ -14,7 +14,7 @@ from loraleak.arms import Scene, reconstruct, select_arms
 from loraleak.bases import load_base
 from loraleak.bench.cases import CaseSettings, draw_cases
 from loraleak.bench.runs import fine_tuned
-from loraleak.inversion.autoencoder import attack_for
+from loraleak.inversion.weight_autoencoder import attack_for
 
 ARMS = ("lora-class", "lora-universal-z", "base-z", "lora-z", "lora-z-key", "lora-trigger")
 TILE, GAP, BLOCK, HEAD = 96, 4, 22, 34

@@ -19,11 +19,11 @@ import numpy as np
 import torch
 
 from loraleak.bases import load_base
+from loraleak.inversion.learning import Training
 from loraleak.inversion.online import fine_tuned
 from loraleak.inversion.public import PublicPeople, read_public_people
 from loraleak.inversion.replay import replayed
-from loraleak.inversion.settings import TrainSettings
-from loraleak.inversion.training import Training
+from loraleak.inversion.train_settings import TrainSettings
 from loraleak.scores import bootstrap_mean
 from loraleak.types import StackedFactors
 from loraleak.zoo.store import Zoo

@@ -14,7 +14,7 @@ from loraleak.bench.paper import PaperBench
 from loraleak.bench.runs import run_cases
 from loraleak.defences import training_time
 from loraleak.embedders import load_embedder
-from loraleak.inversion.autoencoder import attack_for
+from loraleak.inversion.weight_autoencoder import attack_for
 from loraleak.scores import gallery_ranks
 
 _SEED = 77

@@ -19,7 +19,7 @@ from jaxtyping import Float
 
 from loraleak.bases import DiffusersBase, load_base
 from loraleak.bench.cases import pictures
-from loraleak.defences.smp_lora import SmpLora, SmpTraining
+from loraleak.defences.training.smp_lora import SmpLora, SmpTraining
 from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Job, finetune_together
 from loraleak.people.splits import draw_people

@@ -9,11 +9,11 @@ import pytest
 import loraleak
 from loraleak.adapters import load_adapter
 from loraleak.arms import select_arms
+from loraleak.auditing.audit_settings import AuditSettings
 from loraleak.auditing.controls import Sampling, load_controls
-from loraleak.auditing.settings import AuditSettings
 from loraleak.bases import load_base
 from loraleak.embedders import load_embedder
-from loraleak.inversion.autoencoder import POCKET_ATTACK, attack_for
+from loraleak.inversion.weight_autoencoder import POCKET_ATTACK, attack_for
 
 ASSETS = Path(loraleak.__file__).parent / "assets"
 

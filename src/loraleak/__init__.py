@@ -6,42 +6,42 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from loraleak.adapters import load_adapter as load_adapter
     from loraleak.adapters import save_adapter as save_adapter
-    from loraleak.auditing.attack import attack as attack
-    from loraleak.auditing.report import Report as Report
+    from loraleak.auditing.audit_settings import AttackSettings as AttackSettings
+    from loraleak.auditing.audit_settings import AuditSettings as AuditSettings
     from loraleak.auditing.run import audit as audit
-    from loraleak.auditing.settings import AttackSettings as AttackSettings
-    from loraleak.auditing.settings import AuditSettings as AuditSettings
+    from loraleak.auditing.without_photos import attack as attack
     from loraleak.bases import load_base as load_base
+    from loraleak.defences.defended_copy import scrub as scrub
     from loraleak.defences.names import parse_defence as parse_defence
-    from loraleak.defences.scrub import scrub as scrub
     from loraleak.embedders import load_embedder as load_embedder
     from loraleak.finetuning.dreambooth import finetune as finetune
     from loraleak.finetuning.recipe import Recipe as Recipe
     from loraleak.inspection import Inspection as Inspection
     from loraleak.inspection import inspect_adapter as inspect_adapter
-    from loraleak.inversion.autoencoder import WeightAutoencoder as WeightAutoencoder
-    from loraleak.inversion.autoencoder import load_attack as load_attack
+    from loraleak.inversion.weight_autoencoder import WeightAutoencoder as WeightAutoencoder
+    from loraleak.inversion.weight_autoencoder import load_attack as load_attack
+    from loraleak.reporting.results import Report as Report
     from loraleak.types import Adapter as Adapter
 
 _HOMES = {
     "Adapter": "loraleak.types",
-    "AttackSettings": "loraleak.auditing.settings",
-    "AuditSettings": "loraleak.auditing.settings",
+    "AttackSettings": "loraleak.auditing.audit_settings",
+    "AuditSettings": "loraleak.auditing.audit_settings",
     "Inspection": "loraleak.inspection",
     "Recipe": "loraleak.finetuning.recipe",
-    "Report": "loraleak.auditing.report",
-    "WeightAutoencoder": "loraleak.inversion.autoencoder",
-    "attack": "loraleak.auditing.attack",
+    "Report": "loraleak.reporting.results",
+    "WeightAutoencoder": "loraleak.inversion.weight_autoencoder",
+    "attack": "loraleak.auditing.without_photos",
     "audit": "loraleak.auditing.run",
     "finetune": "loraleak.finetuning.dreambooth",
     "inspect_adapter": "loraleak.inspection",
     "load_adapter": "loraleak.adapters",
-    "load_attack": "loraleak.inversion.autoencoder",
+    "load_attack": "loraleak.inversion.weight_autoencoder",
     "load_base": "loraleak.bases",
     "load_embedder": "loraleak.embedders",
     "parse_defence": "loraleak.defences.names",
     "save_adapter": "loraleak.adapters",
-    "scrub": "loraleak.defences.scrub",
+    "scrub": "loraleak.defences.defended_copy",
 }
 
 __all__ = list(_HOMES)

@@ -7,7 +7,7 @@ import torch
 from loraleak.arms import ARMS, LoraGuidance, Scene, reconstruct, select_arms
 from loraleak.bases import DiffusersBase
 from loraleak.errors import UsageError
-from loraleak.inversion.autoencoder import WeightAutoencoder, new_encoder
+from loraleak.inversion.weight_autoencoder import WeightAutoencoder, new_encoder
 from loraleak.types import Adapter, Factors
 
 

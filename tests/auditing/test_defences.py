@@ -12,13 +12,13 @@ import pytest
 from loraleak.arms import Scene
 from loraleak.auditing import defences
 from loraleak.auditing.defences import recommended, study_defences
-from loraleak.auditing.report import DefenceResult, DefenceStudy, Report
-from loraleak.auditing.words import conclusion, scrub_command
 from loraleak.bases import DiffusersBase
 from loraleak.defences import PostHoc, parse_defence
 from loraleak.errors import UsageError
 from loraleak.finetuning.dreambooth import finetune
 from loraleak.finetuning.recipe import Recipe
+from loraleak.reporting.results import DefenceResult, DefenceStudy, Report
+from loraleak.reporting.words import conclusion, scrub_command
 from loraleak.types import Adapter, Embeddings, Images, Interval
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from loraleak.adapters import save_adapter
 from loraleak.auditing import run
-from loraleak.auditing.settings import AuditSettings
+from loraleak.auditing.audit_settings import AuditSettings
 from loraleak.bases import DiffusersBase
 from loraleak.errors import UsageError
 from loraleak.finetuning.dreambooth import finetune

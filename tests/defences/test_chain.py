@@ -8,9 +8,9 @@ import torch
 from loraleak.bases import DiffusersBase
 from loraleak.defences import parse_defence, spelled
 from loraleak.defences.afterwards import Afterwards
-from loraleak.defences.dp_sgd import DpSgd
+from loraleak.defences.finished.scaling import Scaling
 from loraleak.defences.protocol import PostHoc, TrainingTime
-from loraleak.defences.scaling import Scaling
+from loraleak.defences.training.dp_sgd import DpSgd
 from loraleak.errors import UsageError
 from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Job

@@ -7,7 +7,7 @@ import pytest
 from loraleak.bases import DiffusersBase
 from loraleak.defences import DEFENCES, PostHoc, names, parse_defence, spelled
 from loraleak.defences.chain import Chain
-from loraleak.defences.scaling import Scaling
+from loraleak.defences.finished.scaling import Scaling
 from loraleak.errors import UsageError
 from loraleak.types import Adapter
 

@@ -5,9 +5,9 @@ import torch
 
 from loraleak.bases import DiffusersBase
 from loraleak.errors import BaseMismatchError
-from loraleak.inversion.autoencoder import Encoder, new_encoder
 from loraleak.inversion.invariant import InvariantEncoder, ProbeStatistics
-from loraleak.inversion.settings import EncoderKind
+from loraleak.inversion.train_settings import EncoderKind
+from loraleak.inversion.weight_autoencoder import Encoder, new_encoder
 from loraleak.inversion.weights import stack_adapters
 from loraleak.types import Adapter
 from oracles.adapters import random_adapter, refactored

@@ -9,7 +9,7 @@ import torch
 from loraleak.bases import DiffusersBase
 from loraleak.cli import main
 from loraleak.defences import PostHoc, parse_defence, training_time
-from loraleak.defences.refactoring import RandomRefactoring
+from loraleak.defences.finished.refactoring import RandomRefactoring
 from loraleak.errors import UsageError
 from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Job

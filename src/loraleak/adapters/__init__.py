@@ -6,10 +6,10 @@ check, read), `load`; `normal_form` (what a pair does, however it is written), `
 give away), `public` (what of them may be shared), `scrub` (a copy without the rest), `write` and `write_kohya`.
 """
 
+from loraleak.adapters.clean_copy import scrub_header
 from loraleak.adapters.family import family_of
 from loraleak.adapters.header import header_findings, tensor_findings
 from loraleak.adapters.load import load_adapter, open_adapter
-from loraleak.adapters.scrub import scrub_header
 from loraleak.adapters.write import save_adapter
 
 __all__ = [

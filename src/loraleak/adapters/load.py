@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from loraleak.adapters import peft
 from loraleak.adapters.container import Container, read_container, refuse
+from loraleak.adapters.layouts import peft
 from loraleak.adapters.modules import Contents, contents, read_modules
 from loraleak.types import Adapter
 from loraleak.untrusted import printable

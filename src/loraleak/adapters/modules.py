@@ -8,14 +8,15 @@ from pathlib import Path
 
 from torch import Tensor
 
-from loraleak.adapters import diffusers, layers, peft
-from loraleak.adapters.cloneofsimo import CLONEOFSIMO
-from loraleak.adapters.comfyui import COMFYUI
+from loraleak.adapters import layers
 from loraleak.adapters.container import Container, refuse
 from loraleak.adapters.detect import Dialect, Scales, classify
 from loraleak.adapters.family import Family, family_of_shapes
-from loraleak.adapters.kohya import KOHYA
-from loraleak.adapters.lycoris import LYCORIS
+from loraleak.adapters.layouts import diffusers, peft
+from loraleak.adapters.layouts.cloneofsimo import CLONEOFSIMO
+from loraleak.adapters.layouts.comfyui import COMFYUI
+from loraleak.adapters.layouts.kohya import KOHYA
+from loraleak.adapters.layouts.lycoris import LYCORIS
 from loraleak.adapters.reduce import Half, Pair, Role, pair_shapes, reduce_to_pair
 from loraleak.types import Factors
 from loraleak.untrusted import printable

@@ -5,8 +5,8 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from loraleak.adapters.diffusers import HEADER
-from loraleak.adapters.peft import CONFIG, config_table
+from loraleak.adapters.layouts.diffusers import HEADER
+from loraleak.adapters.layouts.peft import CONFIG, config_table
 from loraleak.errors import UsageError
 from loraleak.untrusted import printable
 

@@ -15,9 +15,9 @@ from safetensors.torch import save
 from torch import Tensor
 
 from loraleak.adapters.detect import COMPONENTS, module_path
-from loraleak.adapters.diffusers import HEADER
-from loraleak.adapters.peft import CONFIG, WEIGHTS
-from loraleak.adapters.write_kohya import kohya_tensors
+from loraleak.adapters.layouts.diffusers import HEADER
+from loraleak.adapters.layouts.kohya_writing import kohya_tensors
+from loraleak.adapters.layouts.peft import CONFIG, WEIGHTS
 from loraleak.errors import AdapterError
 from loraleak.types import Adapter, Factors
 from loraleak.untrusted import printable

@@ -13,7 +13,7 @@ from torch import Tensor
 from loraleak.arms.scene import Scene
 from loraleak.bases import Denoiser
 from loraleak.bases.sampling import Timestep, guided
-from loraleak.inversion.autoencoder import WeightAutoencoder
+from loraleak.inversion.weight_autoencoder import WeightAutoencoder
 from loraleak.types import Role
 
 __all__ = [

@@ -10,18 +10,18 @@ import numpy as np
 
 from loraleak.adapters import header_findings, load_adapter, tensor_findings
 from loraleak.arms import ARMS, Arm, forecast, reconstruct, select_arms
+from loraleak.auditing.audit_settings import AuditSettings
 from loraleak.auditing.controls import Controls, Sampling, load_controls
 from loraleak.auditing.defences import check_reach, study_defences
-from loraleak.auditing.report import ArmResult, DefenceStudy, Photo, Report, Verdict
 from loraleak.auditing.scene import scene_of
-from loraleak.auditing.settings import AuditSettings
 from loraleak.auditing.verdict import template, verdict_against_base, verdict_against_controls
 from loraleak.bases import load_base
 from loraleak.embedders import Embedder, load_embedder
 from loraleak.errors import UsageError
-from loraleak.inversion.autoencoder import WeightAutoencoder
+from loraleak.inversion.weight_autoencoder import WeightAutoencoder
 from loraleak.people.folders import read_photos
 from loraleak.progress import announce
+from loraleak.reporting.results import ArmResult, DefenceStudy, Photo, Report, Verdict
 from loraleak.scores import bootstrap_mean, exposure, paired_difference
 from loraleak.types import Adapter, Embeddings, Images, Picture
 from loraleak.untrusted import encodable

@@ -1,9 +1,9 @@
 """The scene that settings ask for."""
 
 from loraleak.arms import Scene
-from loraleak.auditing.settings import AttackSettings
+from loraleak.auditing.audit_settings import AttackSettings
 from loraleak.bases import DiffusersBase
-from loraleak.inversion.autoencoder import attack_for
+from loraleak.inversion.weight_autoencoder import attack_for
 from loraleak.types import Adapter
 
 __all__ = ["scene_of"]

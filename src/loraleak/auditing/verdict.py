@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float
 
 from loraleak.auditing.controls import Controls
-from loraleak.auditing.report import Level, Verdict
 from loraleak.errors import UsageError
+from loraleak.reporting.results import Level, Verdict
 from loraleak.types import Embeddings
 
 __all__ = ["HIGH", "REVIEW", "evidence", "template", "verdict_against_base", "verdict_against_controls"]

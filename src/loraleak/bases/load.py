@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-import loraleak.bases.autoencoder  # noqa: F401  (pocket's pipeline folder names this class)
+import loraleak.bases.pocket_autoencoder  # noqa: F401  (pocket's pipeline folder names this class)
 from loraleak.base_settings import Precision
 from loraleak.bases.diffusers_base import DiffusersBase
 from loraleak.bases.families.flux import Flux

@@ -10,15 +10,15 @@ from jaxtyping import Float
 
 from loraleak.arms import ARMS, select_arms
 from loraleak.auditing.controls import Controls, load_controls
-from loraleak.auditing.report import Verdict
 from loraleak.auditing.verdict import verdict_against_controls
 from loraleak.bases import load_base
 from loraleak.bench.cases import VICTIM_SEED, CaseSettings, draw_cases, templates
 from loraleak.bench.runs import run_cases
 from loraleak.embedders import load_embedder
 from loraleak.errors import UsageError
-from loraleak.inversion.autoencoder import attack_for
+from loraleak.inversion.weight_autoencoder import attack_for
 from loraleak.people.splits import TRAINING_STYLES
+from loraleak.reporting.results import Verdict
 from loraleak.scores import accept_threshold, bootstrap_mean, gallery_ranks, paired_difference
 from loraleak.types import Interval
 

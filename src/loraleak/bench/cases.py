@@ -12,7 +12,7 @@ from loraleak.auditing.verdict import template
 from loraleak.bases import DiffusersBase
 from loraleak.embedders import Embedder
 from loraleak.finetuning.recipe import Recipe
-from loraleak.inversion.autoencoder import WeightAutoencoder
+from loraleak.inversion.weight_autoencoder import WeightAutoencoder
 from loraleak.people.avatars import Person, draw_look, render
 from loraleak.people.splits import TRAINING_STYLES, Split, draw_people
 from loraleak.types import Images

@@ -21,7 +21,7 @@ from loraleak.defences import PostHoc, parse_defence
 from loraleak.defences.protocol import NO_PROMISE
 from loraleak.embedders import Embedder, load_embedder
 from loraleak.errors import UsageError
-from loraleak.inversion.autoencoder import WeightAutoencoder, attack_for
+from loraleak.inversion.weight_autoencoder import WeightAutoencoder, attack_for
 from loraleak.scores import gallery_ranks
 
 __all__ = ["CEILING", "DEFENCES", "FLOOR", "ROWS", "Cell", "PaperBench", "bench_paper", "cells", "joined"]

@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
-from loraleak.auditing.words import in_brackets
 from loraleak.bench.captioned import Captioned
 from loraleak.bench.figures import save_figure
 from loraleak.bench.paper import CEILING, FLOOR
 from loraleak.defences import links
 from loraleak.errors import UsageError
+from loraleak.reporting.words import in_brackets
 from loraleak.scores import bootstrap_mean, paired_difference
 from loraleak.types import Interval
 

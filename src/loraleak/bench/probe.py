@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from loraleak.bench.settings import ProbeSettings
+from loraleak.bench.probe_settings import ProbeSettings
 from loraleak.errors import UsageError
 from loraleak.inversion.invariant import InvariantEncoder, InvariantShape, ProbeStatistics
-from loraleak.inversion.settings import Knowledge
+from loraleak.inversion.train_settings import Knowledge
 from loraleak.inversion.weights import since_start
 from loraleak.progress import track
 from loraleak.scores import bootstrap_mean

@@ -22,7 +22,7 @@ from loraleak.defences import PostHoc, TrainingTime, spelled
 from loraleak.embedders import Embedder
 from loraleak.files import write_text
 from loraleak.finetuning.stacked import Job, finetune_together
-from loraleak.inversion.autoencoder import WeightAutoencoder
+from loraleak.inversion.weight_autoencoder import WeightAutoencoder
 from loraleak.progress import track
 from loraleak.types import Adapter, Images
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
-from loraleak.auditing.settings import AuditSettings
+from loraleak.auditing.audit_settings import AuditSettings
 from loraleak.cli.flags import Out
 from loraleak.untrusted import printable
 
 if TYPE_CHECKING:
-    from loraleak.auditing.report import Report
+    from loraleak.reporting.results import Report
 
 __all__ = ["Audit", "print_summary", "write_report"]
 
@@ -34,8 +34,8 @@ class Audit:
     settings: AuditSettings = field(default_factory=AuditSettings)
 
     def run(self) -> int:
-        from loraleak.auditing.report import LEVELS
         from loraleak.auditing.run import audit
+        from loraleak.reporting.results import LEVELS
 
         report = audit(self.file, self.photos, self.settings, quiet=False)
         write_report(report, self.out)
@@ -72,7 +72,7 @@ def print_summary(report: "Report", out: Path, *, as_json: bool) -> None:
 
 
 def _print_defences(report: "Report") -> None:
-    from loraleak.auditing.words import conclusion, percent, scrub_command, shown
+    from loraleak.reporting.words import conclusion, percent, scrub_command, shown
 
     study = report.defences
     assert study is not None

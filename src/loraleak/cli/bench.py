@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 from tyro.conf import Positional
 
-from loraleak.bench.settings import ProbeSettings
+from loraleak.bench.probe_settings import ProbeSettings
 from loraleak.cli.extras import needs_extra
 from loraleak.errors import UsageError
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from loraleak.auditing.settings import AuditSettings
+from loraleak.auditing.audit_settings import AuditSettings
 from loraleak.cli.audit import print_summary, write_report
 from loraleak.cli.flags import Out
 

@@ -9,7 +9,7 @@ from tyro.conf import Positional
 
 from loraleak.cli.extras import needs_extra
 from loraleak.cli.flags import Out
-from loraleak.inversion.settings import TrainSettings
+from loraleak.inversion.train_settings import TrainSettings
 
 __all__ = ["Train"]
 
@@ -42,13 +42,13 @@ class Train:
 
     def run(self) -> int:
         with needs_extra("train", "accelerate", "pyarrow", "tensorboard", why="training is not installed"):
+            from loraleak.inversion.learning import is_main_process
             from loraleak.inversion.online import train_online
             from loraleak.inversion.public import read_public_people
             from loraleak.inversion.replay import train_replay
-            from loraleak.inversion.training import is_main_process
             from loraleak.zoo.store import Zoo
         from loraleak.bases import load_base
-        from loraleak.inversion.autoencoder import load_attack
+        from loraleak.inversion.weight_autoencoder import load_attack
 
         base = load_base(self.base, device=self.device)
         public = read_public_people([Zoo(zoo) for zoo in self.zoos], self.people, base, held_out=self.settings.held_out)

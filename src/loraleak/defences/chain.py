@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from loraleak.bases import DiffusersBase
-from loraleak.defences.early_stopping import EarlyStopping
-from loraleak.defences.fewer_factors import FewerFactors
 from loraleak.defences.protocol import Guarantee, PostHoc, TrainingTime
+from loraleak.defences.training.early_stopping import EarlyStopping
+from loraleak.defences.training.fewer_factors import FewerFactors
 from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Job, Snapshot
 from loraleak.types import Adapter

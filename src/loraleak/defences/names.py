@@ -8,21 +8,21 @@ from importlib.metadata import entry_points
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from loraleak.defences.afterwards import Afterwards
-from loraleak.defences.alignment import SpectralAlignment
 from loraleak.defences.chain import Chain, OtherRecipe
-from loraleak.defences.dp_mmd import DpMmd
-from loraleak.defences.dp_sgd import DpSgd
-from loraleak.defences.early_stopping import EarlyStopping
-from loraleak.defences.fewer_factors import FewerFactors
-from loraleak.defences.header import MetadataScrub
-from loraleak.defences.noise import GaussianNoise
+from loraleak.defences.finished.alignment import SpectralAlignment
+from loraleak.defences.finished.header import MetadataScrub
+from loraleak.defences.finished.noise import GaussianNoise
+from loraleak.defences.finished.quantisation import Quantisation
+from loraleak.defences.finished.refactoring import RandomRefactoring
+from loraleak.defences.finished.scaling import Scaling
+from loraleak.defences.finished.truncation import RankTruncation
 from loraleak.defences.protocol import PostHoc, TrainingTime
-from loraleak.defences.quantisation import Quantisation
-from loraleak.defences.random_prompts import RandomPrompts
-from loraleak.defences.refactoring import RandomRefactoring
-from loraleak.defences.scaling import Scaling
-from loraleak.defences.smp_lora import SmpLora
-from loraleak.defences.truncation import RankTruncation
+from loraleak.defences.training.dp_mmd import DpMmd
+from loraleak.defences.training.dp_sgd import DpSgd
+from loraleak.defences.training.early_stopping import EarlyStopping
+from loraleak.defences.training.fewer_factors import FewerFactors
+from loraleak.defences.training.random_prompts import RandomPrompts
+from loraleak.defences.training.smp_lora import SmpLora
 from loraleak.errors import UsageError
 
 __all__ = ["DEFENCES", "known_defences", "links", "parse_defence", "spelled", "training_time"]

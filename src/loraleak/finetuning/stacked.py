@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from loraleak.bases.diffusers_base import DiffusersBase
 from loraleak.errors import PhotosError, UsageError
 from loraleak.finetuning.job import Job
-from loraleak.finetuning.training import Training
+from loraleak.finetuning.trainer import Training
 from loraleak.progress import progress_bar
 from loraleak.types import Adapter
 

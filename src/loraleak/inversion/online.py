@@ -12,10 +12,10 @@ import torch
 from loraleak.bases import DiffusersBase
 from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Job, Snapshot, finetune_together
-from loraleak.inversion.autoencoder import WeightAutoencoder
+from loraleak.inversion.learning import Source, Training
 from loraleak.inversion.public import Examples, PublicPeople
-from loraleak.inversion.settings import TrainSettings
-from loraleak.inversion.training import Source, Training
+from loraleak.inversion.train_settings import TrainSettings
+from loraleak.inversion.weight_autoencoder import WeightAutoencoder
 from loraleak.inversion.weights import since_start, stack_adapters
 from loraleak.people.folders import read_photos
 

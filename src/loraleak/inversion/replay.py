@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from loraleak.bases import DiffusersBase
-from loraleak.inversion.autoencoder import WeightAutoencoder
+from loraleak.inversion.learning import Source, Training
 from loraleak.inversion.public import Examples, PublicPeople
-from loraleak.inversion.settings import TrainSettings
-from loraleak.inversion.training import Source, Training
+from loraleak.inversion.train_settings import TrainSettings
+from loraleak.inversion.weight_autoencoder import WeightAutoencoder
 
 __all__ = ["replayed", "train_replay"]
 

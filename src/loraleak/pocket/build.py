@@ -12,21 +12,21 @@ from PIL import Image
 from loraleak.adapters import save_adapter
 from loraleak.auditing.controls import save_controls
 from loraleak.bases import load_base
-from loraleak.bases.autoencoder import PocketAutoencoder
+from loraleak.bases.pocket_autoencoder import PocketAutoencoder
 from loraleak.bench.cases import draw_cases, pictures
 from loraleak.embedders.pocket import PocketEmbedder
 from loraleak.files import write_json, write_text
 from loraleak.finetuning.dreambooth import finetune
 from loraleak.finetuning.recipe import Recipe
-from loraleak.inversion.autoencoder import load_attack
-from loraleak.pocket.attack import AttackRecipe, train_attack
-from loraleak.pocket.autoencoder import AutoencoderRecipe, train_autoencoder
+from loraleak.inversion.weight_autoencoder import load_attack
 from loraleak.pocket.controls import build_controls
 from loraleak.pocket.denoiser import DenoiserRecipe, encode_renders, train_denoiser
 from loraleak.pocket.embedder import EmbedderRecipe, train_embedder
+from loraleak.pocket.image_autoencoder import AutoencoderRecipe, train_autoencoder
 from loraleak.pocket.pipeline import save_pipeline
 from loraleak.pocket.quality import autoencoder_quality, base_quality, contact_sheet, embedder_quality
 from loraleak.pocket.renders import Renders, render_split
+from loraleak.pocket.shipped_attack import AttackRecipe, train_attack
 from loraleak.pocket.vocabulary import build_tokenizer
 
 __all__ = ["BuildRecipe", "build_pocket"]

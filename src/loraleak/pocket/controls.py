@@ -11,7 +11,7 @@ from loraleak.bases import DiffusersBase
 from loraleak.bench.cases import CaseSettings, draw_cases
 from loraleak.bench.runs import run_cases
 from loraleak.embedders import Embedder
-from loraleak.inversion.autoencoder import WeightAutoencoder
+from loraleak.inversion.weight_autoencoder import WeightAutoencoder
 
 __all__ = ["build_controls"]
 

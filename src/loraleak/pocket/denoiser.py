@@ -10,12 +10,12 @@ from diffusers import DPMSolverMultistepScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from loraleak.bases.autoencoder import PocketAutoencoder
+from loraleak.bases.pocket_autoencoder import PocketAutoencoder
 from loraleak.people.avatars import NONE
 from loraleak.people.captions import varied_caption
-from loraleak.pocket.autoencoder import pixels
+from loraleak.pocket.fitting import Schedule, Step, fit
+from loraleak.pocket.image_autoencoder import pixels
 from loraleak.pocket.renders import Renders
-from loraleak.pocket.training import Schedule, Step, fit
 from loraleak.pocket.vocabulary import MAX_TOKENS
 
 __all__ = ["DenoiserRecipe", "TextToLatents", "build_scheduler", "encode_renders", "train_denoiser"]

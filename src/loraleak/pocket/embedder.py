@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from loraleak.embedders.pocket import PeopleNet, PocketEmbedder
-from loraleak.pocket.autoencoder import pixels
+from loraleak.pocket.fitting import Schedule, Step, fit
+from loraleak.pocket.image_autoencoder import pixels
 from loraleak.pocket.renders import Renders
-from loraleak.pocket.training import Schedule, Step, fit
 
 __all__ = ["EmbedderRecipe", "train_embedder"]
 

@@ -3,7 +3,7 @@
 from loraleak.scores.copying import exposure
 from loraleak.scores.identification import gallery_ranks
 from loraleak.scores.intervals import bootstrap_mean, paired_difference
-from loraleak.scores.roc import accept_threshold, auc, true_accept_rate
+from loraleak.scores.verification import accept_threshold, auc, true_accept_rate
 
 __all__ = [
     "accept_threshold",

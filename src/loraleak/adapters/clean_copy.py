@@ -1,0 +1,199 @@
+"""A copy of a file without private metadata, its tensors bit by bit the same: at the level of the container, whatever the layout."""
+
+import json
+import os
+import shutil
+import struct
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import torch
+
+from loraleak.adapters.container import Container, read_container, refuse
+from loraleak.adapters.header import header_findings, trigger_words
+from loraleak.adapters.layouts.peft import CONFIG, WEIGHTS, config_table
+from loraleak.adapters.load import locate
+from loraleak.adapters.public import public_metadata
+from loraleak.errors import AdapterError, LoraleakError, UsageError
+from loraleak.files import write_text
+from loraleak.types import Severity
+from loraleak.untrusted import printable
+
+__all__ = ["Removed", "Scrubbed", "backed_up", "remarks", "removals", "scrub_header"]
+
+Fingerprint = tuple[str, tuple[int, ...], str]
+
+_MOST_CONFIG_BYTES = 2**20
+_CHUNK = 2**22
+
+
+@dataclass(frozen=True)
+class Removed:
+    """A field that the copy does not have."""
+
+    field: str
+    severity: Severity | None
+    """Of what it gave away; None where it told nothing."""
+
+
+@dataclass(frozen=True)
+class Scrubbed:
+    """What scrubbing did."""
+
+    removed: tuple[Removed, ...]
+    kept: tuple[str, ...]
+    """Fields that the copy still has."""
+    remarks: tuple[str, ...]
+    """What still gives something away, because tensors are called so, or stands beside; one sentence each."""
+    tensors: int
+    sha256_before: str
+    sha256_after: str
+    """Both of the file with the weights."""
+
+
+def scrub_header(path: str | Path, out: str | Path, keep: Collection[str] = ()) -> Scrubbed:
+    """Write a copy whose header has only the fields that loaders need; PEFT's `adapter_config.json` is treated alike.
+
+    The copy is written beside its name, read again, and renamed only if every tensor has the name, type, shape and bytes that it had.
+    An adapter that needs its `adapter_config.json` becomes a folder, any other a file.
+    Raises: AdapterError, if the file cannot be used; UsageError, if `out` cannot hold it or `keep` names a field that is not there.
+    """
+    file, out = locate(Path(path)), Path(out)
+    before = read_container(file)
+    config = _config_beside(file, before)
+    metadata = {**before.metadata, **config}
+    kept, removed = public_metadata(metadata, keep)
+    if config and out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file, but this adapter needs its {CONFIG} beside it: give the name of a folder")
+    if not config and out.is_dir():
+        raise UsageError(f"{out} is a folder, but this adapter is one file: give a name that ends in .safetensors")
+    prints, sha256_before = _fingerprints(before), before.sha256
+    del before  # large, and the copy is read too
+    header = {field: value for field, value in kept.items() if field not in config}
+    sha256_after = _copy(file, out / WEIGHTS if config else out, header, sha256_before, prints)
+    if config:
+        write_text(out / CONFIG, f"{kept[CONFIG]}\n")
+    return Scrubbed(
+        removed=removals(metadata, removed),
+        kept=tuple(sorted(kept)),
+        remarks=remarks(prints, file, folder=Path(path).is_dir()),
+        tensors=len(prints),
+        sha256_before=sha256_before,
+        sha256_after=sha256_after,
+    )
+
+
+@contextmanager
+def backed_up(path: str | Path) -> Iterator[Path]:
+    """Within this context the file or folder may be written over: its backup is `<name>.backup` beside.
+
+    Where that fails for a reason of the user's before anything was written, the backup is taken away again.
+    Raises: AdapterError, if the file cannot be used; UsageError, if a backup is there already.
+    """
+    path = Path(path)
+    before = read_container(locate(path)).sha256
+    backup = path.with_name(f"{path.name}.backup")
+    if backup.exists():
+        raise UsageError(f"{backup} is there already and is not overwritten: move it away, or write elsewhere with -o")
+    partial = backup.with_name(f".{backup.name}.{os.getpid()}.partial")
+    if path.is_dir():
+        shutil.copytree(path, partial)
+    else:
+        shutil.copy2(path, partial)
+    partial.rename(backup)
+    try:
+        yield backup
+    except LoraleakError:
+        if sha256(locate(path).read_bytes()).hexdigest() == before:
+            if backup.is_dir():
+                shutil.rmtree(backup)
+            else:
+                backup.unlink()
+        raise
+
+
+def removals(metadata: Mapping[str, str], names: Collection[str]) -> tuple[Removed, ...]:
+    """What was removed, with the severity of what it gave away, the worst first."""
+    found = []
+    for name in names:
+        field = name if name in metadata else name.partition(": ")[0]
+        findings = header_findings({field: metadata[field]})
+        found.append(Removed(name, findings[0].severity if findings else None))
+    order = ("critical", "high", "medium", None)
+    return tuple(sorted(found, key=lambda removed: (order.index(removed.severity), removed.field)))
+
+
+def remarks(tensors: Collection[str], file: Path, *, folder: bool) -> tuple[str, ...]:
+    """What scrubbing a header does not reach: trigger words in tensors' names, the file's own name, files beside."""
+    found = [
+        f"Tensors are named after a trigger word, {printable(word, 60)}: rename it before training"
+        for word in trigger_words(tensors)
+    ]
+    if folder:
+        others = sorted(f.name for f in file.parent.iterdir() if f.name not in (file.name, CONFIG))
+        if others:
+            shown = ", ".join(printable(name, 40) for name in others[:6])
+            found.append(f"Not looked at: {shown}{' and more' if len(others) > 6 else ''}, which stand in the same folder")
+    return tuple(found)
+
+
+def _config_beside(file: Path, container: Container) -> dict[str, str]:
+    """PEFT's configuration, where the layout needs it for the scale."""
+    beside = file.with_name(CONFIG)
+    if not beside.is_file() or not any(name.startswith("base_model.model.") for name in container.tensors):
+        return {}
+    if beside.stat().st_size > _MOST_CONFIG_BYTES:
+        refuse(beside, [f"it is larger than {_MOST_CONFIG_BYTES >> 20} MiB"], "export the adapter again")
+    try:
+        text = beside.read_text("utf-8")
+        config_table(text)
+    except (OSError, ValueError):
+        refuse(beside, ["it is no readable JSON object"], "export the adapter again, or remove that file")
+    return {CONFIG: text}
+
+
+def _copy(file: Path, out: Path, metadata: Mapping[str, str], sha256_before: str, prints: Mapping[str, Fingerprint]) -> str:
+    """Beside, then renamed, if it reads back as the tensors that it was made from. Returns the copy's SHA-256."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    try:
+        with file.open("rb") as source, partial.open("wb") as copy:
+            start = source.read(8)
+            old_header = source.read(struct.unpack("<Q", start)[0])
+            seen = sha256(start + old_header)
+            copy.write(_header(old_header, metadata))
+            while chunk := source.read(_CHUNK):
+                seen.update(chunk)
+                copy.write(chunk)
+        if seen.hexdigest() != sha256_before:
+            refuse(file, ["it changed while it was read"], "wait until it is written, then try again")
+        after = read_container(partial)
+        if _fingerprints(after) != prints:
+            raise AdapterError(f"{out} would not hold the tensors of the original bit by bit: nothing was written; report this")
+        partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)
+    return after.sha256
+
+
+def _header(old: bytes, metadata: Mapping[str, str]) -> bytes:
+    """The length and the JSON of a header that has these fields and the old one's tensors."""
+    entries = json.loads(old)
+    entries.pop("__metadata__", None)
+    text = json.dumps(
+        {"__metadata__": dict(sorted(metadata.items())), **entries} if metadata else entries, separators=(",", ":")
+    )
+    data = text.encode()
+    data += b" " * (-len(data) % 8)
+    return struct.pack("<Q", len(data)) + data
+
+
+def _fingerprints(container: Container) -> dict[str, Fingerprint]:
+    """Type, shape and digest of every tensor's bytes, by name."""
+    return {
+        name: (str(t.dtype), tuple(t.shape), sha256(t.contiguous().reshape(-1).view(torch.uint8).numpy().data).hexdigest())
+        for name, t in ((name, container.tensors[name]) for name in container.tensors)
+    }

@@ -1,0 +1,35 @@
+"""Arms for one adapter, without photos and without a verdict."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from loraleak.adapters import load_adapter
+from loraleak.arms import ARMS, reconstruct, select_arms
+from loraleak.auditing.audit_settings import AttackSettings
+from loraleak.auditing.scene import scene_of
+from loraleak.bases import load_base
+from loraleak.types import Images
+
+__all__ = ["Attacked", "attack"]
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """What came of an adapter."""
+
+    adapter_sha256: str
+    base_sha256: str
+    arms: dict[str, Images]
+
+
+def attack(adapter: str | Path, settings: AttackSettings | None = None) -> Attacked:
+    """Sample every arm that applies. For adapters that you own or may test.
+
+    Raises: LoraleakError, if the file, the base or the attack cannot be used.
+    """
+    settings = settings or AttackSettings()
+    loaded = load_adapter(adapter)
+    base = load_base(**settings.choices)
+    arms = select_arms(settings.arms or tuple(ARMS))
+    made = reconstruct(scene_of(loaded, base, settings), arms, images=settings.images, seed=settings.seed, steps=settings.steps)
+    return Attacked(loaded.sha256, base.sha256, made)

@@ -1,0 +1,1 @@
+"""Defences that change a finished adapter, one file a method."""

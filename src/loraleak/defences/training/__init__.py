@@ -1,0 +1,1 @@
+"""Defences that change fine-tuning, one file a method."""

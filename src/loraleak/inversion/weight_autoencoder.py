@@ -1,0 +1,179 @@
+"""The weight autoencoder: adapters in, z out; the victim's own model decodes. One file on disk."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from loraleak.bases import DiffusersBase
+from loraleak.bases.families.stable_diffusion import StableDiffusion
+from loraleak.errors import BaseMismatchError, UsageError
+from loraleak.files import write_bytes
+from loraleak.inversion.conv_clip import ConvClipEncoder, ConvClipShape
+from loraleak.inversion.invariant import InvariantEncoder, InvariantShape
+from loraleak.inversion.posterior import Posterior
+from loraleak.inversion.train_settings import EncoderKind, Knowledge
+from loraleak.inversion.weights import since_start, stack_adapters
+from loraleak.types import Adapter
+
+__all__ = ["POCKET_ATTACK", "SCHEMA", "Encoder", "WeightAutoencoder", "attack_for", "load_attack", "new_encoder"]
+
+SCHEMA = "loraleak.attack/1"
+
+POCKET_ATTACK = Path(__file__).parents[1] / "assets" / "attack.safetensors"
+"""The attack that ships for pocket."""
+
+Encoder = InvariantEncoder | ConvClipEncoder
+
+
+@dataclass(frozen=True)
+class WeightAutoencoder:
+    """A trained encoder and what is known of z over public people (Yao 2024; the decoder is the victim's own denoiser)."""
+
+    kind: EncoderKind
+    knowledge: Knowledge
+    """What is encoded: the file as it is, or its change since the first step."""
+    encoder: Encoder
+    base_sha256: str
+    others: Float[Tensor, "people tokens dim"]
+    """z of public people that the encoder was not trained on: for controls."""
+    mean_z: Float[Tensor, "tokens dim"]
+    """The mean of z over public people."""
+    universal_z: Float[Tensor, "tokens dim"]
+    """One free z, learned to open every public adapter."""
+    sha256: str = ""
+    """Of the file's bytes; empty for one that has no file yet."""
+
+    @torch.no_grad()
+    def encode(
+        self,
+        adapters: Sequence[Adapter],
+        steps: Sequence[int | None] | None = None,
+        *,
+        seeds: Sequence[int] | None = None,
+    ) -> Posterior:
+        """`q(z | adapter, step)` of each; a step that is not known is None. `seeds` of their training tell where they started.
+
+        Raises: BaseMismatchError, if an adapter was trained for another base; UsageError, if the attack reads the change since the
+        first step and the seeds are not known.
+        """
+        weights = stack_adapters(adapters, self.encoder.shapes)
+        if self.knowledge == "start":
+            if seeds is None:
+                raise UsageError(
+                    "this attack reads the change since the first step, and a file does not tell where it started: "
+                    "give the seeds, or take an attack that was trained with --knowledge file"
+                )
+            weights = since_start(weights, seeds)
+        counted = [0 if step is None else step for step in steps or [None] * len(adapters)]
+        return self.encoder(weights, torch.tensor(counted))
+
+    def random_z(self, count: int, *, seed: int) -> Float[Tensor, "count tokens dim"]:
+        """Draws from a Gaussian with the mean and covariance of z over public people: the encoder's aggregate posterior."""
+        others = self.others.flatten(1)
+        centre = others.mean(0)
+        draws = torch.randn(count, len(others), generator=torch.Generator().manual_seed(seed))
+        return (centre + draws @ (others - centre) / len(others) ** 0.5).unflatten(1, self.others.shape[1:])
+
+    def reads(self, adapter: Adapter) -> bool:
+        """Whether there is anything in the adapter that the encoder looks at."""
+        return any(name in self.encoder.shapes for name in adapter.factors)
+
+    def save(self, file: Path) -> None:
+        """One safetensors file in half precision; what it is stands in its header."""
+        tensors = {f"encoder.{name}": value for name, value in self.encoder.state_dict().items()}
+        tensors |= {"others": self.others, "mean_z": self.mean_z, "universal_z": self.universal_z}
+        facts = {
+            "schema": SCHEMA,
+            "kind": self.kind,
+            "knowledge": self.knowledge,
+            "base_sha256": self.base_sha256,
+            "condition": list(self.encoder.condition),
+            "step_embedding": self.encoder.steps is not None,
+            "shape": asdict(self.encoder.shape),
+            "shapes": {name: list(shape) for name, shape in self.encoder.shapes.items()},
+        }
+        data = save({k: v.detach().half().contiguous() for k, v in tensors.items()}, metadata={"loraleak": json.dumps(facts)})
+        write_bytes(file, data)
+
+
+def load_attack(file: str | Path, base: DiffusersBase) -> WeightAutoencoder:
+    """Read an attack that was trained for this base.
+
+    Raises: UsageError, if the file holds no attack; BaseMismatchError, if it is for another base.
+    """
+    try:
+        with safe_open(file, framework="pt") as opened:
+            facts = json.loads((opened.metadata() or {})["loraleak"])
+            tensors = {name: opened.get_tensor(name).float() for name in opened.keys()}  # noqa: SIM118 - not a dictionary
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise UsageError(f"{file} holds no attack ({type(error).__name__}): make one with `loraleak train`") from error
+    if facts.get("schema") != SCHEMA:
+        raise UsageError(f"{file} is of the kind {facts.get('schema')!r}, this version reads {SCHEMA}: train it again")
+    if facts["base_sha256"] != base.sha256:
+        raise BaseMismatchError(
+            f"the attack was trained for another base than {base.name!r}: train one for it with `loraleak train`"
+        )
+    shapes = {name: torch.Size(shape) for name, shape in facts["shapes"].items()}
+    encoder = new_encoder(
+        facts["kind"], shapes, base, steps=facts["step_embedding"], condition=tuple(facts["condition"]), sizes=facts["shape"]
+    )
+    encoder.load_state_dict({k.removeprefix("encoder."): v for k, v in tensors.items() if k.startswith("encoder.")})
+    return WeightAutoencoder(
+        kind=facts["kind"],
+        knowledge=facts["knowledge"],
+        encoder=encoder.requires_grad_(False).eval(),
+        base_sha256=facts["base_sha256"],
+        others=tensors["others"],
+        mean_z=tensors["mean_z"],
+        universal_z=tensors["universal_z"],
+        sha256=hashlib.sha256(Path(file).read_bytes()).hexdigest(),
+    )
+
+
+def attack_for(base: DiffusersBase, file: str | Path | None = None) -> WeightAutoencoder | None:
+    """The attack in this file; without one the shipped attack, where it was trained for this base.
+
+    Raises: as `load_attack`.
+    """
+    if file is not None:
+        return load_attack(file, base)
+    if not POCKET_ATTACK.exists():
+        return None
+    try:
+        return load_attack(POCKET_ATTACK, base)
+    except BaseMismatchError:
+        return None
+
+
+def new_encoder(
+    kind: EncoderKind,
+    shapes: Mapping[str, torch.Size],
+    base: DiffusersBase,
+    *,
+    steps: bool,
+    condition: tuple[int, int] | None = None,
+    sizes: Mapping[str, Any] | None = None,
+    rank: int | None = None,
+) -> Encoder:
+    """An untrained encoder of z for this base; `rank` is the highest that `conv-clip` reads.
+
+    Raises: UsageError, if the base has no text transformer that `conv-clip` can read through.
+    """
+    condition = condition or base.condition_shape
+    if kind == "invariant":
+        return InvariantEncoder(shapes, condition, InvariantShape(**(sizes or {})), steps=steps)
+    if not isinstance(base, StableDiffusion):
+        raise UsageError(f"conv-clip reads through a text encoder that {base.name!r} does not have: take invariant")
+    shape = ConvClipShape(**(sizes or {}))
+    if rank is not None:
+        shape = replace(shape, rank=rank)
+    return ConvClipEncoder(shapes, condition, shape, base.transform, steps=steps)

@@ -1,0 +1,70 @@
+"""The attack that ships for pocket: zoos of public people, then the training of the weight autoencoder."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from loraleak.bases import DiffusersBase
+from loraleak.errors import UsageError
+from loraleak.inversion.public import read_public_people
+from loraleak.inversion.replay import train_replay
+from loraleak.inversion.train_settings import TrainSettings
+from loraleak.inversion.weight_autoencoder import WeightAutoencoder
+from loraleak.people.folders import write_people
+from loraleak.people.splits import draw_people
+from loraleak.zoo.build import build_zoo
+from loraleak.zoo.plan import plan_zoo
+from loraleak.zoo.ranges import RecipeRanges
+from loraleak.zoo.store import Zoo
+from loraleak.zoo.workers import Site, local_workers
+
+__all__ = ["AttackRecipe", "ZooRecipe", "train_attack"]
+
+_SEED = 11
+_IMAGES = 8
+
+
+@dataclass(frozen=True)
+class ZooRecipe:
+    """Which public people a zoo holds, and how they are fine-tuned."""
+
+    first: int
+    people: int
+    ranges: RecipeRanges
+
+
+@dataclass(frozen=True)
+class AttackRecipe:
+    """All that decides the shipped attack. Two zoos: many people in short runs, fewer in runs as long as an owner's."""
+
+    zoos: tuple[ZooRecipe, ...] = (
+        ZooRecipe(0, 1500, RecipeRanges(steps=(60, 160), batch=2, prior_batch=1)),
+        ZooRecipe(1700, 800, RecipeRanges(steps=(150, 350), learning_rate=(3e-3, 7e-3), batch=2, prior_batch=1)),
+    )
+    training: TrainSettings = field(default_factory=TrainSettings)
+
+
+def train_attack(base: DiffusersBase, source: str, recipe: AttackRecipe, work: Path) -> WeightAutoencoder:
+    """Draw the people, build their zoos and train; resumes from `work`. `source` is what workers load the base by.
+
+    Raises: UsageError, if somebody's adapter could not be made.
+    """
+    people = work / "public"
+    for i, zoo in enumerate(recipe.zoos):
+        mine = work / f"public-{i}"
+        if not (mine / "NOTICE").exists():
+            drawn = draw_people("public", zoo.first + zoo.people, seed=_SEED)[zoo.first :]
+            write_people(mine, drawn, images=_IMAGES, size=64, seed=_SEED, first=zoo.first)
+        people.mkdir(exist_ok=True)
+        for folder in mine.iterdir():
+            if folder.is_dir() and not (people / folder.name).exists():
+                (people / folder.name).symlink_to(folder.resolve(), target_is_directory=True)
+        site = Site(mine.resolve(), str(work / f"zoo-{i}"), source, "cpu")
+        failures = build_zoo(
+            plan_zoo(mine, zoo.ranges), mine, site.folder, base, builder=local_workers(site, os.cpu_count() or 1)
+        )
+        if failures:
+            raise UsageError(f"no adapter of {failures[0].person} ({failures[0].reason}): run the build again")
+    zoos = [Zoo(work / f"zoo-{i}") for i in range(len(recipe.zoos))]
+    public = read_public_people(zoos, people, base, held_out=recipe.training.held_out)
+    return train_replay(base, public, recipe.training, work / "attack")

@@ -1,0 +1,92 @@
+"""The report as one self-contained page: no script, nothing fetched, everything from files escaped."""
+
+import base64
+from dataclasses import dataclass
+from io import BytesIO
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
+
+from loraleak.reporting.defence_rows import groups_of_study, strips_of_study
+from loraleak.reporting.plot import axis_of, rows_of
+from loraleak.reporting.results import ArmResult, DefenceStudy, Report
+from loraleak.reporting.words import HEADLINES, LEADS, ROLES, conclusion, excess_in_words, in_brackets, scrub_command, shown
+from loraleak.types import Picture
+
+__all__ = ["to_html"]
+
+_PAIRS = 4
+_LONGEST_SIDE = 256
+_SMALL_SIDE = 80
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A reconstruction beside the photo that it is most like; both as data URIs."""
+
+    arm: str
+    made: str
+    photo: str
+    photo_path: str
+    cosine: float
+
+
+def to_html(report: Report) -> str:
+    """The page as text; pictures are PNG data URIs."""
+    environment = Environment(
+        loader=PackageLoader("loraleak.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"shown": shown, "in_brackets": in_brackets, "excess": excess_in_words}
+    photos = [_data_uri(photo.picture) for photo in report.photos]
+    small = [_data_uri(photo.picture, _SMALL_SIDE) for photo in report.photos]
+    return environment.get_template("report.html.j2").render(
+        report=report,
+        headline=HEADLINES[report.verdict.level],
+        lead=LEADS[report.verdict.level],
+        roles=ROLES,
+        pairs=_pairs(report, photos),
+        photos=sorted(zip(report.photos, photos, strict=True), key=lambda both: -both[0].exposure),
+        arms=[(arm, _strip(arm, report, small)) for arm in report.arms],
+        axis=axis_of(report.arms),
+        rows=rows_of(report.arms),
+        defences=None if report.defences is None else _defences(report, report.defences),
+    )
+
+
+def _defences(report: Report, study: DefenceStudy) -> dict[str, object]:
+    return {
+        "recommended": "" if study.recommended is None else study.tried[study.recommended].defence,
+        "conclusion": conclusion(study),
+        "command": scrub_command(report),
+        "groups": groups_of_study(study),
+        "strips": strips_of_study(study, _data_uri),
+    }
+
+
+def _pairs(report: Report, photos: list[str]) -> list[Pair]:
+    """The attack's best pictures, each arm once before any comes twice."""
+    ranked: list[tuple[int, Pair]] = []
+    for arm in (arm for arm in report.arms if arm.role == "attack"):
+        best_first = sorted(_strip(arm, report, photos), key=lambda pair: -pair.cosine)
+        ranked += enumerate(best_first[:_PAIRS])
+    chosen = sorted(ranked, key=lambda item: (item[0], -item[1].cosine))[:_PAIRS]
+    return sorted((pair for _, pair in chosen), key=lambda pair: -pair.cosine)
+
+
+def _strip(arm: ArmResult, report: Report, photos: list[str]) -> list[Pair]:
+    return [
+        Pair(arm.name, _data_uri(image), photos[photo], report.photos[photo].path, cosine)
+        for image, photo, cosine in zip(arm.images, arm.nearest, arm.nearest_similarity, strict=True)
+    ]
+
+
+def _data_uri(picture: Picture, longest: int = _LONGEST_SIDE) -> str:
+    image = Image.fromarray(picture)
+    image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    buffer = BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,0 +1,74 @@
+"""The report as a snippet for a model card."""
+
+import re
+from collections import Counter
+
+from loraleak.reporting.results import Report
+from loraleak.reporting.words import HEADLINES, conclusion, excess_in_words, in_brackets, percent, shown
+
+__all__ = ["to_markdown"]
+
+
+def to_markdown(report: Report) -> str:
+    """A heading, the verdict and a table of arms; nothing from a file can become markup."""
+    verdict = report.verdict
+    reasons = [f"- {_plain(reason)}" for reason in verdict.reasons]
+    rows = [
+        f"| {_plain(arm.name)} | {arm.role} | {in_brackets(arm.similarity)} | {_plain(excess_in_words(arm)) or '–'} |"
+        for arm in report.arms
+    ]
+    lines = [
+        "## Privacy audit",
+        "",
+        f"**{HEADLINES[verdict.level]}** (level: {verdict.level}, p = {verdict.p_value:.2g} against {_plain(verdict.null)}).",
+        "",
+        *reasons,
+        "",
+        "| arm | role | cosine to the training photos | excess |",
+        "|---|---|---|---|",
+        *rows,
+        "",
+        *_defences(report),
+        f"Audited with loraleak {_plain(report.version)} on {report.created[:10]}, base {_plain(report.base)}, "
+        f"{len(report.photos)} photos, seed {report.seed}; adapter SHA-256 `{report.adapter_sha256}`.",
+        *_header(report),
+        "Intervals are 95% over pictures. A low level is no proof of safety.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _defences(report: Report) -> list[str]:
+    """What was tried to make the file leak less."""
+    if report.defences is None:
+        return []
+    study = report.defences
+    rows = [
+        f"| {_plain(result.defence or result.name)} | {in_brackets(result.leak.excess)} ({percent(result.leak_kept)}) | "
+        f"{'–' if result.use is None else f'{in_brackets(result.use.excess)} ({percent(result.use_kept)})'} | "
+        f"{result.trial or ''} |"
+        for result in (study.undefended, *study.tried)
+    ]
+    return [
+        f"| defence | leak: excess of the best attack over {_plain(study.over)} | use: excess of the owner's prompt "
+        "| to an attack trained against it |",
+        "|---|---|---|---|",
+        *rows,
+        "",
+        _plain(conclusion(study)),
+        "",
+    ]
+
+
+def _header(report: Report) -> list[str]:
+    """How many fields tell something; a public card repeats neither their names nor their values."""
+    if not report.metadata:
+        return []
+    counts = Counter(finding.severity for finding in report.metadata)
+    by_severity = ", ".join(f"{count} {severity}" for severity, count in counts.items())
+    return [f"Fields in the file's header that give something away: {by_severity}."]
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown and HTML both leave alone, in one line: character references work in every dialect, backslashes do not."""
+    one_line = " ".join(shown(text).split())
+    return re.sub(r"[&<>\\`*_\[\]#!|~$@]|:(?=//)|(?<=www)\.", lambda match: f"&#{ord(match[0])};", one_line)

@@ -1,0 +1,15 @@
+"""An audit's settings are checked before anything is loaded."""
+
+import pytest
+
+from loraleak.auditing.audit_settings import AuditSettings
+from loraleak.errors import UsageError
+
+
+def test_the_least_that_can_be_scored_is_two_of_each() -> None:
+    assert AuditSettings(images=2, steps=2).images == 2
+
+
+def test_all_faults_are_told_at_once() -> None:
+    with pytest.raises(UsageError, match="images is 1 and steps is 0: give at least 2"):
+        AuditSettings(images=1, steps=0)

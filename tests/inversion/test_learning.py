@@ -1,0 +1,230 @@
+"""Training on a tiny zoo: disjoint people, the same result after an interruption, a file that reads back."""
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from loraleak.bases import DiffusersBase
+from loraleak.errors import BaseMismatchError, UsageError
+from loraleak.finetuning.recipe import Recipe
+from loraleak.finetuning.stacked import Job, finetune_together
+from loraleak.inversion.learning import Training
+from loraleak.inversion.online import train_online
+from loraleak.inversion.public import Examples, PublicPeople
+from loraleak.inversion.replay import train_replay
+from loraleak.inversion.train_settings import EncoderKind, TrainSettings
+from loraleak.inversion.weight_autoencoder import load_attack
+from loraleak.inversion.weights import since_start, stack_adapters
+from loraleak.types import Images, StackedFactors
+
+SETTINGS = TrainSettings(steps=6, batch=4, warmup=1, evaluate_every=2, noise_from=0.5, noise_adapters=2, noise_images=1)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loraleak.inversion.universal._STEPS", 2)
+
+
+def test_nobody_who_is_held_out_is_trained_on(base: DiffusersBase, public: PublicPeople, tmp_path: Path) -> None:
+    training = Training(base, public, SETTINGS, tmp_path)
+    trained = {int(public.person_of[0][row]) for row in training.rows[0]}
+    held_out = {int(public.person_of[0][row]) for row in training.held_out[0]}
+    assert trained and held_out and not trained & held_out
+    assert held_out == public.held_out and trained | held_out == set(range(len(public.names)))
+
+
+def test_fewer_people_are_a_part_of_them(base: DiffusersBase, public: PublicPeople) -> None:
+    two = public.with_fewer(2, seed=0)
+    assert len(two.trained) == 2 and two.trained <= public.trained and two.held_out == public.held_out
+    rows = two.rows(0, held_out=False, last_only=False)
+    assert set(two.person_of[0][rows]) == two.trained
+    with pytest.raises(UsageError, match="build a larger zoo"):
+        public.with_fewer(99, seed=0)
+
+
+def test_without_the_step_embedding_only_final_weights_are_examples(
+    base: DiffusersBase, public: PublicPeople, tmp_path: Path
+) -> None:
+    training = Training(base, public, replace(SETTINGS, step_embedding=False), tmp_path)
+    rows = [*training.rows[0], *training.held_out[0]]
+    assert len(rows) == len(public.names)
+    for row in rows:
+        mine = public.person_of[0] == public.person_of[0][row]
+        assert public.step_of[0][row] == public.step_of[0][mine].max()
+    assert training.encoder.steps is None
+
+
+@pytest.mark.parametrize("kind", ["invariant", "conv-clip"])
+def test_an_interrupted_training_ends_as_an_undisturbed_one(
+    kind: EncoderKind, base: DiffusersBase, public: PublicPeople, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(SETTINGS, encoder=kind)
+    whole = train_replay(base, public, settings, tmp_path / "whole")
+    true_step = Training._one_step
+
+    def dies(self: Training, examples: Examples) -> dict[str, float]:
+        if self.step == 5:
+            raise KeyboardInterrupt
+        return true_step(self, examples)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "_one_step", dies)
+        with pytest.raises(KeyboardInterrupt):
+            train_replay(base, public, settings, tmp_path / "killed")
+    again = train_replay(base, public, settings, tmp_path / "killed")
+    assert torch.equal(whole.mean_z, again.mean_z) and torch.equal(whole.universal_z, again.universal_z)
+    with pytest.raises(UsageError, match="other settings"):
+        train_replay(base, public, replace(settings, beta=0.5), tmp_path / "killed")
+
+
+def test_captions_are_learned(base: DiffusersBase, public: PublicPeople, tmp_path: Path) -> None:
+    settings = TrainSettings(steps=60, batch=8, warmup=1, learning_rate=1e-2, noise_weight=0.0, beta=0.0, evaluate_every=60)
+    training = Training(base, public, settings, tmp_path)
+    rows = training.rows[0]
+    losses = []
+
+    def source(step: int) -> Examples:
+        return public.examples(0, rows)
+
+    true_log = training._log
+    training._log = lambda of, figures: losses.append(figures["caption"]) if of == "train" else true_log(of, figures)  # type: ignore[method-assign]
+    training.run(source)
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_online_learns_after_every_step_of_every_person(
+    base: DiffusersBase, public: PublicPeople, people_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, int]] = []
+    true_step = Training._one_step
+
+    def step(self: Training, examples: Examples) -> dict[str, float]:
+        seen.extend(zip(examples.people.tolist(), examples.steps.tolist(), strict=True))
+        return true_step(self, examples)
+
+    monkeypatch.setattr(Training, "_one_step", step)
+    attack = train_online(base, public, people_folder, replace(SETTINGS, steps=8), tmp_path)
+    assert attack.encode([public.zoos[0].adapter(0)]).mean.isfinite().all()
+    assert len(seen) == 8 and not {person for person, _ in seen} & public.held_out
+    assert all(b[1] == a[1] + 1 if a[0] == b[0] else b[1] == 1 for a, b in pairwise(seen))
+
+
+def test_online_goes_on_with_the_step_where_it_stopped(
+    base: DiffusersBase, public: PublicPeople, people_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(SETTINGS, steps=8)
+    seen: list[tuple[int, int]] = []
+    true_step = Training._one_step
+
+    def step(self: Training, examples: Examples) -> dict[str, float]:
+        if self.step == stop:
+            raise KeyboardInterrupt
+        seen.extend(zip(examples.people.tolist(), examples.steps.tolist(), strict=True))
+        return true_step(self, examples)
+
+    monkeypatch.setattr(Training, "_one_step", step)
+    stop = -1
+    train_online(base, public, people_folder, settings, tmp_path / "whole")
+    whole, seen = seen, []
+    stop = 6
+    with pytest.raises(KeyboardInterrupt):
+        train_online(base, public, people_folder, settings, tmp_path / "killed")
+    assert seen == whole[:6]
+    stop = -1
+    train_online(base, public, people_folder, settings, tmp_path / "killed")
+    assert seen == whole
+
+
+def test_without_captions_the_published_loss_is_there_from_the_first_step(
+    base: DiffusersBase, public: PublicPeople, tmp_path: Path
+) -> None:
+    settings = replace(SETTINGS, caption_weight=0.0, beta=0.0, noise_weight=1.0)
+    training = Training(base, replace(public, captions=None), settings, tmp_path)
+    assert set(training._one_step(public.examples(0, training.rows[0][:4]))) == {"noise"}
+
+
+def test_whoever_knows_the_start_decodes_with_the_whole_adapter(
+    base: DiffusersBase, public: PublicPeople, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[StackedFactors] = []
+
+    def seen(base: DiffusersBase, weights: StackedFactors, z: torch.Tensor, *_: object, **__: object) -> torch.Tensor:
+        decoded.append(weights)
+        return z.mean()
+
+    monkeypatch.setattr("loraleak.inversion.learning.decoding_loss", seen)
+    training = Training(base, public, replace(SETTINGS, knowledge="start", noise_from=0.0), tmp_path)
+    rows = training.rows[0][:2]
+    examples = public.examples(0, rows, from_start=True)
+    training._one_step(examples)
+    whole, name = public.zoos[0].batch(rows), next(iter(public.shapes))
+    assert torch.equal(decoded[0].down[name], whole.down[name])
+    assert not torch.equal(examples.read.down[name], whole.down[name])
+
+
+def test_an_attack_that_needs_the_start_asks_for_seeds(base: DiffusersBase, public: PublicPeople, tmp_path: Path) -> None:
+    attack = train_replay(base, public, replace(SETTINGS, knowledge="start"), tmp_path)
+    adapter, seed = public.zoos[0].adapter(2), int(public.zoos[0].manifest["seed"][2].as_py())
+    with pytest.raises(UsageError, match="does not tell where it started: give the seeds"):
+        attack.encode([adapter])
+    read = public.examples(0, np.array([2]), from_start=True).read
+    with torch.no_grad():
+        expected = attack.encoder(read, torch.zeros(1, dtype=torch.long)).mean
+    torch.testing.assert_close(attack.encode([adapter], seeds=[seed]).mean, expected, atol=1e-4, rtol=1e-3)
+
+
+def test_the_change_since_the_start_is_what_training_did(base: DiffusersBase, private_images: Images) -> None:
+    recipe = Recipe(steps=3, rank=2, class_count=2, batch=1, prior_batch=1, seed=9)
+    first, last = (
+        s.adapter for s in finetune_together(base, [Job(private_images, recipe, (1,))], quiet=True) if s.step in (1, 3)
+    )
+    shapes = {name: base.modules[name] for name in first.factors}
+    one, three = (since_start(stack_adapters([a], shapes), [recipe.seed]) for a in (first, last))
+    for name in shapes:
+        moved = three.down[name] - one.down[name]
+        torch.testing.assert_close(moved[0], last.factors[name].down - first.factors[name].down)
+        assert one.down[name].abs().max() <= 2 * recipe.learning_rate  # Adam's first step is at most the learning rate
+
+
+def test_an_attack_reads_back_and_is_for_its_own_base(
+    base: DiffusersBase, public: PublicPeople, v_pipeline_folder: Path, tmp_path: Path
+) -> None:
+    attack = train_replay(base, public, SETTINGS, tmp_path / "work")
+    attack.save(tmp_path / "attack.safetensors")
+    again = load_attack(tmp_path / "attack.safetensors", base)
+    adapter = public.zoos[0].adapter(3)
+    torch.testing.assert_close(again.encode([adapter], [3]).mean, attack.encode([adapter], [3]).mean, atol=1e-2, rtol=1e-2)
+    assert again.others.shape[1:] == base.condition_shape
+    with torch.no_grad():
+        base.unet.conv_in.bias[0] += 1
+    del base.__dict__["sha256"]
+    with pytest.raises(BaseMismatchError, match="train one for it with `loraleak train`"):
+        load_attack(tmp_path / "attack.safetensors", base)
+
+
+def test_what_is_no_attack_is_refused(base: DiffusersBase, tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"nothing")
+    with pytest.raises(UsageError, match="holds no attack"):
+        load_attack(tmp_path / "x", base)
+
+
+def test_a_warm_start_reads_at_first_as_the_attack_did(base: DiffusersBase, public: PublicPeople, tmp_path: Path) -> None:
+    attack = train_replay(base, public, SETTINGS, tmp_path / "first")
+    training = Training(base, public, SETTINGS, tmp_path / "second", attack)
+    rows = training.held_out[0]
+    before = attack.encode([public.zoos[0].adapter(int(row)) for row in rows]).mean
+    torch.testing.assert_close(training._means(training.encoder.eval(), public.examples(0, rows)), before)
+    probe = next(iter(training.encoder.left)).clone()
+    train_replay(base, public, SETTINGS, tmp_path / "second", attack)
+    training._resume()
+    assert torch.equal(next(iter(training.encoder.left)), probe)
+    moved = training._means(training.encoder.eval(), public.examples(0, rows))
+    assert not torch.allclose(moved, before, atol=1e-4)
+    with pytest.raises(UsageError, match="other settings"):
+        Training(base, public, SETTINGS, tmp_path / "second")
+    with pytest.raises(UsageError, match="give the settings that it was trained with"):
+        Training(base, public, replace(SETTINGS, step_embedding=False), tmp_path / "third", attack)
