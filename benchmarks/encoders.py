@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from loraleak.bases import load_base
-from loraleak.inversion.learning import Training
+from loraleak.inversion.learning import TrainingRun
 from loraleak.inversion.online import fine_tuned
 from loraleak.inversion.public import PublicPeople, read_public_people
 from loraleak.inversion.replay import replayed
@@ -112,7 +112,7 @@ def _online(base, public, settings, arguments) -> None:
 def _trained(base, public: PublicPeople, settings: TrainSettings, source=replayed):
     """Train; a function that judges the best encoder on held-out people, whose factors it first changes as it is told."""
     with tempfile.TemporaryDirectory() as folder:
-        training = Training(base, public, settings, Path(folder))
+        training = TrainingRun(base, public, settings, Path(folder))
         training.run(source(training))
         encoder = training.best_encoder()
 

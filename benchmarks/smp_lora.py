@@ -19,7 +19,7 @@ from jaxtyping import Float
 
 from loraleak.bases import DiffusersBase, load_base
 from loraleak.bench.cases import pictures
-from loraleak.defences.training.smp_lora import SmpLora, SmpTraining
+from loraleak.defences.training.smp_lora import SmpLora, SmpTrainer
 from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Job, finetune_together
 from loraleak.people.splits import draw_people
@@ -47,8 +47,8 @@ def main() -> None:
     jobs = [Job(images, replace(recipe, seed=k)) for k, images in enumerate(members)]
     print(f"{'weight':>8}{'AUC by the error':>24}{'by how much it falls':>24}{'error of members':>20}{'of others':>12}")
     for weight in arguments.weights:
-        training = partial(SmpTraining, settings=SmpLora(weight=weight), nonmembers=public)
-        trained = {s.job: s.adapter for s in finetune_together(base, jobs, training=training)}
+        training = partial(SmpTrainer, settings=SmpLora(weight=weight), nonmembers=public)
+        trained = {s.job: s.adapter for s in finetune_together(base, jobs, trainer=training)}
         seen = [(_errors(base, trained[k], members[k], recipe), _errors(base, trained[k], others[k], recipe)) for k in trained]
         row = [_interval([(sign * a[i], sign * b[i]) for a, b in seen]) for i, sign in ((0, -1), (1, 1))]
         inside, outside = (np.mean([part[i][0].mean() for part in seen]) for i in (0, 1))

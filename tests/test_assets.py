@@ -10,7 +10,7 @@ import loraleak
 from loraleak.adapters import load_adapter
 from loraleak.arms import select_arms
 from loraleak.auditing.audit_settings import AuditSettings
-from loraleak.auditing.controls import Sampling, load_controls
+from loraleak.auditing.controls import SamplingSetup, load_controls
 from loraleak.bases import load_base
 from loraleak.embedders import load_embedder
 from loraleak.inversion.weight_autoencoder import POCKET_ATTACK, attack_for
@@ -52,7 +52,7 @@ def test_controls_fit_what_ships_and_the_defaults_of_an_audit() -> None:
     base, embedder = load_base("pocket", device="cpu"), load_embedder("pocket")
     attack = attack_for(base)
     assert attack is not None
-    sampling = Sampling(
+    sampling = SamplingSetup(
         base.sha256, embedder.name, settings.class_prompt, settings.steps, settings.guidance_scale, attack.sha256
     )
     controls = load_controls(sampling)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 __all__ = [
     "Adapter",
+    "ArmRole",
     "Embeddings",
     "Factors",
     "Finding",
@@ -18,7 +19,6 @@ __all__ = [
     "Images",
     "Interval",
     "Picture",
-    "Role",
     "Severity",
     "StackedFactors",
 ]
@@ -32,7 +32,7 @@ Images = UInt8[np.ndarray, "images _height _width 3"]
 Embeddings = Float[np.ndarray, "_images dim"]
 """Unit vectors, one an image; their inner product is the raw cosine."""
 
-Role = Literal["attack", "control", "floor", "ceiling"]
+ArmRole = Literal["attack", "control", "floor", "ceiling"]
 Severity = Literal["critical", "high", "medium"]
 Group = Literal["people", "captions", "counts", "times", "seeds", "paths", "links", "software", "other"]
 """What a field gives away: names of people and folders, captions, how many images, when, seeds, where it was made, ..."""

@@ -8,7 +8,7 @@ import torch
 from lycoris import functional
 from torch import Tensor
 
-from loraleak.adapters.reduce import Pair, Role, reduce_to_pair
+from loraleak.adapters.reduce import Pair, TensorRole, reduce_to_pair
 
 Draw = Callable[..., Tensor]
 
@@ -47,7 +47,7 @@ def test_loha_has_the_square_of_its_rank_or_all_rows(draw: Draw, rank: int, beco
 
 def test_tucker_loha(draw: Draw) -> None:
     b1, a1, t1, b2, a2, t2 = (draw(3, 12), draw(3, 10), draw(3, 3, 3, 3), draw(3, 12), draw(3, 10), draw(3, 3, 3, 3))
-    tensors: dict[Role, Tensor] = {"hada_w1_a": b1, "hada_w1_b": a1, "hada_t1": t1}
+    tensors: dict[TensorRole, Tensor] = {"hada_w1_a": b1, "hada_w1_b": a1, "hada_t1": t1}
     tensors |= {"hada_w2_a": b2, "hada_w2_b": a2, "hada_t2": t2}
     pair = reduce_to_pair(tensors)
     assert pair.down.shape == (9, 10, 3, 3)
@@ -106,6 +106,6 @@ def test_tucker_lokr(draw: Draw) -> None:
         ({"lokr_w1": (2, 2), "lokr_w2_a": (4, 3), "lokr_w2_b": (2, 4)}, "of different rank"),
     ],
 )
-def test_tensors_that_make_no_layer_are_named(shapes: dict[Role, tuple[int, ...]], fault: str) -> None:
+def test_tensors_that_make_no_layer_are_named(shapes: dict[TensorRole, tuple[int, ...]], fault: str) -> None:
     with pytest.raises(ValueError, match=fault):
         reduce_to_pair({role: torch.ones(shape) for role, shape in shapes.items()})

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from loraleak.auditing.controls import Controls, Sampling, load_controls, save_controls
+from loraleak.auditing.controls import Controls, SamplingSetup, load_controls, save_controls
 
-SAMPLING = Sampling("abc", "pocket-1", "a photo of a person", 20, 2.0)
+SAMPLING = SamplingSetup("abc", "pocket-1", "a photo of a person", 20, 2.0)
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ from itertools import product
 import numpy as np
 import pytest
 
-from loraleak.auditing.controls import Controls, Sampling
+from loraleak.auditing.controls import Controls, SamplingSetup
 from loraleak.auditing.verdict import evidence, template, verdict_against_base, verdict_against_controls
 from loraleak.errors import UsageError
 
 ATTACKS = ("lora-class", "lora-empty")
 DIM = 12
-_SAMPLING = Sampling("abc", "pocket-1", "a photo of a person", 20, 2.0)
+_SAMPLING = SamplingSetup("abc", "pocket-1", "a photo of a person", 20, 2.0)
 
 
 def _units(vectors: np.ndarray) -> np.ndarray:

@@ -285,7 +285,7 @@ def test_hostile_text_is_inert_everywhere(hostile: Path) -> None:
 def test_spectra_stop_where_a_file_is_made_to_keep_a_gate_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tensors = {f"unet.{m}.lora_{side}.weight": torch.ones(8, 8) for m in "ab" for side in "AB"}
     save_file(tensors, tmp_path / "a.safetensors")
-    monkeypatch.setattr("loraleak.inspection.inspect._MOST_WORK", 20_000)
+    monkeypatch.setattr("loraleak.inspection.inspect._MAX_WORK", 20_000)
     inspection = inspect_adapter(tmp_path / "a.safetensors")
     assert [module.spectrum is None for module in inspection.modules] == [False, True]
     assert [module["spectrum"] is None for module in as_json(inspection)["modules"]] == [False, True]

@@ -1,4 +1,4 @@
-"""Training on a tiny zoo: disjoint people, the same result after an interruption, a file that reads back."""
+"""TrainingRun on a tiny zoo: disjoint people, the same result after an interruption, a file that reads back."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -12,7 +12,7 @@ from loraleak.bases import DiffusersBase
 from loraleak.errors import BaseMismatchError, UsageError
 from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Job, finetune_together
-from loraleak.inversion.learning import Training
+from loraleak.inversion.learning import TrainingRun
 from loraleak.inversion.online import train_online
 from loraleak.inversion.public import Examples, PublicPeople
 from loraleak.inversion.replay import train_replay
@@ -30,7 +30,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nobody_who_is_held_out_is_trained_on(base: DiffusersBase, public: PublicPeople, tmp_path: Path) -> None:
-    training = Training(base, public, SETTINGS, tmp_path)
+    training = TrainingRun(base, public, SETTINGS, tmp_path)
     trained = {int(public.person_of[0][row]) for row in training.rows[0]}
     held_out = {int(public.person_of[0][row]) for row in training.held_out[0]}
     assert trained and held_out and not trained & held_out
@@ -49,7 +49,7 @@ def test_fewer_people_are_a_part_of_them(base: DiffusersBase, public: PublicPeop
 def test_without_the_step_embedding_only_final_weights_are_examples(
     base: DiffusersBase, public: PublicPeople, tmp_path: Path
 ) -> None:
-    training = Training(base, public, replace(SETTINGS, step_embedding=False), tmp_path)
+    training = TrainingRun(base, public, replace(SETTINGS, step_embedding=False), tmp_path)
     rows = [*training.rows[0], *training.held_out[0]]
     assert len(rows) == len(public.names)
     for row in rows:
@@ -64,15 +64,15 @@ def test_an_interrupted_training_ends_as_an_undisturbed_one(
 ) -> None:
     settings = replace(SETTINGS, encoder=kind)
     whole = train_replay(base, public, settings, tmp_path / "whole")
-    true_step = Training._one_step
+    true_step = TrainingRun._one_step
 
-    def dies(self: Training, examples: Examples) -> dict[str, float]:
+    def dies(self: TrainingRun, examples: Examples) -> dict[str, float]:
         if self.step == 5:
             raise KeyboardInterrupt
         return true_step(self, examples)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Training, "_one_step", dies)
+        patch.setattr(TrainingRun, "_one_step", dies)
         with pytest.raises(KeyboardInterrupt):
             train_replay(base, public, settings, tmp_path / "killed")
     again = train_replay(base, public, settings, tmp_path / "killed")
@@ -83,7 +83,7 @@ def test_an_interrupted_training_ends_as_an_undisturbed_one(
 
 def test_captions_are_learned(base: DiffusersBase, public: PublicPeople, tmp_path: Path) -> None:
     settings = TrainSettings(steps=60, batch=8, warmup=1, learning_rate=1e-2, noise_weight=0.0, beta=0.0, evaluate_every=60)
-    training = Training(base, public, settings, tmp_path)
+    training = TrainingRun(base, public, settings, tmp_path)
     rows = training.rows[0]
     losses = []
 
@@ -100,13 +100,13 @@ def test_online_learns_after_every_step_of_every_person(
     base: DiffusersBase, public: PublicPeople, people_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[int, int]] = []
-    true_step = Training._one_step
+    true_step = TrainingRun._one_step
 
-    def step(self: Training, examples: Examples) -> dict[str, float]:
+    def step(self: TrainingRun, examples: Examples) -> dict[str, float]:
         seen.extend(zip(examples.people.tolist(), examples.steps.tolist(), strict=True))
         return true_step(self, examples)
 
-    monkeypatch.setattr(Training, "_one_step", step)
+    monkeypatch.setattr(TrainingRun, "_one_step", step)
     attack = train_online(base, public, people_folder, replace(SETTINGS, steps=8), tmp_path)
     assert attack.encode([public.zoos[0].adapter(0)]).mean.isfinite().all()
     assert len(seen) == 8 and not {person for person, _ in seen} & public.held_out
@@ -118,15 +118,15 @@ def test_online_goes_on_with_the_step_where_it_stopped(
 ) -> None:
     settings = replace(SETTINGS, steps=8)
     seen: list[tuple[int, int]] = []
-    true_step = Training._one_step
+    true_step = TrainingRun._one_step
 
-    def step(self: Training, examples: Examples) -> dict[str, float]:
+    def step(self: TrainingRun, examples: Examples) -> dict[str, float]:
         if self.step == stop:
             raise KeyboardInterrupt
         seen.extend(zip(examples.people.tolist(), examples.steps.tolist(), strict=True))
         return true_step(self, examples)
 
-    monkeypatch.setattr(Training, "_one_step", step)
+    monkeypatch.setattr(TrainingRun, "_one_step", step)
     stop = -1
     train_online(base, public, people_folder, settings, tmp_path / "whole")
     whole, seen = seen, []
@@ -143,7 +143,7 @@ def test_without_captions_the_published_loss_is_there_from_the_first_step(
     base: DiffusersBase, public: PublicPeople, tmp_path: Path
 ) -> None:
     settings = replace(SETTINGS, caption_weight=0.0, beta=0.0, noise_weight=1.0)
-    training = Training(base, replace(public, captions=None), settings, tmp_path)
+    training = TrainingRun(base, replace(public, captions=None), settings, tmp_path)
     assert set(training._one_step(public.examples(0, training.rows[0][:4]))) == {"noise"}
 
 
@@ -157,7 +157,7 @@ def test_whoever_knows_the_start_decodes_with_the_whole_adapter(
         return z.mean()
 
     monkeypatch.setattr("loraleak.inversion.learning.decoding_loss", seen)
-    training = Training(base, public, replace(SETTINGS, knowledge="start", noise_from=0.0), tmp_path)
+    training = TrainingRun(base, public, replace(SETTINGS, knowledge="start", noise_from=0.0), tmp_path)
     rows = training.rows[0][:2]
     examples = public.examples(0, rows, from_start=True)
     training._one_step(examples)
@@ -214,7 +214,7 @@ def test_what_is_no_attack_is_refused(base: DiffusersBase, tmp_path: Path) -> No
 
 def test_a_warm_start_reads_at_first_as_the_attack_did(base: DiffusersBase, public: PublicPeople, tmp_path: Path) -> None:
     attack = train_replay(base, public, SETTINGS, tmp_path / "first")
-    training = Training(base, public, SETTINGS, tmp_path / "second", attack)
+    training = TrainingRun(base, public, SETTINGS, tmp_path / "second", attack)
     rows = training.held_out[0]
     before = attack.encode([public.zoos[0].adapter(int(row)) for row in rows]).mean
     torch.testing.assert_close(training._means(training.encoder.eval(), public.examples(0, rows)), before)
@@ -225,6 +225,6 @@ def test_a_warm_start_reads_at_first_as_the_attack_did(base: DiffusersBase, publ
     moved = training._means(training.encoder.eval(), public.examples(0, rows))
     assert not torch.allclose(moved, before, atol=1e-4)
     with pytest.raises(UsageError, match="other settings"):
-        Training(base, public, SETTINGS, tmp_path / "second")
+        TrainingRun(base, public, SETTINGS, tmp_path / "second")
     with pytest.raises(UsageError, match="give the settings that it was trained with"):
-        Training(base, public, replace(SETTINGS, step_embedding=False), tmp_path / "third", attack)
+        TrainingRun(base, public, replace(SETTINGS, step_embedding=False), tmp_path / "third", attack)

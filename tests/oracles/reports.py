@@ -7,7 +7,7 @@ import pytest
 
 from loraleak.defences.trials import Trial
 from loraleak.reporting.results import ArmResult, DefenceResult, DefenceStudy, Photo, Report, Side, Verdict
-from loraleak.types import Finding, Images, Interval, Role
+from loraleak.types import ArmRole, Finding, Images, Interval
 
 MARKUP = "\"><script>alert('x')</script><img src=https://example.org/x onerror=alert(1)>{{ 7 * 7 }}</style>"
 MARKDOWN = "`a|b` [x](javascript:alert(1)) ![y](https://example.org/y.png) <b>z</b> https://example.org\n# heading\n| c |"
@@ -23,7 +23,7 @@ def report() -> Report:
     def pictures(count: int) -> Images:
         return rng.integers(0, 256, (count, 64, 64, 3), dtype=np.uint8)
 
-    def arm(name: str, role: Role, mean: float, excess: Interval | None) -> ArmResult:
+    def arm(name: str, role: ArmRole, mean: float, excess: Interval | None) -> ArmResult:
         near = rng.uniform(-0.2, 0.9, 8)
         return ArmResult(
             name=name,

@@ -66,7 +66,7 @@ def test_people_may_come_again_when_asked() -> None:
 
 
 def test_asking_for_more_people_than_there_are_is_an_error_not_a_hang(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("loraleak.people.splits._MOST_REPEATS", 20)
+    monkeypatch.setattr("loraleak.people.splits._MAX_REPEATS", 20)
     with pytest.raises(UsageError, match=r"toon-head have only about .* in victims: ask for fewer"):
         draw_people("victims", 100_000, seed=0, styles=("toon-head",))
 

@@ -26,7 +26,7 @@ __all__ = ["Removed", "Scrubbed", "backed_up", "remarks", "removals", "scrub_hea
 
 Fingerprint = tuple[str, tuple[int, ...], str]
 
-_MOST_CONFIG_BYTES = 2**20
+_MAX_CONFIG_BYTES = 2**20
 _CHUNK = 2**22
 
 
@@ -145,8 +145,8 @@ def _config_beside(file: Path, container: Container) -> dict[str, str]:
     beside = file.with_name(CONFIG)
     if not beside.is_file() or not any(name.startswith("base_model.model.") for name in container.tensors):
         return {}
-    if beside.stat().st_size > _MOST_CONFIG_BYTES:
-        refuse(beside, [f"it is larger than {_MOST_CONFIG_BYTES >> 20} MiB"], "export the adapter again")
+    if beside.stat().st_size > _MAX_CONFIG_BYTES:
+        refuse(beside, [f"it is larger than {_MAX_CONFIG_BYTES >> 20} MiB"], "export the adapter again")
     try:
         text = beside.read_text("utf-8")
         config_table(text)

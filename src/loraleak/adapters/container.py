@@ -19,13 +19,13 @@ from loraleak.untrusted import printable
 
 __all__ = ["Container", "Tensors", "read_container", "refuse"]
 
-_MOST_BYTES = 8 * 2**30
-_MOST_HEADER_BYTES = 16 * 2**20
-_MOST_TENSORS = 20_000
-_MOST_FIELDS = 20_000
-_MOST_DIMENSIONS = 8
-_MOST_WIDTH = 2**17
-_LONGEST_NAME = 512
+_MAX_BYTES = 8 * 2**30
+_MAX_HEADER_BYTES = 16 * 2**20
+_MAX_TENSORS = 20_000
+_MAX_FIELDS = 20_000
+_MAX_DIMENSIONS = 8
+_MAX_WIDTH = 2**17
+_MAX_NAME_LENGTH = 512
 _DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 _FAULTS_SHOWN = 4
 
@@ -101,8 +101,8 @@ def read_container(path: Path) -> Container:
     except OSError as error:
         refuse(path, [f"it cannot be read ({error.strerror})"], "check its permissions")
     metadata = _metadata(path, header.pop("__metadata__", None))
-    if len(header) > _MOST_TENSORS:
-        refuse(path, [f"it has {len(header)} tensors, more than {_MOST_TENSORS}"], "give a LoRA, not a whole model")
+    if len(header) > _MAX_TENSORS:
+        refuse(path, [f"it has {len(header)} tensors, more than {_MAX_TENSORS}"], "give a LoRA, not a whole model")
     faults = [f"{printable(name)} {fault}" for name, entry in header.items() if (fault := _entry_fault(name, entry))]
     if faults:
         refuse(path, faults, "give a LoRA that a current tool exported")
@@ -128,8 +128,8 @@ def _length(path: Path) -> int:
     if not path.is_file():
         refuse(path, ["it is not a file"], _GIVE_SAFETENSORS)
     length = path.stat().st_size
-    if length > _MOST_BYTES:
-        refuse(path, [f"it is larger than {_MOST_BYTES >> 30} GiB"], "give a LoRA, not a whole model")
+    if length > _MAX_BYTES:
+        refuse(path, [f"it is larger than {_MAX_BYTES >> 30} GiB"], "give a LoRA, not a whole model")
     if not length:
         refuse(path, ["it is empty"], _FETCH_AGAIN)
     return length
@@ -152,8 +152,8 @@ def _header_size(path: Path, file: BinaryIO, length: int) -> int:
             )
         kind = "text" if _is_text(start) else "another kind of file"
         refuse(path, [f"it is no safetensors file but {kind}"], _GIVE_SAFETENSORS)
-    if size > _MOST_HEADER_BYTES:
-        refuse(path, [f"its header claims {size} bytes, more than {_MOST_HEADER_BYTES >> 20} MiB"], _GIVE_SAFETENSORS)
+    if size > _MAX_HEADER_BYTES:
+        refuse(path, [f"its header claims {size} bytes, more than {_MAX_HEADER_BYTES >> 20} MiB"], _GIVE_SAFETENSORS)
     if size > length - 8:
         refuse(path, [f"it is truncated: its header has {length - 8} of {size} bytes"], _FETCH_AGAIN)
     return size
@@ -191,14 +191,14 @@ def _metadata(path: Path, metadata: Any) -> dict[str, str]:
         return {}
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         refuse(path, ["its __metadata__ is not a table of texts"], _FETCH_AGAIN)
-    if len(metadata) > _MOST_FIELDS:
-        refuse(path, [f"its __metadata__ has {len(metadata)} fields, more than {_MOST_FIELDS}"], _FETCH_AGAIN)
+    if len(metadata) > _MAX_FIELDS:
+        refuse(path, [f"its __metadata__ has {len(metadata)} fields, more than {_MAX_FIELDS}"], _FETCH_AGAIN)
     return metadata
 
 
 def _entry_fault(name: str, entry: Any) -> str:
-    if len(name) > _LONGEST_NAME:
-        return f"has a name of more than {_LONGEST_NAME} characters"
+    if len(name) > _MAX_NAME_LENGTH:
+        return f"has a name of more than {_MAX_NAME_LENGTH} characters"
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         return "is not described by dtype, shape and data_offsets"
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
@@ -206,12 +206,12 @@ def _entry_fault(name: str, entry: Any) -> str:
         return f"has the dtype {printable(str(dtype), 20)}, not one of {', '.join(_DTYPES)}"
     if not _naturals(shape) or not _naturals(offsets) or len(offsets) != 2:
         return "has a shape or offsets that are no whole numbers"
-    if len(shape) > _MOST_DIMENSIONS:
-        return f"has {len(shape)} dimensions, more than {_MOST_DIMENSIONS}"
+    if len(shape) > _MAX_DIMENSIONS:
+        return f"has {len(shape)} dimensions, more than {_MAX_DIMENSIONS}"
     if 0 in shape:
         return f"has a dimension of zero: {shape}"
-    if max(shape, default=0) > _MOST_WIDTH:
-        return f"is {max(shape)} wide, more than {_MOST_WIDTH}"
+    if max(shape, default=0) > _MAX_WIDTH:
+        return f"is {max(shape)} wide, more than {_MAX_WIDTH}"
     if offsets[1] - offsets[0] != math.prod(shape) * _DTYPES[dtype].itemsize:
         return f"has the wrong offsets for {dtype} {shape}"
     return ""

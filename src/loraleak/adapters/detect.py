@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import get_args
 
-from loraleak.adapters.reduce import Role
+from loraleak.adapters.reduce import TensorRole
 
 __all__ = ["COMPONENTS", "Dialect", "Part", "Scales", "classify", "module_path", "split_name"]
 
@@ -21,7 +21,7 @@ class Part:
 
     module: str
     """Dotted path, the component first."""
-    role: Role
+    role: TensorRole
 
 
 def _as_they_are(fields: Mapping[str, str], modules: Collection[str]) -> Mapping[str, str]:
@@ -65,17 +65,17 @@ def module_path(path: str) -> str:
     return f"{component}.{rest}"
 
 
-_ENDINGS: tuple[tuple[str, Role], ...] = (
+_ENDINGS: tuple[tuple[str, TensorRole], ...] = (
     (r"lora_down\.weight|lora_A(\.default)?(\.weight)?", "down"),
     (r"lora_up\.weight|lora_B(\.default)?(\.weight)?", "up"),
     (r"lora_mid\.weight", "mid"),
     (r"dora_scale|lora_magnitude_vector(\.default)?(\.weight)?", "magnitude"),
-    *((role, role) for role in get_args(Role) if role.startswith(("hada_", "lokr_")) or role == "alpha"),
+    *((role, role) for role in get_args(TensorRole) if role.startswith(("hada_", "lokr_")) or role == "alpha"),
 )
 _NAME = re.compile(rf"(.+)\.(?:{'|'.join(f'(?P<g{i}>{ending})' for i, (ending, _) in enumerate(_ENDINGS))})")
 
 
-def split_name(name: str) -> tuple[str, Role] | None:
+def split_name(name: str) -> tuple[str, TensorRole] | None:
     """A tensor's module, in its file's own words, and its role there; None for tensors that belong to no low-rank update."""
     match = _NAME.fullmatch(name)
     if match is None:

@@ -14,10 +14,10 @@ from loraleak.untrusted import printable
 
 __all__ = ["header_findings", "tensor_findings", "trigger_words"]
 
-_LONGEST = 400
-_MOST_FINDINGS = 200
-_MOST_FOLDERS = 6
-_MOST_TAGS = 10
+_MAX_LENGTH = 400
+_MAX_FINDINGS = 200
+_MAX_FOLDERS = 6
+_MAX_TAGS = 10
 _SENTENCE = 40
 _EMPTY = {"", "none", "null", "{}", "[]", '""'}
 _TRIGGER = re.compile(r"(<(?P<token>.+)>|bundle_emb\.(?P<name>.+?)\.(string_to_(param|token)\..*|clip_.+|\w+))", re.DOTALL)
@@ -32,9 +32,9 @@ def header_findings(metadata: Mapping[str, str]) -> tuple[Finding, ...]:
     found = [finding for field, value in metadata.items() if (finding := _safely(field, value))]
     order = get_args(Severity)
     found.sort(key=lambda finding: (order.index(finding.severity), finding.field))
-    if len(found) > _MOST_FINDINGS:
-        rest = len(found) - _MOST_FINDINGS
-        return (*found[:_MOST_FINDINGS], Finding("…", "medium", f"And {rest} more fields that are not listed here.", "other"))
+    if len(found) > _MAX_FINDINGS:
+        rest = len(found) - _MAX_FINDINGS
+        return (*found[:_MAX_FINDINGS], Finding("…", "medium", f"And {rest} more fields that are not listed here.", "other"))
     return tuple(found)
 
 
@@ -48,7 +48,7 @@ def tensor_findings(names: Iterable[str]) -> tuple[Finding, ...]:
             _sentence(f"Carries the embedding of a trigger word, {_quote(trigger, 80)}, by its name"),
             "people",
         )
-        for trigger in triggers[:_MOST_FINDINGS]
+        for trigger in triggers[:_MAX_FINDINGS]
     )
 
 
@@ -84,7 +84,7 @@ def _finding(field: str, value: str) -> Finding | None:
     paths = [text for text in _texts(_parsed(value)) or [value] if LOCAL_PATH.match(text)]
     if paths:
         return Finding(
-            name, "medium", _sentence(f"Names local paths: {_listed([_quote(p, 120) for p in paths], _MOST_FOLDERS)}"), "paths"
+            name, "medium", _sentence(f"Names local paths: {_listed([_quote(p, 120) for p in paths], _MAX_FOLDERS)}"), "paths"
         )
     subject, group = _subject(field)
     return Finding(name, "medium", _sentence(f"{subject}: {_quote(value)}"), group)
@@ -101,10 +101,10 @@ def _subject(field: str) -> tuple[str, Group]:
 
 
 def _sentence(text: str) -> str:
-    return printable(text, _LONGEST * 2) + "."
+    return printable(text, _MAX_LENGTH * 2) + "."
 
 
-def _quote(text: object, limit: int = _LONGEST) -> str:
+def _quote(text: object, limit: int = _MAX_LENGTH) -> str:
     return f"“{printable(str(text), limit)}”"
 
 
@@ -126,7 +126,7 @@ def _folders(subject: str) -> _Says:
         if not isinstance(table, dict):
             return f"{subject}: {_quote(value)}"
         parts = [f"{_quote(name, 80)}{_counts(facts)}" for name, facts in table.items()]
-        return f"{subject}: {_listed(parts, _MOST_FOLDERS)}"
+        return f"{subject}: {_listed(parts, _MAX_FOLDERS)}"
 
     return says
 
@@ -155,7 +155,7 @@ def _tags(tags: Mapping[str, Any]) -> str:
         return len(text.strip()) > _SENTENCE, float(count) if isinstance(count, int | float) else 0.0
 
     ordered = sorted(tags.items(), key=weight, reverse=True)
-    return _listed([f"{_quote(text.strip(), 100)} ({printable(str(count), 12)})" for text, count in ordered], _MOST_TAGS)
+    return _listed([f"{_quote(text.strip(), 100)} ({printable(str(count), 12)})" for text, count in ordered], _MAX_TAGS)
 
 
 def _datasets(value: str) -> str:
@@ -175,7 +175,7 @@ def _datasets(value: str) -> str:
         parts.append(
             f"{_quote(subset.get('image_dir') or '?', 100)}{_counts(subset)}{' with ' if words else ''}{', '.join(words)}"
         )
-    return f"Describes the training folders: {_listed(parts, _MOST_FOLDERS)}"
+    return f"Describes the training folders: {_listed(parts, _MAX_FOLDERS)}"
 
 
 _SUBSET_WORDS = {"class_tokens": "class tokens", "caption_prefix": "caption prefix", "caption_suffix": "caption suffix"}
@@ -220,7 +220,7 @@ def _local_paths(field: str, value: str) -> Finding | None:
     paths = [text for text in _texts(_parsed(value)) if LOCAL_PATH.match(text)]
     if not paths:
         return None
-    says = f"Names local paths: {_listed([_quote(p, 120) for p in paths], _MOST_FOLDERS)}"
+    says = f"Names local paths: {_listed([_quote(p, 120) for p in paths], _MAX_FOLDERS)}"
     return Finding(field, "medium", _sentence(says), "paths")
 
 

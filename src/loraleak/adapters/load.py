@@ -14,8 +14,8 @@ from loraleak.untrusted import printable
 __all__ = ["Opened", "load_adapter", "locate", "open_adapter"]
 
 _FOLDER_FILES = (peft.WEIGHTS, "pytorch_lora_weights.safetensors")
-_MOST_COMPANION_BYTES = 2**20
-_MOST_NUMBERS = 2**30
+_MAX_COMPANION_BYTES = 2**20
+_MAX_NUMBERS = 2**30
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ def load_adapter(path: str | Path) -> Adapter:
     """
     opened = open_adapter(path)
     size = sum(module.size for module in opened.contents.modules.values())
-    if size > _MOST_NUMBERS:
+    if size > _MAX_NUMBERS:
         refuse(
             opened.file,
-            [f"its factors come to {size:,} numbers, more than {_MOST_NUMBERS:,}"],
+            [f"its factors come to {size:,} numbers, more than {_MAX_NUMBERS:,}"],
             "give one of lower rank; `loraleak inspect` can read it",
         )
     updates = list(read_modules(opened.file, opened.container, opened.contents, opened.fields))
@@ -90,8 +90,8 @@ def _companions(file: Path, names: Iterable[str]) -> dict[str, str]:
         companion = file.with_name(name)
         if not companion.is_file():
             continue
-        if companion.stat().st_size > _MOST_COMPANION_BYTES:
-            refuse(companion, [f"it is larger than {_MOST_COMPANION_BYTES >> 20} MiB"], "export the adapter again")
+        if companion.stat().st_size > _MAX_COMPANION_BYTES:
+            refuse(companion, [f"it is larger than {_MAX_COMPANION_BYTES >> 20} MiB"], "export the adapter again")
         try:
             found[name] = companion.read_text("utf-8")
         except (OSError, UnicodeDecodeError):

@@ -17,7 +17,7 @@ from loraleak.adapters.layouts.cloneofsimo import CLONEOFSIMO
 from loraleak.adapters.layouts.comfyui import COMFYUI
 from loraleak.adapters.layouts.kohya import KOHYA
 from loraleak.adapters.layouts.lycoris import LYCORIS
-from loraleak.adapters.reduce import Half, Pair, Role, pair_shapes, reduce_to_pair
+from loraleak.adapters.reduce import Half, Pair, TensorRole, pair_shapes, reduce_to_pair
 from loraleak.types import Factors
 from loraleak.untrusted import printable
 
@@ -35,9 +35,9 @@ DIALECTS: tuple[Dialect, ...] = (
 )
 """The layouts that we read, in the order to test: a new one is one more file and one more name here."""
 
-_MOST_RANK = 1024
-_MOST_NUMBERS = 2**27
-_MOST_WIDTH = 2**17
+_MAX_RANK = 1024
+_MAX_NUMBERS = 2**27
+_MAX_WIDTH = 2**17
 _CONVOLUTION = re.compile(r"unet\.(.*\.)?(conv1|conv2|conv|conv_in|conv_out)")
 _POINTWISE = re.compile(r"unet\..*\.conv_shortcut")
 _PROJECTION = re.compile(r"unet\..*\.proj_(in|out)")
@@ -48,7 +48,7 @@ class Module:
     """The tensors of one module, as they are found."""
 
     dialect: Dialect
-    names: dict[Role, str] = field(default_factory=dict)
+    names: dict[TensorRole, str] = field(default_factory=dict)
     shape: tuple[int, ...] = ()
     """Of the update: `[d_out, d_in]`, or `[c_out, c_in, *kernel]`."""
     size: int = 0
@@ -184,14 +184,14 @@ def _fault(name: str, module: Module, container: Container) -> str:
         pair = pair_shapes(shapes)
     except ValueError as error:
         return f"{printable(name)} {error}"
-    if pair.rank is not None and pair.rank > _MOST_RANK:
-        return f"{printable(name)} has rank {pair.rank}, more than {_MOST_RANK}"
+    if pair.rank is not None and pair.rank > _MAX_RANK:
+        return f"{printable(name)} has rank {pair.rank}, more than {_MAX_RANK}"
     module.shape = (pair.up[0], *pair.down[1:])
     module.size = math.prod(pair.down) + math.prod(pair.up)
-    if max(module.shape) > _MOST_WIDTH:
-        return f"{printable(name)} is {max(module.shape)} wide, more than {_MOST_WIDTH}"
-    if module.size > _MOST_NUMBERS:
-        return f"{printable(name)} comes to {module.size:,} numbers, more than {_MOST_NUMBERS:,}"
+    if max(module.shape) > _MAX_WIDTH:
+        return f"{printable(name)} is {max(module.shape)} wide, more than {_MAX_WIDTH}"
+    if module.size > _MAX_NUMBERS:
+        return f"{printable(name)} comes to {module.size:,} numbers, more than {_MAX_NUMBERS:,}"
     layer = layers.place(name)
     if pair.up[0] % sum(layer.shares):
         return f"{printable(name)} has {pair.up[0]} rows, which cannot be cut in {sum(layer.shares)}"

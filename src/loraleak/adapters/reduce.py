@@ -11,9 +11,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-__all__ = ["Half", "Pair", "PairShapes", "Role", "pair_shapes", "reduce_to_pair"]
+__all__ = ["Half", "Pair", "PairShapes", "TensorRole", "pair_shapes", "reduce_to_pair"]
 
-Role = Literal[
+TensorRole = Literal[
     "down",
     "up",
     "mid",
@@ -66,7 +66,7 @@ class Pair:
     """Of LoKr, whose `up @ down` is the Kronecker product of theirs; empty for all others."""
 
 
-def pair_shapes(shapes: Mapping[Role, Shape]) -> PairShapes:
+def pair_shapes(shapes: Mapping[TensorRole, Shape]) -> PairShapes:
     """The shapes of the pair that a module's tensors make.
 
     Raises: ValueError, with words that follow the module's name, if tensors are missing or have shapes that make no layer.
@@ -87,7 +87,7 @@ def pair_shapes(shapes: Mapping[Role, Shape]) -> PairShapes:
     return found
 
 
-def reduce_to_pair(tensors: Mapping[Role, Tensor]) -> Pair:
+def reduce_to_pair(tensors: Mapping[TensorRole, Tensor]) -> Pair:
     """The pair of factors of one module.
 
     Raises: ValueError, as `pair_shapes` does.
@@ -107,7 +107,7 @@ def reduce_to_pair(tensors: Mapping[Role, Tensor]) -> Pair:
     return Pair(down.reshape(shapes.down), up.reshape(shapes.up), shapes.rank, halves)
 
 
-def _loha(tensors: Mapping[Role, Tensor]) -> tuple[Tensor, Tensor]:
+def _loha(tensors: Mapping[TensorRole, Tensor]) -> tuple[Tensor, Tensor]:
     """`(B1 A1) * (B2 A2)`, elementwise: row-wise Khatri-Rao products of the two pairs, of rank r1 r2."""
     b1, a1, b2, a2 = tensors["hada_w1_a"], tensors["hada_w1_b"], tensors["hada_w2_a"], tensors["hada_w2_b"]
     if "hada_t1" in tensors:
@@ -121,14 +121,16 @@ def _loha(tensors: Mapping[Role, Tensor]) -> tuple[Tensor, Tensor]:
     return (a1[:, None] * a2[None]).flatten(0, 1), (b1[:, :, None] * b2[:, None, :]).flatten(1)
 
 
-def _lokr(tensors: Mapping[Role, Tensor]) -> tuple[Half, Half]:
+def _lokr(tensors: Mapping[TensorRole, Tensor]) -> tuple[Half, Half]:
     return (
         _half(tensors, "lokr_w1", "lokr_w1_a", "lokr_w1_b", None),
         _half(tensors, "lokr_w2", "lokr_w2_a", "lokr_w2_b", "lokr_t2"),
     )
 
 
-def _half(tensors: Mapping[Role, Tensor], whole: Role, left: Role, right: Role, core: Role | None) -> Half:
+def _half(
+    tensors: Mapping[TensorRole, Tensor], whole: TensorRole, left: TensorRole, right: TensorRole, core: TensorRole | None
+) -> Half:
     """`[m, k]` and `[k, n, *kernel]` with `k` as small as shapes allow."""
     if whole in tensors:
         return _thin(tensors[whole])
@@ -163,7 +165,7 @@ def _thin(weight: Tensor) -> tuple[Tensor, Tensor]:
 # The same, on shapes.
 
 
-def _lora_shapes(shapes: Mapping[Role, Shape]) -> PairShapes:
+def _lora_shapes(shapes: Mapping[TensorRole, Shape]) -> PairShapes:
     for role, other in (("down", "up"), ("up", "down")):
         if role not in shapes:
             raise ValueError(f"has its {other if other in shapes else 'mid'} factor but not its {role} factor")
@@ -174,7 +176,7 @@ def _lora_shapes(shapes: Mapping[Role, Shape]) -> PairShapes:
     return PairShapes(down, up, rank)
 
 
-def _loha_shapes(shapes: Mapping[Role, Shape]) -> PairShapes:
+def _loha_shapes(shapes: Mapping[TensorRole, Shape]) -> PairShapes:
     b1, a1, b2, a2 = _all_of(shapes, "hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b")
     rank = a1[0]
     if ("hada_t1" in shapes) != ("hada_t2" in shapes):
@@ -193,7 +195,7 @@ def _loha_shapes(shapes: Mapping[Role, Shape]) -> PairShapes:
     return PairShapes(right, _as_kernel(left, right), rank)
 
 
-def _lokr_shapes(shapes: Mapping[Role, Shape]) -> PairShapes:
+def _lokr_shapes(shapes: Mapping[TensorRole, Shape]) -> PairShapes:
     left1, right1, rank1 = _half_shapes(shapes, "lokr_w1", "lokr_w1_a", "lokr_w1_b", None)
     left2, right2, rank2 = _half_shapes(shapes, "lokr_w2", "lokr_w2_a", "lokr_w2_b", "lokr_t2")
     if len(right1) != 2:
@@ -204,7 +206,7 @@ def _lokr_shapes(shapes: Mapping[Role, Shape]) -> PairShapes:
 
 
 def _half_shapes(
-    shapes: Mapping[Role, Shape], whole: Role, left: Role, right: Role, core: Role | None
+    shapes: Mapping[TensorRole, Shape], whole: TensorRole, left: TensorRole, right: TensorRole, core: TensorRole | None
 ) -> tuple[Shape, Shape, int | None]:
     if whole in shapes:
         if len(shapes[whole]) < 2:
@@ -236,7 +238,7 @@ def _as_kernel(up: Shape, down: Shape) -> Shape:
     return (*up, *(1 for _ in down[2:]))
 
 
-def _all_of(shapes: Mapping[Role, Shape], *roles: Role) -> list[Shape]:
+def _all_of(shapes: Mapping[TensorRole, Shape], *roles: TensorRole) -> list[Shape]:
     if missing := [role for role in roles if role not in shapes]:
         raise ValueError(f"has no {missing[0]}")
     if flat := [role for role in roles if len(shapes[role]) < 2]:

@@ -7,7 +7,7 @@ from torch import Tensor
 from loraleak.arms.scene import Scene
 from loraleak.bases import Denoiser
 from loraleak.bases.sampling import Timestep, guided
-from loraleak.types import Role
+from loraleak.types import ArmRole
 
 __all__ = ["LoraGuidance"]
 
@@ -18,7 +18,7 @@ class LoraGuidance:
     where the base predicts these."""
 
     name: str = "lora-guidance"
-    role: Role = "attack"
+    role: ArmRole = "attack"
     says: str = "Somebody with your file and the public base model, who amplifies the difference between the two."
     control: str | None = "base-class"
     weight: float = 3.0

@@ -13,7 +13,7 @@ from loraleak.bases import Denoiser, DiffusersBase
 from loraleak.bases.sampling import Timestep
 from loraleak.bases.stacked_layers import Stack
 from loraleak.inversion.weights import stack_adapters
-from loraleak.types import Role
+from loraleak.types import ArmRole
 
 __all__ = ["MatchingUpdates", "guess", "mismatch"]
 
@@ -27,7 +27,7 @@ class MatchingUpdates:
     """
 
     name: str = "matching-updates"
-    role: Role = "attack"
+    role: ArmRole = "attack"
     says: str = "Somebody who guesses pictures until training on them would have changed the base model as your file does."
     control: str | None = "base-class"
     guesses: int = 8

@@ -7,7 +7,7 @@ from torch import Tensor
 from loraleak.arms.scene import Scene
 from loraleak.bases import Denoiser
 from loraleak.bases.sampling import Timestep, guided
-from loraleak.types import Role
+from loraleak.types import ArmRole
 
 __all__ = ["BaseClass", "LoraClass", "LoraEmpty", "LoraTrigger"]
 
@@ -15,7 +15,7 @@ __all__ = ["BaseClass", "LoraClass", "LoraEmpty", "LoraTrigger"]
 @dataclass(frozen=True)
 class BaseClass:
     name: str = "base-class"
-    role: Role = "floor"
+    role: ArmRole = "floor"
     says: str = "The base model without your file: it cannot know the person, so this is what chance looks like."
     control: str | None = None
 
@@ -34,7 +34,7 @@ class BaseClass:
 @dataclass(frozen=True)
 class LoraClass:
     name: str = "lora-class"
-    role: Role = "attack"
+    role: ArmRole = "attack"
     says: str = "Anybody with your file who types an ordinary prompt, without your trigger word."
     control: str | None = "base-class"
 
@@ -46,7 +46,7 @@ class LoraClass:
 @dataclass(frozen=True)
 class LoraEmpty:
     name: str = "lora-empty"
-    role: Role = "attack"
+    role: ArmRole = "attack"
     says: str = "Anybody with your file who types nothing at all."
     control: str | None = "base-class"
 
@@ -58,7 +58,7 @@ class LoraEmpty:
 @dataclass(frozen=True)
 class LoraTrigger:
     name: str = "lora-trigger"
-    role: Role = "ceiling"
+    role: ArmRole = "ceiling"
     says: str = "You, with your own prompt and trigger word: the most that the file can show."
     control: str | None = "base-class"
 

@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 
 from loraleak.bases import Denoiser, DiffusersBase
 from loraleak.inversion.weight_autoencoder import WeightAutoencoder
-from loraleak.types import Adapter, Role
+from loraleak.types import Adapter, ArmRole
 
 __all__ = ["Arm", "Scene"]
 
@@ -37,7 +37,7 @@ class Arm(Protocol):
     def name(self) -> str: ...
 
     @property
-    def role(self) -> Role: ...
+    def role(self) -> ArmRole: ...
 
     @property
     def says(self) -> str:

@@ -14,7 +14,7 @@ from loraleak.arms.scene import Scene
 from loraleak.bases import Denoiser
 from loraleak.bases.sampling import Timestep, guided
 from loraleak.inversion.weight_autoencoder import WeightAutoencoder
-from loraleak.types import Role
+from loraleak.types import ArmRole
 
 __all__ = [
     "BaseZ",
@@ -43,7 +43,7 @@ class DecodesZ:
 @dataclass(frozen=True)
 class LoraZ(DecodesZ):
     name: str = "lora-z"
-    role: Role = "attack"
+    role: ArmRole = "attack"
     says: str = "Somebody who reads the weights in your file with a trained attack: no prompt, no trigger word, no photo."
     control: str | None = "lora-swapped-z"
 
@@ -53,7 +53,7 @@ class LoraZGuidance(DecodesZ):
     """As `lora-z`, and `w (eps_ft(z) - eps_0(z))` on top."""
 
     name: str = "lora-z-guidance"
-    role: Role = "attack"
+    role: ArmRole = "attack"
     says: str = "The same reader, who also amplifies the difference between your model and the public base model."
     control: str | None = "lora-swapped-z"
     weight: float = 1.0
@@ -78,7 +78,7 @@ class LoraZKey(DecodesZ):
     2022, arXiv 2206.01714, eq. 11, with equal weights)."""
 
     name: str = "lora-z-key"
-    role: Role = "attack"
+    role: ArmRole = "attack"
     says: str = "The same reader, who also uses one code that was learned to open any such file."
     control: str | None = "lora-swapped-z"
 
@@ -91,7 +91,7 @@ class LoraZKey(DecodesZ):
 @dataclass(frozen=True)
 class BaseZ(DecodesZ):
     name: str = "base-z"
-    role: Role = "attack"
+    role: ArmRole = "attack"
     says: str = (
         "Somebody who reads the weights and draws what they say with the public base model: your model is not run at all."
     )
@@ -112,18 +112,18 @@ class BaseZ(DecodesZ):
 @dataclass(frozen=True)
 class LoraRandomZ(DecodesZ):
     name: str = "lora-random-z"
-    role: Role = "control"
+    role: ArmRole = "control"
     says: str = "A random code in the place of the one read from your file: is it the code, or just your model?"
     control: str | None = "base-class"
 
     def codes(self, scene: Scene, attack: WeightAutoencoder) -> Float[Tensor, "codes tokens dim"]:
-        return attack.random_z(_MOST_IMAGES, seed=scene.seed)
+        return attack.random_z(_MAX_IMAGES, seed=scene.seed)
 
 
 @dataclass(frozen=True)
 class LoraSwappedZ(DecodesZ):
     name: str = "lora-swapped-z"
-    role: Role = "control"
+    role: ArmRole = "control"
     says: str = "Codes that were read from other people's files, run through your model."
     control: str | None = "base-class"
 
@@ -134,7 +134,7 @@ class LoraSwappedZ(DecodesZ):
 @dataclass(frozen=True)
 class LoraMeanZ(DecodesZ):
     name: str = "lora-mean-z"
-    role: Role = "control"
+    role: ArmRole = "control"
     says: str = "One code for everybody, the mean over many files: it opens your model without reading it."
     control: str | None = "lora-class"
 
@@ -145,7 +145,7 @@ class LoraMeanZ(DecodesZ):
 @dataclass(frozen=True)
 class LoraUniversalZ(DecodesZ):
     name: str = "lora-universal-z"
-    role: Role = "attack"
+    role: ArmRole = "attack"
     says: str = "One code for everybody, learned to open any such file: no reading, no prompt, no trigger word."
     control: str | None = "lora-class"
 
@@ -153,7 +153,7 @@ class LoraUniversalZ(DecodesZ):
         return attack.universal_z[None]
 
 
-_MOST_IMAGES = 64
+_MAX_IMAGES = 64
 """Different random codes before they come again."""
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-__all__ = ["POCKET_CONTROLS", "Controls", "Sampling", "load_controls", "save_controls"]
+__all__ = ["POCKET_CONTROLS", "Controls", "SamplingSetup", "load_controls", "save_controls"]
 
 POCKET_CONTROLS = Path(__file__).parents[1] / "assets" / "controls.npz"
 
 
 @dataclass(frozen=True)
-class Sampling:
+class SamplingSetup:
     """All that decides what an arm makes of an adapter, but for the noise. A control of another sampling is no control."""
 
     base_sha256: str
@@ -33,7 +33,7 @@ class Controls:
     Each control was sampled from noise of its own, so an audit may start from any noise.
     """
 
-    sampling: Sampling
+    sampling: SamplingSetup
     arms: Mapping[str, Float[np.ndarray, "controls images dim"]]
     cohort: Float[np.ndarray, "people dim"]
     """One template a person: the normalised mean of the embeddings of their pictures."""
@@ -42,7 +42,7 @@ class Controls:
         return len(next(iter(self.arms.values())))
 
 
-def load_controls(sampling: Sampling, file: Path = POCKET_CONTROLS) -> Controls | None:
+def load_controls(sampling: SamplingSetup, file: Path = POCKET_CONTROLS) -> Controls | None:
     """The controls of this sampling; None where the file is of another."""
     if not file.exists():
         return None

@@ -11,7 +11,7 @@ import numpy as np
 from loraleak.adapters import header_findings, load_adapter, tensor_findings
 from loraleak.arms import ARMS, Arm, forecast, reconstruct, select_arms
 from loraleak.auditing.audit_settings import AuditSettings
-from loraleak.auditing.controls import Controls, Sampling, load_controls
+from loraleak.auditing.controls import Controls, SamplingSetup, load_controls
 from loraleak.auditing.defences import check_reach, study_defences
 from loraleak.auditing.scene import scene_of
 from loraleak.auditing.verdict import template, verdict_against_base, verdict_against_controls
@@ -57,7 +57,7 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
     vectors = {name: _embedded(embedder, images) for name, images in made.items()}
     results = tuple(_result(arm, made[arm.name], vectors, photo_vectors) for arm in arms if arm.name in made)
     nearest = exposure(np.concatenate([vectors[r.name] for r in results if r.role == "attack"]), photo_vectors)
-    sampling = Sampling(
+    sampling = SamplingSetup(
         base.sha256,
         embedder.name,
         settings.class_prompt,

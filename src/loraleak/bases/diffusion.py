@@ -24,7 +24,7 @@ class Diffusion:
                 f"the base has a {type(scheduler).__name__} that predicts {kind}: give a base that predicts epsilon or v_prediction"
             )
         self.config = scheduler.config
-        self.kept: Float[Tensor, " levels"] = scheduler.alphas_cumprod
+        self.alphas_cumprod: Float[Tensor, " levels"] = scheduler.alphas_cumprod
         """abar."""
         self.velocity = kind == "v_prediction"
         self.timesteps: Int[Tensor, " levels"] = torch.arange(int(scheduler.config["num_train_timesteps"]))
@@ -35,7 +35,7 @@ class Diffusion:
         is predicted, which is `abar` times that of v."""
         weights = self._signal_to_noise.rsqrt()
         if self.velocity:
-            weights = weights * self.kept.double()
+            weights = weights * self.alphas_cumprod.double()
         return weights / weights.mean()
 
     def add_noise(
@@ -45,8 +45,8 @@ class Diffusion:
 
         Not the scheduler's own method: that of DPM-Solver counts timesteps backwards until a sampling run has set them.
         """
-        kept = self._kept(timesteps, latents)
-        return kept.sqrt() * latents + (1 - kept).sqrt() * noise
+        alpha_bar = self._alphas_cumprod_at(timesteps, latents)
+        return alpha_bar.sqrt() * latents + (1 - alpha_bar).sqrt() * noise
 
     def target(
         self, latents: Float[Tensor, "batch ..."], noise: Float[Tensor, "batch ..."], timesteps: Int[Tensor, " batch"]
@@ -54,26 +54,26 @@ class Diffusion:
         """What a perfect base would predict."""
         if not self.velocity:
             return noise
-        kept = self._kept(timesteps, latents)
-        return kept.sqrt() * noise - (1 - kept).sqrt() * latents
+        alpha_bar = self._alphas_cumprod_at(timesteps, latents)
+        return alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * latents
 
     def denoised(
         self, noisy: Float[Tensor, "batch ..."], prediction: Float[Tensor, "batch ..."], timesteps: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch ..."]:
         """`x_0` in one step."""
         if self.velocity:
-            kept = self._kept(timesteps, noisy)
-            return kept.sqrt() * noisy - (1 - kept).sqrt() * prediction
+            alpha_bar = self._alphas_cumprod_at(timesteps, noisy)
+            return alpha_bar.sqrt() * noisy - (1 - alpha_bar).sqrt() * prediction
         ratio = _column(self._signal_to_noise.to(noisy)[timesteps], noisy)
-        kept = ratio / (1 + ratio)
-        return (noisy - (1 - kept).sqrt() * prediction) / kept.sqrt()
+        alpha_bar = ratio / (1 + ratio)
+        return (noisy - (1 - alpha_bar).sqrt() * prediction) / alpha_bar.sqrt()
 
     def leading_to(
         self, noisy: Float[Tensor, "batch ..."], wanted: Float[Tensor, "batch ..."], timesteps: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch ..."]:
         """The prediction that says `x_0 = wanted`."""
-        kept = self._kept(timesteps, noisy)
-        noise = (noisy - kept.sqrt() * wanted) / (1 - kept).sqrt()
+        alpha_bar = self._alphas_cumprod_at(timesteps, noisy)
+        noise = (noisy - alpha_bar.sqrt() * wanted) / (1 - alpha_bar).sqrt()
         return self.target(wanted, noise, timesteps)
 
     def sampler(self, steps: int) -> Any:
@@ -89,11 +89,11 @@ class Diffusion:
 
     @property
     def _signal_to_noise(self) -> Float[Tensor, " levels"]:
-        kept = self.kept.double()
-        return (kept / (1 - kept)).clamp(min=1e-3)  # zero-terminal schedules end in 0
+        alpha_bar = self.alphas_cumprod.double()
+        return (alpha_bar / (1 - alpha_bar)).clamp(min=1e-3)  # zero-terminal schedules end in 0
 
-    def _kept(self, timesteps: Int[Tensor, " batch"], like: Tensor) -> Float[Tensor, "batch *_"]:
-        return _column(self.kept.to(timesteps.device)[timesteps].to(like), like)
+    def _alphas_cumprod_at(self, timesteps: Int[Tensor, " batch"], like: Tensor) -> Float[Tensor, "batch *_"]:
+        return _column(self.alphas_cumprod.to(timesteps.device)[timesteps].to(like), like)
 
 
 def _column(values: Float[Tensor, " batch"], like: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from loraleak.bases import Denoiser, guided
 from loraleak.bench.cases import Case, draw_cases
 from loraleak.people.avatars import draw_look
 from loraleak.people.captions import caption
-from loraleak.types import Role
+from loraleak.types import ArmRole
 
 __all__ = ["Captioned", "captioned_cases", "share_right"]
 
@@ -29,7 +29,7 @@ class Captioned:
     """Captions of other people, a caption a picture, without the owner's trigger."""
 
     name: str = "lora-captions"
-    role: Role = "ceiling"
+    role: ArmRole = "ceiling"
     says: str = "Prompts that describe somebody else: does your file leave the model as useful as it was?"
     control: str | None = None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Float
 
-from loraleak.auditing.controls import Sampling
+from loraleak.auditing.controls import SamplingSetup
 from loraleak.auditing.verdict import template
 from loraleak.bases import DiffusersBase
 from loraleak.embedders import Embedder
@@ -39,10 +39,10 @@ class CaseSettings:
     """Classifier-free guidance of prompts and of z."""
     seed: int = 0
 
-    def sampling(self, base: DiffusersBase, embedder: Embedder, attack: WeightAutoencoder | None) -> Sampling:
+    def sampling(self, base: DiffusersBase, embedder: Embedder, attack: WeightAutoencoder | None) -> SamplingSetup:
         """As controls must have been sampled, to be compared with these cases."""
         read_by = "" if attack is None else attack.sha256
-        return Sampling(base.sha256, embedder.name, self.recipe.class_prompt, self.steps, self.guidance_scale, read_by)
+        return SamplingSetup(base.sha256, embedder.name, self.recipe.class_prompt, self.steps, self.guidance_scale, read_by)
 
     def recipe_of(self, case: "Case") -> Recipe:
         return replace(self.recipe, trigger=case.trigger, seed=self.seed + case.index)

@@ -41,7 +41,7 @@ Command = (
 _QUIET = {"TRANSFORMERS_VERBOSITY": "error", "DIFFUSERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
 """Progress and results are ours to print; who wants the libraries' chatter sets these."""
 
-_LONGEST = 2**16
+_MAX_LENGTH = 2**16
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -61,13 +61,13 @@ def main(arguments: list[str] | None = None) -> int:
         )
         return int(command.run())
     except LoraleakError as error:
-        print(f"loraleak: {printable(' '.join(str(error).split()), _LONGEST)}", file=sys.stderr)
+        print(f"loraleak: {printable(' '.join(str(error).split()), _MAX_LENGTH)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("loraleak: interrupted; run the same command again to go on", file=sys.stderr)
         return 130
     except Exception:  # noqa: BLE001
         for line in traceback.format_exc().splitlines():
-            print(f"  {printable(line, _LONGEST)}", file=sys.stderr)
+            print(f"  {printable(line, _MAX_LENGTH)}", file=sys.stderr)
         print("loraleak: internal failure; please report the lines above", file=sys.stderr)
         return 3

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Scrub"]
 
 _SHOWN = 8
-_LONGEST = 2**14
+_MAX_LENGTH = 2**14
 
 
 @dataclass(frozen=True)
@@ -100,4 +100,4 @@ def _lines(facts: dict[str, Any], done: "Scrubbed") -> list[str]:
     kept = ", ".join(printable(field, 60) for field in done.kept[:_SHOWN]) or "none"
     lines.append(f"kept {len(done.kept)} fields: {kept}{', ...' if len(done.kept) > _SHOWN else ''}")
     lines += [f"note: {remark}" for remark in done.remarks]
-    return [printable(line, _LONGEST) for line in lines]
+    return [printable(line, _MAX_LENGTH) for line in lines]

@@ -15,23 +15,23 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import log_ndtr
 
-from loraleak.defences.groups import LARGEST, SHARE, GroupLoss, group_epsilon
+from loraleak.defences.groups import MAX_LOSS, SHARE, GroupLoss, group_epsilon
 from loraleak.errors import MissingExtraError, UsageError
 
-__all__ = ["Sampling", "gaussian_epsilon", "gaussian_noise", "noise_for", "sampled_epsilon"]
+__all__ = ["Subsampling", "gaussian_epsilon", "gaussian_noise", "noise_for", "sampled_epsilon"]
 
-Sampling = Literal["poisson", "shuffle"]
+Subsampling = Literal["poisson", "shuffle"]
 
 _HARDLY = 0.2
 """Noise that promises a group nothing, however rarely its images take part: below it, all are taken to be in every step."""
 
-_HIGHEST = 10.0
+_MAX_LOG_NOISE = 10.0
 """Logarithm of the largest noise multiplier that is sought."""
 
 
 @cache
 def sampled_epsilon(
-    noise_multiplier: float, rate: float, steps: int, delta: float, *, group: int = 1, sampling: Sampling = "poisson"
+    noise_multiplier: float, rate: float, steps: int, delta: float, *, group: int = 1, sampling: Subsampling = "poisson"
 ) -> float:
     """Epsilon of `steps` sums of clipped gradients with Gaussian noise, where every image takes part with probability `rate`.
 
@@ -55,7 +55,7 @@ def sampled_epsilon(
 
 
 @cache
-def noise_for(epsilon: float, rate: float, steps: int, delta: float, *, sampling: Sampling = "poisson") -> float:
+def noise_for(epsilon: float, rate: float, steps: int, delta: float, *, sampling: Subsampling = "poisson") -> float:
     """The least noise multiplier, to a thousandth, with which `sampled_epsilon` of one image is at most `epsilon`.
 
     Raises: as `sampled_epsilon`; UsageError too, if no noise multiplier up to 20,000 will do.
@@ -68,7 +68,7 @@ def noise_for(epsilon: float, rate: float, steps: int, delta: float, *, sampling
     low, high = -0.5, 0.5
     while over(high) > 0:
         low, high = high, high + 1
-        if high > _HIGHEST:
+        if high > _MAX_LOG_NOISE:
             raise UsageError(f"epsilon {epsilon:g} needs a noise multiplier above 20,000: give a larger one, or fewer steps")
     while over(low) < 0:
         low, high = low - 1, low
@@ -119,7 +119,7 @@ def _opacus_epsilon(noise_multiplier: float, rate: float, steps: int, delta: flo
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # of orders at the edge, and of tails that underflow
         bound = float(renyi.get_epsilon(delta))
-        if bound > LARGEST:
+        if bound > MAX_LOSS:
             return bound
         try:
             tight = float(numeric.get_epsilon(delta, eps_error=min(0.5, SHARE * bound)))
@@ -133,7 +133,7 @@ def _least(over: Callable[[float], float], low: float, high: float, tolerance: f
     return exp(brentq(over, low, high, xtol=tolerance / 2) + tolerance / 2)
 
 
-def _check(sampling: Sampling, delta: float, *, rate: float = 1.0, epsilon: float = 1.0) -> None:
+def _check(sampling: Subsampling, delta: float, *, rate: float = 1.0, epsilon: float = 1.0) -> None:
     if sampling != "poisson":
         raise UsageError(
             f"there is no epsilon for {sampling} sampling: the accountant holds where every image takes part by a coin of its own; "

@@ -11,9 +11,9 @@ from scipy.stats import binom
 
 from loraleak.errors import MissingExtraError
 
-__all__ = ["LARGEST", "SHARE", "GroupLoss", "group_epsilon"]
+__all__ = ["MAX_LOSS", "SHARE", "GroupLoss", "group_epsilon"]
 
-LARGEST = 600.0
+MAX_LOSS = 600.0
 """Loss that `exp` still holds; above it the Renyi bound has to do."""
 
 SHARE = 0.005
@@ -111,7 +111,7 @@ def _epsilon(loss: GroupLoss, steps: int, delta: float) -> float:
     bound = _converted(divergence * steps, delta)
     eps_error, delta_error = min(0.5, SHARE * bound), delta / 1000
     reach = 3 + max(_converted(divergence * steps, delta_error / 4), _converted(divergence, delta_error / (8 * steps)))
-    if reach > LARGEST:
+    if reach > MAX_LOSS:
         return bound
     mesh = eps_error / sqrt(steps * log(12 / delta_error) / 2)
     domain = Domain.create_aligned(-reach, reach, mesh)

@@ -24,8 +24,8 @@ _RECOGNISER = "face_recognition_sface_2021dec_int8bq.onnx"
 _CANVAS = 640
 _STRIDES = (8, 16, 32)
 _OUTPUTS = tuple(f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in _STRIDES)
-_LEAST_SCORE = 0.6
-_MOST_OVERLAP = 0.3
+_MIN_SCORE = 0.6
+_MAX_OVERLAP = 0.3
 
 _TEMPLATE = np.array([[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]])
 """Where eyes, nose and mouth corners stand in a 112 x 112 face (ArcFace, Deng et al. 2019)."""
@@ -101,7 +101,7 @@ def decode_faces(outputs: Mapping[str, Float[np.ndarray, "1 cells values"]]) -> 
         objectness, classes = outputs[f"obj_{stride}"][0, :, 0], outputs[f"cls_{stride}"][0, :, 0]
         scores = np.sqrt(np.clip(objectness, 0, 1) * np.clip(classes, 0, 1))
         side = _CANVAS // stride
-        for cell in np.flatnonzero(scores >= _LEAST_SCORE):
+        for cell in np.flatnonzero(scores >= _MIN_SCORE):
             corner = np.array([cell % side, cell // side], dtype=np.float64)
             box = outputs[f"bbox_{stride}"][0, cell].astype(np.float64)
             centre, extent = (corner + box[:2]) * stride, np.exp(box[2:]) * stride
@@ -109,7 +109,7 @@ def decode_faces(outputs: Mapping[str, Float[np.ndarray, "1 cells values"]]) -> 
             faces.append(Face(float(scores[cell]), np.concatenate([centre - extent / 2, extent]), landmarks))
     kept: list[Face] = []
     for face in sorted(faces, key=lambda f: -f.score):
-        if all(_overlap(face.box, other.box) <= _MOST_OVERLAP for other in kept):
+        if all(_overlap(face.box, other.box) <= _MAX_OVERLAP for other in kept):
             kept.append(face)
     return kept
 

@@ -41,6 +41,6 @@ class StackedAdamW:
 
 
 @torch.no_grad()
-def clip_by_adapter(gradients: Float[Tensor, "adapters size"], most: Float[Tensor, " adapters"]) -> None:
+def clip_by_adapter(gradients: Float[Tensor, "adapters size"], max_norms: Float[Tensor, " adapters"]) -> None:
     """Scale each adapter's gradient, in place, to a norm of at most its own; as `torch.nn.utils.clip_grad_norm_` for each."""
-    gradients.mul_((most / (gradients.norm(dim=1) + 1e-6)).clamp_(max=1).view(-1, 1))
+    gradients.mul_((max_norms / (gradients.norm(dim=1) + 1e-6)).clamp_(max=1).view(-1, 1))

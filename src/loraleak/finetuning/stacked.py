@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from loraleak.bases.diffusers_base import DiffusersBase
 from loraleak.errors import PhotosError, UsageError
 from loraleak.finetuning.job import Job
-from loraleak.finetuning.trainer import Training
+from loraleak.finetuning.trainer import Trainer
 from loraleak.progress import progress_bar
 from loraleak.types import Adapter
 
@@ -27,12 +27,12 @@ def finetune_together(
     jobs: Sequence[Job],
     *,
     quiet: bool = False,
-    training: Callable[[DiffusersBase, Sequence[Job]], Training] = Training,
+    trainer: Callable[[DiffusersBase, Sequence[Job]], Trainer] = Trainer,
 ) -> Iterator[Snapshot]:
     """Train one adapter a job (Ruiz et al. 2023; Hu et al. 2022), as if each were alone, and give snapshots as they come.
 
     Everything frozen is computed once: latents, class images, text states. An adapter depends on its own job alone: its
-    randomness is a function of its recipe's seed and the step. `training` makes what a step is: the recipe's, or a defence's.
+    randomness is a function of its recipe's seed and the step. `trainer` makes what a step is: the recipe's, or a defence's.
 
     Raises: PhotosError, if a job has no image; UsageError, if jobs differ in what one batch must share.
     """
@@ -42,7 +42,7 @@ def finetune_together(
     if len(shared) != 1:
         raise UsageError("adapters that train together must share batch, prior_batch, text_encoder and targets")
     order = sorted(range(len(jobs)), key=lambda k: -jobs[k].recipe.steps)
-    state = training(base, [jobs[k] for k in order])
+    state = trainer(base, [jobs[k] for k in order])
     longest = jobs[order[0]].recipe.steps
     with progress_bar(hidden=quiet) as bar:
         task = bar.add_task("fine-tuning", total=longest, figures="")

@@ -16,10 +16,10 @@ from loraleak.finetuning.optimiser import StackedAdamW, clip_by_adapter
 from loraleak.finetuning.randomness import Draw, draw, start_numbers
 from loraleak.finetuning.targets import target_modules
 
-__all__ = ["Training"]
+__all__ = ["Trainer"]
 
 
-class Training:
+class Trainer:
     """The state of jobs, longest first, between steps. What changes a step derives from it: a prompt, a loss, a gradient."""
 
     def __init__(self, base: DiffusersBase, jobs: Sequence[Job], *, freeze_down: bool = False) -> None:
@@ -50,7 +50,7 @@ class Training:
         down = self.stack.places("down")
         self.frozen = down if freeze_down else down[:0]
         self.optimiser = StackedAdamW(_row([r.learning_rate for r in self.recipes], like), self.stack.values)
-        self.most = _row([r.max_grad_norm for r in self.recipes], like)
+        self.max_grad_norms = _row([r.max_grad_norm for r in self.recipes], like)
         self.debiased = torch.tensor([r.loss_weighting == "debiased" for r in self.recipes], device=like.device)
 
     def keep(self, count: int) -> None:
@@ -58,7 +58,7 @@ class Training:
         self.recipes, self.private, self.counts = self.recipes[:count], self.private[:count], self.counts[:count]
         self.prior_of, self.prior_counts = self.prior_of[:count], self.prior_counts[:count]
         self.prior_weights = self.prior_weights[:count]
-        self.most, self.debiased = self.most[:count], self.debiased[:count]
+        self.max_grad_norms, self.debiased = self.max_grad_norms[:count], self.debiased[:count]
         self.prompts = self.prompts[: 2 * count]
         self._fixed = None if self._fixed is None else self._fixed[:count]
         self.stack.keep(count)
@@ -79,7 +79,7 @@ class Training:
             losses = self.losses(step)
             self.stack.differentiate(losses.sum())
         self.stack.gradients[:, self.frozen] = 0
-        clip_by_adapter(self.stack.gradients, self.most)
+        clip_by_adapter(self.stack.gradients, self.max_grad_norms)
         return losses.detach()
 
     def losses(self, step: int) -> Float[Tensor, " adapters"]:

@@ -14,9 +14,9 @@ from loraleak.types import Severity
 
 __all__ = ["as_text"]
 
-_MOST_MODULES = 12
-_MOST_VALUES = 4
-_MOST_RESIDUE = 12
+_MAX_MODULES = 12
+_MAX_VALUES = 4
+_MAX_RESIDUE = 12
 _STYLES: dict[Severity, str] = {"critical": "bold red", "high": "red", "medium": "yellow"}
 
 
@@ -57,25 +57,25 @@ def _modules(inspection: Inspection) -> Iterator[Text]:
     yield Text("\nstrongest modules", style="bold")
     yield Text(f"  {'norm':>9}  {'rank':>4}  {'shape':<19}  {'singular values of dW':<34}  module")
     strongest = sorted(inspection.modules, key=lambda module: -(module.norm or 0.0))
-    for module in strongest[:_MOST_MODULES]:
+    for module in strongest[:_MAX_MODULES]:
         shape = " x ".join(map(str, module.shape))
         norm = "?" if module.norm is None else f"{module.norm:.3g}"
         yield Text(f"  {norm:>9}  {module.rank:>4}  {shape:<19}  {_values(module):<34}  {module.name}")
-    if len(strongest) > _MOST_MODULES:
-        yield Text(f"  and {len(strongest) - _MOST_MODULES} more (--json lists all)")
+    if len(strongest) > _MAX_MODULES:
+        yield Text(f"  and {len(strongest) - _MAX_MODULES} more (--json lists all)")
 
 
 def _values(module: ModuleFacts) -> str:
     if module.spectrum is None:
         return "too wide to compute"
-    more = " ..." if len(module.spectrum) > _MOST_VALUES else ""
-    return " ".join(f"{value:.3g}" for value in module.spectrum[:_MOST_VALUES]) + more
+    more = " ..." if len(module.spectrum) > _MAX_VALUES else ""
+    return " ".join(f"{value:.3g}" for value in module.spectrum[:_MAX_VALUES]) + more
 
 
 def _residue(inspection: Inspection) -> Iterator[Text]:
     if inspection.residue:
-        shown = ", ".join(inspection.residue[:_MOST_RESIDUE])
-        more = f" and {len(inspection.residue) - _MOST_RESIDUE} more" if len(inspection.residue) > _MOST_RESIDUE else ""
+        shown = ", ".join(inspection.residue[:_MAX_RESIDUE])
+        more = f" and {len(inspection.residue) - _MAX_RESIDUE} more" if len(inspection.residue) > _MAX_RESIDUE else ""
         yield Text(f"\nnot understood: {shown}{more}")
 
 

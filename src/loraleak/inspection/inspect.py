@@ -13,13 +13,13 @@ from loraleak.inspection.starts import COMMON_SEEDS, find_start
 from loraleak.types import Finding
 from loraleak.untrusted import printable
 
-__all__ = ["Inspection", "Level", "ModuleFacts", "at_or_above", "inspect_adapter"]
+__all__ = ["Gate", "Inspection", "ModuleFacts", "at_or_above", "inspect_adapter"]
 
-Level = Literal["critical", "high", "medium", "never"]
+Gate = Literal["critical", "high", "medium", "never"]
 
-_MOST_WORK = 2**42
+_MAX_WORK = 2**42
 """Floating-point operations: some minutes, which 8 GiB of plain LoRA stay below, and files made to keep a gate busy do not."""
-_LEVELS: tuple[Level, ...] = ("medium", "high", "critical", "never")
+_LEVELS: tuple[Gate, ...] = ("medium", "high", "critical", "never")
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def inspect_adapter(path: str | Path, *, start: bool = False) -> Inspection:
     facts, work = [], 0
     for update in read_modules(opened.file, opened.container, held, opened.fields):
         work += operations(update)
-        facts.append(_facts(update, layouts[update.source], with_spectrum=work <= _MOST_WORK))
+        facts.append(_facts(update, layouts[update.source], with_spectrum=work <= _MAX_WORK))
     by_header = header_findings(opened.fields)
     known = {finding.field for finding in by_header}
     findings = [*by_header, *(finding for finding in tensor_findings(held.residue) if finding.field not in known)]
@@ -98,7 +98,7 @@ def inspect_adapter(path: str | Path, *, start: bool = False) -> Inspection:
     )
 
 
-def at_or_above(findings: tuple[Finding, ...], level: Level) -> bool:
+def at_or_above(findings: tuple[Finding, ...], level: Gate) -> bool:
     """Whether a finding is at or above a level, which is what a gate asks."""
     return any(_LEVELS.index(finding.severity) >= _LEVELS.index(level) for finding in findings)
 

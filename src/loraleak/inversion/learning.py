@@ -24,7 +24,7 @@ from loraleak.inversion.universal import learn_universal_z
 from loraleak.inversion.weight_autoencoder import Encoder, WeightAutoencoder, new_encoder
 from loraleak.progress import progress_bar
 
-__all__ = ["Source", "Training", "is_main_process"]
+__all__ = ["Source", "TrainingRun", "is_main_process"]
 
 _OTHERS = 24
 _STATISTICS = 512
@@ -35,7 +35,7 @@ Source = Callable[[int], Examples]
 """The examples of a step, counted from 0; each asked for once and in order, from where a training goes on."""
 
 
-class Training:
+class TrainingRun:
     """One training run, resumable after any evaluation.
 
     z is drawn towards the captions of the people, and, once `noise_from` of the steps have passed, has to explain their pictures

@@ -12,7 +12,7 @@ import torch
 from loraleak.bases import DiffusersBase
 from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Job, Snapshot, finetune_together
-from loraleak.inversion.learning import Source, Training
+from loraleak.inversion.learning import Source, TrainingRun
 from loraleak.inversion.public import Examples, PublicPeople
 from loraleak.inversion.train_settings import TrainSettings
 from loraleak.inversion.weight_autoencoder import WeightAutoencoder
@@ -45,14 +45,14 @@ def train_online(
     The people and their recipes are the zoo's, each trained on all of their images; whoever is held out there is held out here.
     `together` people are fine-tuned side by side, which makes one batch of examples; 1 is the published way. After the last person
     the first one comes again. An interrupted training repeats the fine-tuning it was in.
-    Raises: UsageError, as `Training`.
+    Raises: UsageError, as `TrainingRun`.
     """
-    training = Training(base, public, settings, folder, warm_start)
+    training = TrainingRun(base, public, settings, folder, warm_start)
     training.run(fine_tuned(training, people, together))
     return training.finished()
 
 
-def fine_tuned(training: Training, people: Path, together: int) -> Source:
+def fine_tuned(training: TrainingRun, people: Path, together: int) -> Source:
     """Examples of people who are trained on, while they are fine-tuned."""
     runs = _runs(training.public, training.rows)
     examples: Iterator[Examples] | None = None

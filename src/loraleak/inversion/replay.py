@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from loraleak.bases import DiffusersBase
-from loraleak.inversion.learning import Source, Training
+from loraleak.inversion.learning import Source, TrainingRun
 from loraleak.inversion.public import Examples, PublicPeople
 from loraleak.inversion.train_settings import TrainSettings
 from loraleak.inversion.weight_autoencoder import WeightAutoencoder
@@ -22,14 +22,14 @@ def train_replay(
 ) -> WeightAutoencoder:
     """Train on snapshots in random order, each step on those of one zoo; goes on from `folder`, where checkpoints and logs are kept.
 
-    Raises: UsageError, as `Training`.
+    Raises: UsageError, as `TrainingRun`.
     """
-    training = Training(base, public, settings, folder, warm_start)
+    training = TrainingRun(base, public, settings, folder, warm_start)
     training.run(replayed(training))
     return training.finished()
 
 
-def replayed(training: Training) -> Source:
+def replayed(training: TrainingRun) -> Source:
     """Snapshots of people who are trained on, in random order."""
     public, settings = training.public, training.settings
     sizes = np.array([len(rows) for rows in training.rows])

@@ -23,9 +23,9 @@ __all__ = ["IMAGE_SUFFIXES", "PhotoFile", "identity_folders", "read_captions", "
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
-_MOST_BYTES = 64 * 2**20
-_MOST_PIXELS = 64 * 10**6
-_MOST_CAPTION_BYTES = 2**16
+_MAX_BYTES = 64 * 2**20
+_MAX_PIXELS = 64 * 10**6
+_MAX_CAPTION_BYTES = 2**16
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ def _caption(file: Path, root: Path) -> str:
     fault = ""
     if not file.resolve().is_relative_to(root):
         fault = "a link that leads out of the folder"
-    elif file.stat().st_size > _MOST_CAPTION_BYTES:
-        fault = f"longer than {_MOST_CAPTION_BYTES >> 10} KiB"
+    elif file.stat().st_size > _MAX_CAPTION_BYTES:
+        fault = f"longer than {_MAX_CAPTION_BYTES >> 10} KiB"
     else:
         try:
             return " ".join(file.read_text("utf-8").split())
@@ -137,8 +137,8 @@ def _read(file: Path, root: Path) -> PhotoFile:
         raise ValueError("not a file")
     if not file.resolve().is_relative_to(root):
         raise ValueError("a link that leads out of the folder")
-    if file.stat().st_size > _MOST_BYTES:
-        raise ValueError(f"larger than {_MOST_BYTES >> 20} MiB")
+    if file.stat().st_size > _MAX_BYTES:
+        raise ValueError(f"larger than {_MAX_BYTES >> 20} MiB")
     data = file.read_bytes()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # oddities in EXIF fields, say nothing about the picture
@@ -148,8 +148,8 @@ def _read(file: Path, root: Path) -> PhotoFile:
         except UnidentifiedImageError:
             raise ValueError("not a JPEG, PNG or WebP image") from None
         with image:
-            if image.width * image.height > _MOST_PIXELS:
-                raise ValueError(f"{image.width} x {image.height} is more than {_MOST_PIXELS // 10**6} megapixels")
+            if image.width * image.height > _MAX_PIXELS:
+                raise ValueError(f"{image.width} x {image.height} is more than {_MAX_PIXELS // 10**6} megapixels")
             if image.mode.startswith("I"):
                 raise ValueError("16-bit greyscale; save it with 8 bits")
             picture = np.asarray(_opaque(ImageOps.exif_transpose(image)))

@@ -16,7 +16,7 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 TRAINING_STYLES = ("avataaars", "open-peeps")
 
 _SHARES: dict[Split, int] = {"base": 40, "embedder": 25, "public": 20, "controls": 5, "victims": 10}
-_MOST_REPEATS = 2_000
+_MAX_REPEATS = 2_000
 
 
 def split_of(person: Person) -> Split:
@@ -49,7 +49,7 @@ def draw_people(
             break
         if distinct and person in seen:
             repeats += 1
-            if repeats == _MOST_REPEATS:
+            if repeats == _MAX_REPEATS:
                 raise UsageError(f"{' and '.join(styles)} have only about {len(people)} people in {split}: ask for fewer")
             continue
         repeats = 0

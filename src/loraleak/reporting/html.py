@@ -16,7 +16,7 @@ from loraleak.types import Picture
 __all__ = ["to_html"]
 
 _PAIRS = 4
-_LONGEST_SIDE = 256
+_MAX_SIDE = 256
 _SMALL_SIDE = 80
 
 
@@ -84,7 +84,7 @@ def _strip(arm: ArmResult, report: Report, photos: list[str]) -> list[Pair]:
     ]
 
 
-def _data_uri(picture: Picture, longest: int = _LONGEST_SIDE) -> str:
+def _data_uri(picture: Picture, longest: int = _MAX_SIDE) -> str:
     image = Image.fromarray(picture)
     image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     buffer = BytesIO()

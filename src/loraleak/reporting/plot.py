@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from loraleak.reporting.results import ArmResult
 from loraleak.reporting.words import in_brackets
-from loraleak.types import Role
+from loraleak.types import ArmRole
 
 __all__ = ["Axis", "Row", "axis_of", "rows_of"]
 
@@ -23,7 +23,7 @@ class Row:
     """One arm's line: `y` of its interval in pixels, the others in percent of the width."""
 
     name: str
-    role: Role
+    role: ArmRole
     y: int
     mean: float
     low: float

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from loraleak.defences.trials import Trial
-from loraleak.types import Finding, Images, Interval, Picture, Role
+from loraleak.types import ArmRole, Finding, Images, Interval, Picture
 
 __all__ = [
     "LEAK_KEPT",
@@ -41,7 +41,7 @@ class ArmResult:
     """What one arm made, and how much it looks like the photos."""
 
     name: str
-    role: Role
+    role: ArmRole
     says: str
     """One plain sentence: who could do this, and with what."""
     images: Images

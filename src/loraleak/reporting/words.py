@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from loraleak.defences.trials import Trial
 from loraleak.reporting.results import LEAK_KEPT, USE_KEPT, ArmResult, DefenceStudy, Level, Report, Side
-from loraleak.types import Interval, Role
+from loraleak.types import ArmRole, Interval
 
 __all__ = [
     "HEADLINES",
@@ -30,7 +30,7 @@ LEADS: Mapping[Level, str] = {
     "high": "Strangers who have only this file can make pictures that look like the person in these photos.",
 }
 
-ROLES: Mapping[Role, str] = {
+ROLES: Mapping[ArmRole, str] = {
     "floor": "floor: cannot leak",
     "control": "control",
     "attack": "attack",

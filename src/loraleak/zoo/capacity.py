@@ -17,7 +17,7 @@ __all__ = ["ON_CPU", "adapters_together", "as_many_as_fit"]
 ON_CPU = 16
 """A CPU is bound by arithmetic from 8 adapters on (benchmarks/zoo.py): more of them only take memory."""
 
-_MOST = 128
+_MAX_ADAPTERS = 128
 _SHARE = 0.8
 """Of the free memory; the rest is for fragments."""
 
@@ -35,7 +35,7 @@ def as_many_as_fit(peak: Callable[[int], int], budget: float) -> int:
     """The most adapters, 1 to 128, whose `peak(adapters)` bytes are within the budget; a line through 1 and 2 adapters."""
     one, two = peak(1), peak(2)
     each = max(two - one, 1)
-    return int(np.clip((budget - (one - each)) // each, 1, _MOST))
+    return int(np.clip((budget - (one - each)) // each, 1, _MAX_ADAPTERS))
 
 
 def _peak(base: DiffusersBase, ranges: RecipeRanges, count: int, defence: TrainingTime | None) -> int:

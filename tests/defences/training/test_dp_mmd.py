@@ -7,7 +7,7 @@ import torch
 
 from loraleak.bases import DiffusersBase
 from loraleak.defences.accounting import gaussian_epsilon
-from loraleak.defences.training.dp_mmd import DpMmd, FourierFeatures, _distance, _MmdTraining
+from loraleak.defences.training.dp_mmd import DpMmd, FourierFeatures, _distance, _MmdTrainer
 from loraleak.errors import UsageError
 from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Job
@@ -28,7 +28,7 @@ def test_one_image_more_moves_the_released_sum_by_one(base: DiffusersBase, priva
     """Which is what the noise is measured by; without noise the release is the mean embedding."""
     settings = DpMmd(noise=0.0, features=64)
     jobs = [Job(private_images, _RECIPE), Job(private_images[:2], replace(_RECIPE, seed=1))]
-    training = _MmdTraining(base, jobs, settings=settings)
+    training = _MmdTrainer(base, jobs, settings=settings)
     phi = training.phi[0](base.encode(private_images))
     assert torch.allclose(training.released[0], phi.mean(0), atol=1e-6)
     assert (training.released[0] * 3 - training.released[1] * 2).norm() == pytest.approx(1, abs=1e-5)
@@ -37,8 +37,8 @@ def test_one_image_more_moves_the_released_sum_by_one(base: DiffusersBase, priva
 
 def test_the_release_has_the_stated_noise(base: DiffusersBase, private_images: Images) -> None:
     jobs = [Job(private_images, replace(_RECIPE, seed=seed)) for seed in range(6)]
-    clean = _MmdTraining(base, jobs, settings=DpMmd(noise=0.0, features=2000)).released
-    noisy = _MmdTraining(base, jobs, settings=DpMmd(noise=1.5, features=2000)).released
+    clean = _MmdTrainer(base, jobs, settings=DpMmd(noise=0.0, features=2000)).released
+    noisy = _MmdTrainer(base, jobs, settings=DpMmd(noise=1.5, features=2000)).released
     noise = torch.stack([b - a for a, b in zip(clean, noisy, strict=True)]).double()
     assert noise.std() == pytest.approx(1.5 / 3, rel=0.04)
     assert float(torch.corrcoef(noise)[0, 1].abs()) < 0.1
@@ -63,7 +63,7 @@ def test_it_trains_and_repeats(base: DiffusersBase, private_images: Images) -> N
 
 def test_it_comes_nearer_to_what_was_released(base: DiffusersBase, private_images: Images) -> None:
     job = Job(private_images, replace(_RECIPE, steps=40, rank=4, alpha=4.0, batch=4, learning_rate=3e-3, prior_weight=0.01))
-    training = _MmdTraining(base, [job], settings=DpMmd(noise=0.0, features=256))
+    training = _MmdTrainer(base, [job], settings=DpMmd(noise=0.0, features=256))
 
     def apart() -> float:
         with torch.no_grad(), base.stacked(training.stack):

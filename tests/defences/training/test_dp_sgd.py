@@ -12,12 +12,12 @@ from torch import Tensor
 from loraleak.bases import DiffusersBase
 from loraleak.defences.accounting import sampled_epsilon
 from loraleak.defences.training.dp_sgd import DpSgd
-from loraleak.defences.training.private_steps import Mechanism, PrivateTraining
+from loraleak.defences.training.private_steps import Mechanism, PrivateTrainer
 from loraleak.errors import TrainingError, UsageError
 from loraleak.finetuning.randomness import Draw, gaussian_numbers, poisson_sample, shuffled_sample
 from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Job, Snapshot, finetune_together
-from loraleak.finetuning.trainer import Training
+from loraleak.finetuning.trainer import Trainer
 from loraleak.types import Images
 from oracles.one_sample_at_a_time import clipped_sum
 from oracles.private_images import in_double, people_of
@@ -47,7 +47,7 @@ def test_clipping_by_image_is_one_sample_at_a_time(base: DiffusersBase, clip: fl
     base = in_double(base, _RECIPE)
     people = people_of(2)
     jobs = [Job(p, r) for p, r in zip(people, recipes, strict=True)]
-    training = PrivateTraining(base, jobs, mechanism=Mechanism([0.0, 0.0], clip, "poisson", 3))
+    training = PrivateTrainer(base, jobs, mechanism=Mechanism([0.0, 0.0], clip, "poisson", 3))
     generator = torch.Generator().manual_seed(0)
     training.stack.values[:, training.stack.places("up", 2)] = 0.1 * torch.randn(
         2, len(training.stack.places("up", 2)), generator=generator, dtype=torch.float64
@@ -71,11 +71,11 @@ def _samples(recipes: list[Recipe], people: list[Images]) -> list[tuple[int, lis
     ]
 
 
-class _WholeBatch(Training):
+class _WholeBatch(Trainer):
     """Every image once a step, in order, by DP-SGD's own draws: what DP-SGD is without noise, clip and sampling."""
 
     def losses(self, step: int) -> Float[Tensor, " adapters"]:
-        private = PrivateTraining._draw_for(self, 0, step)  # type: ignore[arg-type]
+        private = PrivateTrainer._draw_for(self, 0, step)  # type: ignore[arg-type]
         latents = torch.cat([self.private[0, : self.counts[0]], self.prior[0, private.prior]])[None]
         noise = torch.from_numpy(private.noise).to(latents)[None]
         times = torch.from_numpy(private.timesteps)[None]
@@ -91,12 +91,12 @@ def test_without_noise_clip_and_sampling_it_is_training_on_the_whole_batch(base:
     mechanism = Mechanism([0.0], 1e6, "poisson", 1)
     jobs = [Job(people_of(2)[1], recipe)]
 
-    def whole(base: DiffusersBase, jobs: list[Job]) -> Training:
+    def whole(base: DiffusersBase, jobs: list[Job]) -> Trainer:
         training = _WholeBatch(base, jobs)
         training.mechanism = mechanism  # type: ignore[attr-defined]
         return training
 
-    expected = _last(list(finetune_together(base, jobs, quiet=True, training=whole)))[0]
+    expected = _last(list(finetune_together(base, jobs, quiet=True, trainer=whole)))[0]
     defence = DpSgd(noise=0.0, clip=1e6, multiplicity=1)
     given = _last(list(defence.finetune_together(base, jobs, quiet=True)))[0]
     for name, factors in given.adapter.factors.items():
@@ -135,7 +135,7 @@ def test_frozen_factors_stay_and_the_rest_learns(base: DiffusersBase) -> None:
 
 def test_the_noise_has_the_stated_variance(base: DiffusersBase) -> None:
     """Of the gradient: (noise multiplier * clip / expected batch)^2, in every factor, anew at every step."""
-    training = PrivateTraining(
+    training = PrivateTrainer(
         base, [Job(people_of(1)[0], replace(_RECIPE, prior_batch=0))], mechanism=Mechanism([3.0], 0.5, "poisson", 1)
     )
     drawn = []
@@ -190,7 +190,7 @@ def test_no_adversary_finds_more_than_the_stated_epsilon() -> None:
     assert 0.35 * stated < lowest < stated, (lowest, stated)
 
 
-class _Game(PrivateTraining):
+class _Game(PrivateTrainer):
     """A training in whose every step an adversary looks, who knows all but the noise and whether the last image is there at all.
 
     `log_ratios`: how likely what they saw is if it is, and if it is not.
@@ -206,7 +206,7 @@ class _Game(PrivateTraining):
         return drawn if self.member else _without_the_last(drawn)
 
     def differentiate(self, step: int) -> Float[Tensor, " adapters"]:
-        draws = [PrivateTraining._draw_for(self, k, step) for k in range(len(self.recipes))]
+        draws = [PrivateTrainer._draw_for(self, k, step) for k in range(len(self.recipes))]
         others, _ = self._clipped_sums([_without_the_last(drawn) for drawn in draws], step)
         image, _ = self._clipped_sums([_the_last_alone(drawn) for drawn in draws], step)
         losses = super().differentiate(step)
@@ -273,7 +273,7 @@ def _lower_bound(
 
 
 def test_a_step_that_moves_nothing_is_an_error(base: DiffusersBase) -> None:
-    training = PrivateTraining(base, [Job(people_of(1)[0], _RECIPE)], mechanism=Mechanism([1.0], 1.0, "poisson", 1))
+    training = PrivateTrainer(base, [Job(people_of(1)[0], _RECIPE)], mechanism=Mechanism([1.0], 1.0, "poisson", 1))
     training.optimiser.learning_rates.zero_()
     with pytest.raises(TrainingError, match=r"step 1 the factors B of 1 adapters are where they were.*learning rate"):
         training.step(1)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from loraleak.bases import DiffusersBase
 from loraleak.defences.training.proxies import Proxies
-from loraleak.defences.training.smp_lora import SmpLora, SmpTraining
+from loraleak.defences.training.smp_lora import SmpLora, SmpTrainer
 from loraleak.errors import UsageError
 from loraleak.finetuning.class_images import class_images
 from loraleak.finetuning.recipe import Recipe
@@ -51,7 +51,7 @@ def test_the_loss_is_the_ratio(base: DiffusersBase, private_images: Images) -> N
     """Of DreamBooth's loss to what is left of the attacker's gain, by the same draws."""
     base = _in_double(base)
     job = Job(private_images, _RECIPE)
-    training = SmpTraining(base, [job], settings=SmpLora(weight=3.0), nonmembers=private_images[::-1].copy())
+    training = SmpTrainer(base, [job], settings=SmpLora(weight=3.0), nonmembers=private_images[::-1].copy())
     training.step(1)
     values, before = training.proxies.values.clone(), training.stack.values.clone()
     given = training.differentiate(2)

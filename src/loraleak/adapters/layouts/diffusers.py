@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from loraleak.adapters.detect import COMPONENTS, Dialect, Part, Scales, module_path, split_name
 from loraleak.adapters.layouts.peft import config_scale, config_table
-from loraleak.adapters.reduce import Role
+from loraleak.adapters.reduce import TensorRole
 
 __all__ = ["HEADER", "MIDDLE", "NEW", "OLD"]
 
@@ -44,7 +44,7 @@ def _old_part(name: str) -> Part | None:
     return None
 
 
-def _role(side: str | None) -> Role:
+def _role(side: str | None) -> TensorRole:
     if side is None:
         return "alpha"
     return "down" if side == "down" else "up"

@@ -4,7 +4,7 @@ import re
 
 from loraleak.adapters import layers
 from loraleak.adapters.detect import Dialect, Part, Scales, module_path, split_name
-from loraleak.adapters.reduce import Role
+from loraleak.adapters.reduce import TensorRole
 
 __all__ = ["KOHYA", "flat_part", "full_strength"]
 
@@ -17,10 +17,10 @@ COMPONENTS = {
     "te3": "text_encoder_3",
 }
 _STEM = re.compile(r"(?:lora_(?P<where>unet|transformer|te[123]?)|lycoris)_(?P<stem>[^.]+)")
-_ROLES: tuple[Role, ...] = ("down", "up", "alpha", "magnitude")
+_ROLES: tuple[TensorRole, ...] = ("down", "up", "alpha", "magnitude")
 
 
-def flat_part(name: str, roles: tuple[Role, ...]) -> Part | None:
+def flat_part(name: str, roles: tuple[TensorRole, ...]) -> Part | None:
     """What a tensor with a flattened name is, where it has one of these roles. A name that no model has stays flattened."""
     split = split_name(name)
     if split is None or split[1] not in roles or not (match := _STEM.fullmatch(split[0])):

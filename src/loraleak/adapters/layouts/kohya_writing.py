@@ -15,11 +15,11 @@ from loraleak.errors import AdapterError
 from loraleak.types import Adapter, Factors
 from loraleak.untrusted import printable
 
-__all__ = ["Layout", "kohya_tensors"]
+__all__ = ["OriginalLayout", "kohya_tensors"]
 
-Layout = Literal["kohya", "comfyui"]
+OriginalLayout = Literal["kohya", "comfyui"]
 
-_MOST_RANK = 1024
+_MAX_RANK = 1024
 _T5 = {"flux": "text_encoder_2", "sd3": "text_encoder_3"}
 
 
@@ -31,7 +31,7 @@ class _Whole:
     magnitude: Tensor | None
 
 
-def kohya_tensors(adapter: Adapter, layout: Layout) -> dict[str, Tensor]:
+def kohya_tensors(adapter: Adapter, layout: OriginalLayout) -> dict[str, Tensor]:
     """Tensors by name. Alphas are float32 where that gives the scale to the last bit, else float64.
 
     Raises: AdapterError, naming the module, if the layout has no name for it or cannot tell its scale.
@@ -122,9 +122,9 @@ def _whole(layer: Layer, adapter: Adapter) -> _Whole:
             f"the rows of {printable(first)} and its neighbours do not make one layer: write it in diffusers layout"
         )
     factors = parts[0] if len(parts) == 1 else _fused(parts)
-    if factors.rank > _MOST_RANK:
+    if factors.rank > _MAX_RANK:
         raise AdapterError(
-            f"{printable(first)} and its neighbours make one layer of rank {factors.rank}, more than {_MOST_RANK}"
+            f"{printable(first)} and its neighbours make one layer of rank {factors.rank}, more than {_MAX_RANK}"
         )
     magnitude = _fused_magnitude(first, magnitudes, parts)
     if layer.swapped and factors.up.shape[0] == 2 * factors.down.shape[1]:

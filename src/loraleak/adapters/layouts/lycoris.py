@@ -4,10 +4,12 @@ from typing import get_args
 
 from loraleak.adapters.detect import Dialect
 from loraleak.adapters.layouts.kohya import flat_part, full_strength
-from loraleak.adapters.reduce import Role
+from loraleak.adapters.reduce import TensorRole
 
 __all__ = ["LYCORIS"]
 
-_ROLES: tuple[Role, ...] = tuple(role for role in get_args(Role) if role == "mid" or role.startswith(("hada_", "lokr_")))
+_ROLES: tuple[TensorRole, ...] = tuple(
+    role for role in get_args(TensorRole) if role == "mid" or role.startswith(("hada_", "lokr_"))
+)
 
 LYCORIS = Dialect(name="lycoris", part=lambda name: flat_part(name, _ROLES), scales=full_strength)

@@ -18,7 +18,7 @@ from loraleak.finetuning.job import Job
 from loraleak.finetuning.randomness import gaussian_numbers, side_generator
 from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Snapshot, finetune_together
-from loraleak.finetuning.trainer import Training
+from loraleak.finetuning.trainer import Trainer
 
 __all__ = ["DpMmd", "FourierFeatures"]
 
@@ -70,7 +70,7 @@ class DpMmd:
                 raise UsageError(
                     "dp-mmd generates from class images, two or more a step: give prior_batch and batch of at least 2"
                 )
-        return finetune_together(base, jobs, quiet=quiet, training=partial(_MmdTraining, settings=self))
+        return finetune_together(base, jobs, quiet=quiet, trainer=partial(_MmdTrainer, settings=self))
 
     def guarantee(self, recipe: Recipe, images: int) -> Guarantee:
         """Whatever the recipe: all that comes after the release is post-processing."""
@@ -101,7 +101,7 @@ class FourierFeatures:
         return torch.cat([angles.cos(), angles.sin()], dim=1) / sqrt(angles.shape[1])
 
 
-class _MmdTraining(Training):
+class _MmdTrainer(Trainer):
     """Private images enter `__init__`, and no step."""
 
     def __init__(self, base: DiffusersBase, jobs: Sequence[Job], *, settings: DpMmd) -> None:

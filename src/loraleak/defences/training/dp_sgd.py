@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from loraleak.bases import DiffusersBase
-from loraleak.defences.accounting import Sampling, noise_for, sampled_epsilon
+from loraleak.defences.accounting import Subsampling, noise_for, sampled_epsilon
 from loraleak.defences.protocol import Guarantee
-from loraleak.defences.training.private_steps import Mechanism, PrivateTraining
+from loraleak.defences.training.private_steps import Mechanism, PrivateTrainer
 from loraleak.errors import UsageError
 from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Job, Snapshot, finetune_together
@@ -30,7 +30,7 @@ class DpSgd:
     them noise is added for nothing."""
     multiplicity: int = 4
     """Timesteps and noises an image, averaged before its gradient is clipped (De et al. 2022): costs time, no privacy."""
-    sampling: Sampling = "poisson"
+    sampling: Subsampling = "poisson"
     """`poisson`: every image takes part in a step by a coin of its own, recipe.batch of them on average; `shuffle`: exactly that
     many, in turn, which nobody can account for."""
     batch: int | None = None
@@ -78,7 +78,7 @@ class DpSgd:
     def finetune_together(self, base: DiffusersBase, jobs: Sequence[Job], *, quiet: bool = False) -> Iterator[Snapshot]:
         """Raises: TrainingError, if a step moves no factor B; MissingExtraError, without Opacus."""
         defended = [replace(job, recipe=self.defended(job.recipe)) for job in jobs]
-        return finetune_together(base, defended, quiet=quiet, training=self._training)
+        return finetune_together(base, defended, quiet=quiet, trainer=self._trainer)
 
     def guarantee(self, recipe: Recipe, images: int) -> Guarantee:
         """Of the adapter after all steps, and so of every snapshot together. Raises: MissingExtraError, without Opacus."""
@@ -104,10 +104,10 @@ class DpSgd:
             return self.noise
         return noise_for(self.epsilon, _rate(recipe, images), recipe.steps, self.delta, sampling=self.sampling)
 
-    def _training(self, base: DiffusersBase, jobs: Sequence[Job]) -> PrivateTraining:
+    def _trainer(self, base: DiffusersBase, jobs: Sequence[Job]) -> PrivateTrainer:
         noise = [self.noise_multiplier(job.recipe, len(job.images)) for job in jobs]
         mechanism = Mechanism(noise, self.clip, self.sampling, self.multiplicity)
-        return PrivateTraining(base, jobs, mechanism=mechanism, freeze_down=self.freeze_down)
+        return PrivateTrainer(base, jobs, mechanism=mechanism, freeze_down=self.freeze_down)
 
 
 def _rate(recipe: Recipe, images: int) -> float:

@@ -10,7 +10,7 @@ from loraleak.defences.protocol import NO_PROMISE, Guarantee
 from loraleak.errors import UsageError
 from loraleak.finetuning.recipe import Recipe, Targets
 from loraleak.finetuning.stacked import Job, Snapshot, finetune_together
-from loraleak.finetuning.trainer import Training
+from loraleak.finetuning.trainer import Trainer
 
 __all__ = ["FewerFactors"]
 
@@ -40,7 +40,7 @@ class FewerFactors:
 
     def finetune_together(self, base: DiffusersBase, jobs: Sequence[Job], *, quiet: bool = False) -> Iterator[Snapshot]:
         defended = [replace(job, recipe=self.defended(job.recipe)) for job in jobs]
-        return finetune_together(base, defended, quiet=quiet, training=partial(Training, freeze_down=self.freeze_down))
+        return finetune_together(base, defended, quiet=quiet, trainer=partial(Trainer, freeze_down=self.freeze_down))
 
     def guarantee(self, recipe: Recipe, images: int) -> Guarantee:
         return NO_PROMISE

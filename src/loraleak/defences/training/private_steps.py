@@ -9,14 +9,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from loraleak.bases import DiffusersBase
-from loraleak.defences.accounting import Sampling
+from loraleak.defences.accounting import Subsampling
 from loraleak.errors import TrainingError
 from loraleak.finetuning.job import Job
 from loraleak.finetuning.optimiser import clip_by_adapter
 from loraleak.finetuning.randomness import Draw, draw_for, gaussian_numbers, poisson_sample, shuffled_sample
-from loraleak.finetuning.trainer import Training
+from loraleak.finetuning.trainer import Trainer
 
-__all__ = ["Mechanism", "PrivateTraining"]
+__all__ = ["Mechanism", "PrivateTrainer"]
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class Mechanism:
     """The noise's standard deviation, divided by the clip."""
     clip: float
     """The largest norm that one image's gradient keeps."""
-    sampling: Sampling
+    sampling: Subsampling
     multiplicity: int
     """Draws of timestep and noise for every image, averaged before its gradient is clipped."""
 
 
-class PrivateTraining(Training):
+class PrivateTrainer(Trainer):
     """DP-SGD (Abadi et al. 2016), one row of a stack a private image: all rows of a job hold the same values, so one backward
     pass gives each image a gradient of its own.
 

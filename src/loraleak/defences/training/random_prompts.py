@@ -17,7 +17,7 @@ from loraleak.finetuning.job import Job
 from loraleak.finetuning.randomness import side_generator
 from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Snapshot, finetune_together
-from loraleak.finetuning.trainer import Training
+from loraleak.finetuning.trainer import Trainer
 
 __all__ = ["RandomPrompts", "random_prompt"]
 
@@ -48,7 +48,7 @@ class RandomPrompts:
         return recipe
 
     def finetune_together(self, base: DiffusersBase, jobs: Sequence[Job], *, quiet: bool = False) -> Iterator[Snapshot]:
-        return finetune_together(base, jobs, quiet=quiet, training=partial(_RandomPrompts, words=self.words, swap=self.swap))
+        return finetune_together(base, jobs, quiet=quiet, trainer=partial(_RandomPrompts, words=self.words, swap=self.swap))
 
     def guarantee(self, recipe: Recipe, images: int) -> Guarantee:
         return NO_PROMISE
@@ -64,7 +64,7 @@ def random_prompt(recipe: Recipe, rng: np.random.Generator, *, words: int, swap:
     return " ".join(prompt)
 
 
-class _RandomPrompts(Training):
+class _RandomPrompts(Trainer):
     def __init__(self, base: DiffusersBase, jobs: Sequence[Job], *, words: int, swap: float) -> None:
         super().__init__(base, jobs)
         self.words, self.swap = words, swap

@@ -19,11 +19,11 @@ from loraleak.finetuning.job import Job
 from loraleak.finetuning.randomness import side_generator
 from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Snapshot, finetune_together
-from loraleak.finetuning.trainer import Training
+from loraleak.finetuning.trainer import Trainer
 from loraleak.people.folders import identity_folders, read_photos
 from loraleak.types import Images, Picture
 
-__all__ = ["SmpLora", "SmpTraining"]
+__all__ = ["SmpLora", "SmpTrainer"]
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,13 @@ class SmpLora:
     def finetune_together(self, base: DiffusersBase, jobs: Sequence[Job], *, quiet: bool = False) -> Iterator[Snapshot]:
         """Raises: UsageError, if there are neither class images nor a folder of public people; PhotosError, as `read_photos`."""
         public = _public(self.nonmembers) if self.nonmembers else None
-        return finetune_together(base, jobs, quiet=quiet, training=partial(SmpTraining, settings=self, nonmembers=public))
+        return finetune_together(base, jobs, quiet=quiet, trainer=partial(SmpTrainer, settings=self, nonmembers=public))
 
     def guarantee(self, recipe: Recipe, images: int) -> Guarantee:
         return NO_PROMISE
 
 
-class SmpTraining(Training):
+class SmpTrainer(Trainer):
     """DreamBooth's loss over what is left of the attacker's.
 
     The attacker sees by how much the adapter lowers an image's error, and at which timestep: with the error alone, as published, its
