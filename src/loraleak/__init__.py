@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from loraleak.inspection import inspect_adapter as inspect_adapter
     from loraleak.inversion.weight_autoencoder import WeightAutoencoder as WeightAutoencoder
     from loraleak.inversion.weight_autoencoder import load_attack as load_attack
-    from loraleak.reporting.results import Report as Report
+    from loraleak.reporting.report import Report as Report
     from loraleak.types import Adapter as Adapter
 
 _HOMES = {
@@ -29,7 +29,7 @@ _HOMES = {
     "AuditSettings": "loraleak.auditing.audit_settings",
     "Inspection": "loraleak.inspection",
     "Recipe": "loraleak.finetuning.recipe",
-    "Report": "loraleak.reporting.results",
+    "Report": "loraleak.reporting.report",
     "WeightAutoencoder": "loraleak.inversion.weight_autoencoder",
     "attack": "loraleak.auditing.without_photos",
     "audit": "loraleak.auditing.run",

@@ -17,7 +17,8 @@ from loraleak.defences import PostHoc, parse_defence
 from loraleak.errors import UsageError
 from loraleak.finetuning.dreambooth import finetune
 from loraleak.finetuning.recipe import Recipe
-from loraleak.reporting.results import DefenceResult, DefenceStudy, Report
+from loraleak.reporting.report import Report
+from loraleak.reporting.results import DefenceResult, DefenceStudy
 from loraleak.reporting.words import conclusion, scrub_command
 from loraleak.types import Adapter, Embeddings, Images, Interval
 

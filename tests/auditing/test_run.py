@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from loraleak.adapters import save_adapter
-from loraleak.auditing import run
+from loraleak.auditing import loading
 from loraleak.auditing.audit_settings import AuditSettings
+from loraleak.auditing.run import audit
 from loraleak.bases import DiffusersBase
 from loraleak.errors import UsageError
 from loraleak.finetuning.dreambooth import finetune
@@ -41,14 +42,14 @@ def photos(tmp_path: Path, private_images: Images) -> Path:
 def test_an_embedder_that_gives_no_numbers_is_refused(
     adapter: Path, photos: Path, pipeline_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "load_embedder", lambda name: _Damaged())
+    monkeypatch.setattr(loading, "load_embedder", lambda name: _Damaged())
     with pytest.raises(UsageError, match="damaged gave vectors that are no numbers"):
-        run.audit(adapter, photos, AuditSettings(base=str(pipeline_folder), device="cpu"))
+        audit(adapter, photos, AuditSettings(base=str(pipeline_folder), device="cpu"))
 
 
 def test_the_same_audit_twice_is_the_same(adapter: Path, photos: Path, pipeline_folder: Path) -> None:
     settings = AuditSettings(base=str(pipeline_folder), device="cpu", images=2, steps=2)
-    first, second = (run.audit(adapter, photos, settings) for _ in range(2))
+    first, second = (audit(adapter, photos, settings) for _ in range(2))
     assert first.verdict == second.verdict
     for one, other in zip(first.arms, second.arms, strict=True):
         assert np.array_equal(one.images, other.images) and one.similarity == other.similarity

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from loraleak.auditing.controls import Controls, SamplingSetup
-from loraleak.auditing.verdict import evidence, template, verdict_against_base, verdict_against_controls
+from loraleak.auditing.verdict import verdict_against_base, verdict_against_controls
 from loraleak.errors import UsageError
+from loraleak.scores import evidence, template
 
 ATTACKS = ("lora-class", "lora-empty")
 DIM = 12
@@ -211,21 +212,3 @@ def test_without_any_attack_arm_there_is_nothing_to_judge_by() -> None:
         verdict_against_controls(floor, case.photos, case.controls, ATTACKS)
     with pytest.raises(UsageError, match="add lora-class"):
         verdict_against_base(floor, case.photos, ATTACKS, "base-class")
-
-
-def test_a_template_is_the_direction_of_the_mean() -> None:
-    photos = _units(np.random.default_rng(12).standard_normal((5, DIM)))
-    mean = template(photos)
-    assert np.linalg.norm(mean) == pytest.approx(1)
-    assert mean @ photos.sum(axis=0) == pytest.approx(np.linalg.norm(photos.sum(axis=0)), rel=1e-5)
-    assert not template(np.zeros((2, DIM))).any()
-
-
-def test_evidence_is_the_z_norm_by_loops() -> None:
-    rng = np.random.default_rng(13)
-    images, photos, cohort = (rng.standard_normal(shape) for shape in ((3, 4, DIM), (DIM,), (6, DIM)))
-    for adapter, value in zip(images, evidence(images, photos, cohort), strict=True):
-        to_others = [np.mean([picture @ other for picture in adapter]) for other in cohort]
-        to_photos = np.mean([picture @ photos for picture in adapter])
-        assert value == pytest.approx((to_photos - np.mean(to_others)) / np.std(to_others))
-    assert evidence(images[0], photos, cohort).shape == ()

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from loraleak.defences.trials import Trial
-from loraleak.reporting.results import ArmResult, DefenceResult, DefenceStudy, Photo, Report, Side, Verdict
+from loraleak.reporting.report import Report
+from loraleak.reporting.results import ArmResult, DefenceResult, DefenceStudy, Photo, Side, Verdict
 from loraleak.types import ArmRole, Finding, Images, Interval
 
 MARKUP = "\"><script>alert('x')</script><img src=https://example.org/x onerror=alert(1)>{{ 7 * 7 }}</style>"

@@ -2,7 +2,7 @@
 
 import json
 
-from loraleak.reporting.results import Report
+from loraleak.reporting.report import Report
 
 
 def test_the_promised_names_are_there(report: Report) -> None:

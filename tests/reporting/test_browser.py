@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from selenium import webdriver
 
-from loraleak.reporting.results import DefenceStudy, Report
+from loraleak.reporting.report import Report
+from loraleak.reporting.results import DefenceStudy
 
 _VIEWS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
 

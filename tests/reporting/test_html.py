@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from loraleak.reporting.results import LEVELS, DefenceResult, DefenceStudy, Report
+from loraleak.reporting.report import Report
+from loraleak.reporting.results import LEVELS, DefenceResult, DefenceStudy
 from loraleak.reporting.words import HEADLINES
 
 Attributes = dict[str, str | None]

@@ -6,7 +6,7 @@ from html import unescape
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from loraleak.reporting.results import Report
+from loraleak.reporting.report import Report
 
 _READER = MarkdownIt("commonmark").enable("table")
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from loraleak.reporting.plot import axis_of, rows_of
-from loraleak.reporting.results import ArmResult, Report
+from loraleak.reporting.report import Report
+from loraleak.reporting.results import ArmResult
 from loraleak.types import Interval
 
 _EXTREMES = [Interval(0.0, 0.0, 0.0), Interval(1.0, 1.0, 1.0), Interval(-1.0, -1.0, -1.0), Interval(0.0, -0.2, 1.0)]

@@ -28,6 +28,11 @@ class Scene:
     seed: int = 0
     """Of the codes that control arms draw."""
 
+    @property
+    def attack_sha256(self) -> str:
+        """SHA-256 of the attack's weights; empty where there is none."""
+        return "" if self.attack is None else self.attack.sha256
+
 
 @runtime_checkable
 class Arm(Protocol):

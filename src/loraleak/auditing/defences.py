@@ -14,7 +14,7 @@ from loraleak.defences.trials import Trial, trial_of
 from loraleak.errors import UsageError
 from loraleak.progress import track
 from loraleak.reporting.results import DefenceResult, DefenceStudy, Side
-from loraleak.scores import bootstrap_mean, paired_difference
+from loraleak.scores import bootstrap_mean, mean_cosine, paired_difference
 from loraleak.types import Adapter, Images
 
 __all__ = ["check_reach", "recommended", "study_defences"]
@@ -62,11 +62,11 @@ def study_defences(
     seed = scene.seed + 1
     arms = [arm for arm in select_arms((*attacks, _CEILING)) if arm.name in (*attacks, _CEILING)]
     (floor,) = reconstruct(scene, select_arms((_FLOOR,)), images=images, seed=seed, steps=steps).values()
-    below = _similarity(embed(floor), photos)
+    below = mean_cosine(embed(floor), photos)
 
     def measured(adapter: Adapter) -> _Measured:
         made = reconstruct(replace(scene, adapter=adapter), arms, images=images, seed=seed, steps=steps)
-        excess = {name: _similarity(embed(pictures), photos) - below for name, pictures in made.items()}
+        excess = {name: mean_cosine(embed(pictures), photos) - below for name, pictures in made.items()}
         nearest = max((name for name in made if name != _CEILING), key=lambda name: float(excess[name].mean()))
         return _Measured(nearest, made, excess)
 
@@ -167,10 +167,3 @@ def _needs_base(defence: PostHoc, scene: Scene) -> bool:
     except UsageError:
         return True
     return False
-
-
-def _similarity(
-    vectors: Float[np.ndarray, "images dim"], photos: Float[np.ndarray, "photos dim"]
-) -> Float[np.ndarray, " images"]:
-    mean: np.ndarray = (vectors @ photos.T).astype(np.float64).mean(axis=1)
-    return mean

@@ -7,11 +7,13 @@ import numpy as np
 from jaxtyping import Float
 
 from loraleak.auditing.controls import Controls
+from loraleak.auditing.scoring import Embedded, Scored
 from loraleak.errors import UsageError
 from loraleak.reporting.results import Level, Verdict
+from loraleak.scores import evidence, template
 from loraleak.types import Embeddings
 
-__all__ = ["HIGH", "REVIEW", "evidence", "template", "verdict_against_base", "verdict_against_controls"]
+__all__ = ["HIGH", "REVIEW", "judge", "verdict_against_base", "verdict_against_controls"]
 
 HIGH = 0.01
 """p at or below this: high."""
@@ -20,33 +22,14 @@ REVIEW = 0.05
 """p at or below this: review."""
 
 _TINY = 1e-12
-_BLIND = 1e-6
-"""A spread of similarities to the cohort that rounding may make of none."""
 
 
-def template(embeddings: Embeddings) -> Float[np.ndarray, " dim"]:
-    """One unit vector for a set of pictures of one person: their normalised mean."""
-    mean = embeddings.mean(axis=0)
-    unit: np.ndarray = mean / max(float(np.linalg.norm(mean)), _TINY)
-    return unit
-
-
-def evidence(
-    images: Float[np.ndarray, "... images dim"],
-    photos: Float[np.ndarray, " dim"],
-    cohort: Float[np.ndarray, "people dim"],
-) -> Float[np.ndarray, "..."]:
-    """How much nearer pictures are to these photos than to a cohort of other people, in cohort standard deviations.
-
-    Zero for an embedder that tells nobody of the cohort from anybody else.
-
-    Source: Z-norm of speaker verification (Auckenthaler et al. 2000), averaged over the pictures.
-    """
-    centre = images.mean(axis=-2, dtype=np.float64)
-    to_cohort = centre @ cohort.T
-    spread = to_cohort.std(axis=-1)
-    nearer = centre @ photos - to_cohort.mean(axis=-1)
-    return np.where(spread > _BLIND, nearer / np.maximum(spread, _BLIND), 0.0)
+def judge(embedded: Embedded, scored: Scored, controls: Controls | None) -> Verdict:
+    """The verdict on an adapter, against control adapters where there are any that were sampled in the same way."""
+    if controls is not None and embedded.photos.shape[1:] == controls.cohort.shape[1:]:
+        return verdict_against_controls(embedded.arms, embedded.photos, controls, scored.attacks)
+    floor = next(arm.name for arm in scored.arms if arm.role == "floor")
+    return verdict_against_base(embedded.arms, embedded.photos, scored.attacks, floor)
 
 
 def verdict_against_controls(

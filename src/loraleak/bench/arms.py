@@ -19,7 +19,7 @@ from loraleak.errors import UsageError
 from loraleak.inversion.weight_autoencoder import attack_for
 from loraleak.people.splits import TRAINING_STYLES
 from loraleak.reporting.results import Verdict
-from loraleak.scores import accept_threshold, bootstrap_mean, gallery_ranks, paired_difference
+from loraleak.scores import accept_threshold, bootstrap_mean, gallery_ranks, mean_cosine, paired_difference
 from loraleak.types import Interval
 
 __all__ = ["ArmsBench", "bench_arms"]
@@ -110,7 +110,7 @@ def _victim_scores(
     to_gallery = np.stack([vectors @ gallery.T for vectors in made])
     genuine = np.stack([to_gallery[victim, :, victim] for victim in range(len(made))])
     impostor = np.concatenate([np.delete(to_gallery[victim], victim, axis=1).ravel() for victim in range(len(made))])
-    cosine = np.array([float((m @ p.T).mean()) for m, p in zip(made, photos, strict=True)])
+    cosine = np.array([float(mean_cosine(m, p).mean()) for m, p in zip(made, photos, strict=True)])
     return {
         "rank1": np.array([np.mean(r == 0) for r in ranks]),
         "rank5": np.array([np.mean(r < 5) for r in ranks]),

@@ -8,13 +8,13 @@ import numpy as np
 from jaxtyping import Float
 
 from loraleak.auditing.controls import SamplingSetup
-from loraleak.auditing.verdict import template
 from loraleak.bases import DiffusersBase
 from loraleak.embedders import Embedder
 from loraleak.finetuning.recipe import Recipe
 from loraleak.inversion.weight_autoencoder import WeightAutoencoder
 from loraleak.people.avatars import Person, draw_look, render
 from loraleak.people.splits import TRAINING_STYLES, Split, draw_people
+from loraleak.scores import template
 from loraleak.types import Images
 
 __all__ = ["VICTIM_SEED", "Case", "CaseSettings", "draw_cases", "pictures", "templates"]

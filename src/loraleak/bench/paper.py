@@ -22,7 +22,7 @@ from loraleak.defences.protocol import NO_PROMISE
 from loraleak.embedders import Embedder, load_embedder
 from loraleak.errors import UsageError
 from loraleak.inversion.weight_autoencoder import WeightAutoencoder, attack_for
-from loraleak.scores import gallery_ranks
+from loraleak.scores import gallery_ranks, mean_cosine
 
 __all__ = ["CEILING", "DEFENCES", "FLOOR", "ROWS", "Cell", "PaperBench", "bench_paper", "cells", "joined"]
 
@@ -240,7 +240,7 @@ def _scores(
     return {
         "rank1": float(np.mean(ranks == 0)),
         "rank5": float(np.mean(ranks < 5)),
-        "cosine": float((made @ photos.T).mean()),
+        "cosine": float(mean_cosine(made, photos).mean()),
     }
 
 

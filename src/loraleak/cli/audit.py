@@ -12,9 +12,9 @@ from loraleak.cli.flags import Out
 from loraleak.untrusted import printable
 
 if TYPE_CHECKING:
-    from loraleak.reporting.results import Report
+    from loraleak.reporting.report import Report
 
-__all__ = ["Audit", "print_summary", "write_report"]
+__all__ = ["Audit", "print_summary"]
 
 
 @dataclass(frozen=True)
@@ -38,19 +38,10 @@ class Audit:
         from loraleak.reporting.results import LEVELS
 
         report = audit(self.file, self.photos, self.settings, quiet=False)
-        write_report(report, self.out)
+        report.write(self.out)
         print_summary(report, self.out, as_json=self.json)
         above = self.fail_on != "never" and LEVELS.index(report.verdict.level) >= LEVELS.index(self.fail_on)
         return int(above)
-
-
-def write_report(report: "Report", out: Path) -> None:
-    """The three files of a report."""
-    from loraleak.files import write_json, write_text
-
-    write_text(out / "report.html", report.to_html())
-    write_json(out / "report.json", report.to_json())
-    write_text(out / "model-card.md", report.to_markdown())
 
 
 def print_summary(report: "Report", out: Path, *, as_json: bool) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loraleak.auditing.audit_settings import AuditSettings
-from loraleak.cli.audit import print_summary, write_report
+from loraleak.cli.audit import print_summary
 from loraleak.cli.flags import Out
 
 __all__ = ["Demo"]
@@ -27,6 +27,6 @@ class Demo:
         home = Path(__file__).parents[1] / "assets" / "demo"
         settings = replace(AuditSettings(), seed=self.seed, prompt=(home / "prompt.txt").read_text("utf-8").strip())
         report = audit(home / "adapter.safetensors", home / "photos", settings, quiet=False)
-        write_report(report, self.out)
+        report.write(self.out)
         print_summary(report, self.out, as_json=self.json)
         return 0

@@ -6,12 +6,12 @@ import numpy as np
 
 from loraleak.arms import ARMS, select_arms
 from loraleak.auditing.controls import Controls
-from loraleak.auditing.verdict import template
 from loraleak.bases import DiffusersBase
 from loraleak.bench.cases import CaseSettings, draw_cases
 from loraleak.bench.runs import run_cases
 from loraleak.embedders import Embedder
 from loraleak.inversion.weight_autoencoder import WeightAutoencoder
+from loraleak.scores import template
 
 __all__ = ["build_controls"]
 

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from loraleak.reporting.results import ArmResult, DefenceStudy, Report, Side
+from loraleak.reporting.results import ArmResult, AuditResult, DefenceStudy, Side
 from loraleak.types import Interval
 
 __all__ = ["SCHEMA", "to_json"]
@@ -11,7 +11,7 @@ __all__ = ["SCHEMA", "to_json"]
 SCHEMA = "loraleak.report/1"
 
 
-def to_json(report: Report) -> dict[str, Any]:
+def to_json(report: AuditResult) -> dict[str, Any]:
     """Everything but the pictures."""
     low, high = report.ranks
     return {

@@ -9,7 +9,7 @@ from PIL import Image
 
 from loraleak.reporting.defence_rows import groups_of_study, strips_of_study
 from loraleak.reporting.plot import axis_of, rows_of
-from loraleak.reporting.results import ArmResult, DefenceStudy, Report
+from loraleak.reporting.results import ArmResult, AuditResult, DefenceStudy
 from loraleak.reporting.words import HEADLINES, LEADS, ROLES, conclusion, excess_in_words, in_brackets, scrub_command, shown
 from loraleak.types import Picture
 
@@ -31,7 +31,7 @@ class Pair:
     cosine: float
 
 
-def to_html(report: Report) -> str:
+def to_html(report: AuditResult) -> str:
     """The page as text; pictures are PNG data URIs."""
     environment = Environment(
         loader=PackageLoader("loraleak.reporting"),
@@ -57,7 +57,7 @@ def to_html(report: Report) -> str:
     )
 
 
-def _defences(report: Report, study: DefenceStudy) -> dict[str, object]:
+def _defences(report: AuditResult, study: DefenceStudy) -> dict[str, object]:
     return {
         "recommended": "" if study.recommended is None else study.tried[study.recommended].defence,
         "conclusion": conclusion(study),
@@ -67,7 +67,7 @@ def _defences(report: Report, study: DefenceStudy) -> dict[str, object]:
     }
 
 
-def _pairs(report: Report, photos: list[str]) -> list[Pair]:
+def _pairs(report: AuditResult, photos: list[str]) -> list[Pair]:
     """The attack's best pictures, each arm once before any comes twice."""
     ranked: list[tuple[int, Pair]] = []
     for arm in (arm for arm in report.arms if arm.role == "attack"):
@@ -77,7 +77,7 @@ def _pairs(report: Report, photos: list[str]) -> list[Pair]:
     return sorted((pair for _, pair in chosen), key=lambda pair: -pair.cosine)
 
 
-def _strip(arm: ArmResult, report: Report, photos: list[str]) -> list[Pair]:
+def _strip(arm: ArmResult, report: AuditResult, photos: list[str]) -> list[Pair]:
     return [
         Pair(arm.name, _data_uri(image), photos[photo], report.photos[photo].path, cosine)
         for image, photo, cosine in zip(arm.images, arm.nearest, arm.nearest_similarity, strict=True)

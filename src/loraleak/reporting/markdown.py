@@ -3,13 +3,13 @@
 import re
 from collections import Counter
 
-from loraleak.reporting.results import Report
+from loraleak.reporting.results import AuditResult
 from loraleak.reporting.words import HEADLINES, conclusion, excess_in_words, in_brackets, percent, shown
 
 __all__ = ["to_markdown"]
 
 
-def to_markdown(report: Report) -> str:
+def to_markdown(report: AuditResult) -> str:
     """A heading, the verdict and a table of arms; nothing from a file can become markup."""
     verdict = report.verdict
     reasons = [f"- {_plain(reason)}" for reason in verdict.reasons]
@@ -37,7 +37,7 @@ def to_markdown(report: Report) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _defences(report: Report) -> list[str]:
+def _defences(report: AuditResult) -> list[str]:
     """What was tried to make the file leak less."""
     if report.defences is None:
         return []
@@ -59,7 +59,7 @@ def _defences(report: Report) -> list[str]:
     ]
 
 
-def _header(report: Report) -> list[str]:
+def _header(report: AuditResult) -> list[str]:
     """How many fields tell something; a public card repeats neither their names nor their values."""
     if not report.metadata:
         return []

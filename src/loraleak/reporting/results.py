@@ -1,4 +1,4 @@
-"""The report of one audit: plain data here, drawn by `html`, `markdown` and `as_json`."""
+"""What one audit found, as plain data. `html`, `markdown` and `as_json` write it."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,11 +11,11 @@ __all__ = [
     "LEVELS",
     "USE_KEPT",
     "ArmResult",
+    "AuditResult",
     "DefenceResult",
     "DefenceStudy",
     "Level",
     "Photo",
-    "Report",
     "Side",
     "Verdict",
 ]
@@ -127,7 +127,7 @@ class DefenceStudy:
 
 
 @dataclass(frozen=True)
-class Report:
+class AuditResult:
     """Everything that an audit found. Pictures are RGB arrays; paths and metadata are untrusted text."""
 
     created: str
@@ -154,21 +154,3 @@ class Report:
     timings_s: dict[str, float]
     defences: DefenceStudy | None = None
     """What post-hoc defences do to this adapter; None where that was not asked for."""
-
-    def to_html(self) -> str:
-        """One self-contained page."""
-        from loraleak.reporting.html import to_html
-
-        return to_html(self)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data in the schema `loraleak.report/1`."""
-        from loraleak.reporting.as_json import to_json
-
-        return to_json(self)
-
-    def to_markdown(self) -> str:
-        """A snippet for a model card."""
-        from loraleak.reporting.markdown import to_markdown
-
-        return to_markdown(self)

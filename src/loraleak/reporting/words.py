@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Mapping
 
 from loraleak.defences.trials import Trial
-from loraleak.reporting.results import LEAK_KEPT, USE_KEPT, ArmResult, DefenceStudy, Level, Report, Side
+from loraleak.reporting.results import LEAK_KEPT, USE_KEPT, ArmResult, AuditResult, DefenceStudy, Level, Side
 from loraleak.types import ArmRole, Interval
 
 __all__ = [
@@ -114,7 +114,7 @@ def conclusion(study: DefenceStudy) -> str:
     )
 
 
-def scrub_command(report: Report) -> str:
+def scrub_command(report: AuditResult) -> str:
     """What applies the recommended defence, and removes private metadata too; empty where none is recommended."""
     study = report.defences
     if study is None or study.recommended is None:

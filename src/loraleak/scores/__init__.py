@@ -3,14 +3,18 @@
 from loraleak.scores.copying import exposure
 from loraleak.scores.identification import gallery_ranks
 from loraleak.scores.intervals import bootstrap_mean, paired_difference
+from loraleak.scores.similarity import evidence, mean_cosine, template
 from loraleak.scores.verification import accept_threshold, auc, true_accept_rate
 
 __all__ = [
     "accept_threshold",
     "auc",
     "bootstrap_mean",
+    "evidence",
     "exposure",
     "gallery_ranks",
+    "mean_cosine",
     "paired_difference",
+    "template",
     "true_accept_rate",
 ]

@@ -1,0 +1,54 @@
+"""Sentences of a report: what the adversary knew, what to do, and what the audit cannot say."""
+
+from loraleak.adapters import header_findings
+from loraleak.auditing.audit_settings import AuditSettings
+from loraleak.reporting.results import DefenceStudy, Verdict
+from loraleak.types import Adapter
+
+__all__ = ["advice", "knowledge", "limits"]
+
+
+def knowledge(settings: AuditSettings, *, reads_weights: bool) -> tuple[str, ...]:
+    """What the adversary had, one sentence each."""
+    known = [
+        "The adapter file, as you would publish it.",
+        f"The public base model, {settings.base}.",
+        f"The ordinary class prompt, “{settings.class_prompt}”; no trigger word and none of your photos.",
+    ]
+    if reads_weights:
+        known.append("An attack that learned to read adapters of other people, of the attacker's own making.")
+    return tuple(known)
+
+
+def advice(verdict: Verdict, adapter: Adapter, study: DefenceStudy | None) -> tuple[str, ...]:
+    """What the owner should do."""
+    sentences: list[str] = []
+    if verdict.level == "high":
+        sentences.append("Do not publish this file as it is: strangers can make pictures of the person from it.")
+    elif verdict.level == "review":
+        sentences.append("Look at the pictures above before you publish: would a friend recognise the person?")
+    else:
+        sentences.append("These attacks found nothing. That is no proof of safety: there may be stronger ones.")
+    if study is not None and study.recommended is not None:
+        sentences.append(f"Apply {study.tried[study.recommended].defence}, as shown above, and audit what it makes.")
+    sentences.append("Fine-tuning with fewer steps, a lower rank and more class images leaves less of the person in the file.")
+    if header_findings(adapter.metadata):
+        sentences.append("Remove the file's header fields listed above before you share it: `loraleak scrub` does.")
+    return tuple(sentences)
+
+
+def limits(adapter: Adapter, settings: AuditSettings, *, reads_weights: bool) -> tuple[str, ...]:
+    """What the audit cannot say."""
+    sentences = [
+        f"Similarity is what the embedder “{settings.embedder}” sees; people may judge otherwise.",
+        f"{settings.images} pictures an arm: intervals are over pictures of this one adapter.",
+    ]
+    if not reads_weights:
+        sentences.append(
+            "Only attacks that need no training on other people's adapters were run; attacks that read the weights may find more."
+        )
+    if not adapter.scale_known:
+        sentences.append("The file does not say its scale (alpha); it was applied with a scale of 1.")
+    if adapter.residue:
+        sentences.append(f"{len(adapter.residue)} tensors of the file were not understood and not applied.")
+    return tuple(sentences)

@@ -1,0 +1,78 @@
+"""Two stages of an audit: embed photos and pictures, then score every arm and every photo."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from loraleak.arms import Arm
+from loraleak.embedders import Embedder
+from loraleak.errors import UsageError
+from loraleak.reporting.results import ArmResult
+from loraleak.scores import bootstrap_mean, exposure, mean_cosine, paired_difference
+from loraleak.types import Embeddings, Images, Picture
+
+__all__ = ["Embedded", "Scored", "embed", "embed_pictures", "score"]
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Vectors of the owner's photos, and of what every arm made."""
+
+    photos: Embeddings
+    arms: Mapping[str, Embeddings]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """How near each arm came to the photos, and how near the attacks came to each photo."""
+
+    arms: tuple[ArmResult, ...]
+    exposure: Float[np.ndarray, " photos"]
+
+    @property
+    def attacks(self) -> tuple[str, ...]:
+        """Names of the attack arms."""
+        return tuple(arm.name for arm in self.arms if arm.role == "attack")
+
+
+def embed(embedder: Embedder, photos: Sequence[Picture], made: Mapping[str, Images]) -> Embedded:
+    """Embed photos and pictures. Raises: as `embed_pictures`."""
+    return Embedded(
+        photos=embed_pictures(embedder, photos), arms={name: embed_pictures(embedder, images) for name, images in made.items()}
+    )
+
+
+def embed_pictures(embedder: Embedder, pictures: Sequence[Picture] | Images) -> Embeddings:
+    """Embed pictures, and check the vectors. Raises: UsageError, if the embedder gives vectors that are no numbers."""
+    vectors = embedder.embed(list(pictures))
+    if not np.isfinite(vectors).all():
+        raise UsageError(f"embedder {embedder.name} gave vectors that are no numbers: its weights are damaged, load it anew")
+    return vectors
+
+
+def score(arms: Sequence[Arm], made: Mapping[str, Images], embedded: Embedded) -> Scored:
+    """Score every arm that was sampled, each against its control."""
+    results = tuple(_arm_result(arm, made[arm.name], embedded) for arm in arms if arm.name in made)
+    attacks = [embedded.arms[result.name] for result in results if result.role == "attack"]
+    return Scored(results, exposure(np.concatenate(attacks), embedded.photos))
+
+
+def _arm_result(arm: Arm, images: Images, embedded: Embedded) -> ArmResult:
+    similarity = embedded.arms[arm.name] @ embedded.photos.T
+    each = mean_cosine(embedded.arms[arm.name], embedded.photos)
+    excess = None
+    if arm.control is not None:
+        excess = paired_difference(each, mean_cosine(embedded.arms[arm.control], embedded.photos))
+    return ArmResult(
+        name=arm.name,
+        role=arm.role,
+        says=arm.says,
+        images=images,
+        similarity=bootstrap_mean(each),
+        excess=excess,
+        over=arm.control,
+        nearest=tuple(int(i) for i in similarity.argmax(axis=1)),
+        nearest_similarity=tuple(float(s) for s in similarity.max(axis=1)),
+    )
