@@ -12,7 +12,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch.utils.flop_counter import FlopCounterMode
 
-from loraleak.bases.load import POCKET
+from loraleak.assets import POCKET
 
 _STEPS, _SAMPLES = 1000, 2
 """Of one adapter: as the paper's, one private and one class image a step."""

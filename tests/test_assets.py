@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-import loraleak
 from loraleak.adapters import load_adapter
 from loraleak.arms import select_arms
+from loraleak.assets import BUILD, DEMO, POCKET_ATTACK
 from loraleak.auditing.audit_settings import AuditSettings
 from loraleak.auditing.controls import SamplingSetup, load_controls
 from loraleak.bases import load_base
 from loraleak.embedders import load_embedder
-from loraleak.inversion.weight_autoencoder import POCKET_ATTACK, attack_for
+from loraleak.inversion.weight_autoencoder import attack_for
 
-ASSETS = Path(loraleak.__file__).parent / "assets"
+ASSETS = BUILD.parent
 
 
 def _texts(value: object) -> Iterator[str]:
@@ -38,7 +38,7 @@ def test_configs_hold_no_path(file: Path) -> None:
 
 
 def test_the_recorded_quality_is_that_of_what_ships_and_meets_its_bars() -> None:
-    built = json.loads((ASSETS / "build.json").read_text("utf-8"))
+    built = json.loads(BUILD.read_text("utf-8"))
     assert built["base_sha256"] == load_base("pocket", device="cpu").sha256
     metrics = built["metrics"]
     assert metrics["autoencoder"]["psnr_db"] >= 28
@@ -64,7 +64,7 @@ def test_the_attack_is_small_and_reads_the_demo() -> None:
     assert POCKET_ATTACK.stat().st_size <= 8e6
     attack = attack_for(load_base("pocket", device="cpu"))
     assert attack is not None and attack.kind == "invariant" and attack.knowledge == "file"
-    adapter = load_adapter(ASSETS / "demo" / "adapter.safetensors")
+    adapter = load_adapter(DEMO / "adapter.safetensors")
     own = attack.encode([adapter]).mean[0]
     assert (own - attack.mean_z).square().mean() > 0.1 * attack.others.var(0).mean()
 

@@ -1,11 +1,12 @@
 """A file is there whole or not at all."""
 
 import json
+import stat
 from pathlib import Path
 
 import pytest
 
-from loraleak.files import write_bytes, write_json, write_text
+from loraleak.files import PARTIAL, replacing, write_bytes, write_json, write_text
 
 
 def test_text_is_utf8_with_its_line_ends_kept_and_its_folder_made(tmp_path: Path) -> None:
@@ -52,3 +53,29 @@ def test_a_write_that_breaks_off_leaves_the_old_file(tmp_path: Path, monkeypatch
     with pytest.raises(OSError, match="no space left"):
         write_text(path, "new")
     assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("fault", [ValueError, KeyboardInterrupt])
+def test_a_folder_that_is_not_finished_leaves_nothing(tmp_path: Path, fault: type[BaseException]) -> None:
+    def broken_off() -> None:
+        with replacing(tmp_path / "model") as partial:
+            partial.mkdir()
+            (partial / "weights").write_bytes(b"half")
+            raise fault
+
+    with pytest.raises(fault):
+        broken_off()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_being_written_is_seen_by_nobody_else_and_found_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "photos.npz"
+    with replacing(path) as partial:
+        partial.write_bytes(b"half")
+        assert partial.name == path.name and not path.exists()
+        (beside,) = path.parent.glob(PARTIAL)
+        assert stat.S_IMODE(beside.stat().st_mode) == 0o700
+    usual = tmp_path / "usual"
+    usual.write_bytes(b"")
+    assert path.stat().st_mode == usual.stat().st_mode and list(path.parent.iterdir()) == [path]

@@ -170,8 +170,8 @@ def test_a_full_disk_fails_a_shard_and_leaves_nothing_half_written(
 
 def test_what_a_killed_build_was_writing_is_swept(plan: ZooPlan, people: Path, base: DiffusersBase, tmp_path: Path) -> None:
     left = tmp_path / "zoo" / "shards" / ".00000.safetensors.123.partial"
-    left.parent.mkdir(parents=True)
-    left.write_bytes(b"half")
+    left.mkdir(parents=True)
+    (left / "00000.safetensors").write_bytes(b"half")
     build_zoo(plan, people, tmp_path / "zoo", base)
     assert not left.exists()
 

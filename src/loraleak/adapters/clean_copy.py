@@ -1,7 +1,6 @@
 """A copy of a file without private metadata, its tensors bit by bit the same: at the level of the container, whatever the layout."""
 
 import json
-import os
 import shutil
 import struct
 from collections.abc import Collection, Iterator, Mapping
@@ -18,7 +17,7 @@ from loraleak.adapters.layouts.peft import CONFIG, WEIGHTS, config_table
 from loraleak.adapters.load import locate
 from loraleak.adapters.public import public_metadata
 from loraleak.errors import AdapterError, LoraleakError, UsageError
-from loraleak.files import write_text
+from loraleak.files import replacing, write_text
 from loraleak.types import Severity
 from loraleak.untrusted import printable
 
@@ -98,12 +97,11 @@ def backed_up(path: str | Path) -> Iterator[Path]:
     backup = path.with_name(f"{path.name}.backup")
     if backup.exists():
         raise UsageError(f"{backup} is there already and is not overwritten: move it away, or write elsewhere with -o")
-    partial = backup.with_name(f".{backup.name}.{os.getpid()}.partial")
-    if path.is_dir():
-        shutil.copytree(path, partial)
-    else:
-        shutil.copy2(path, partial)
-    partial.rename(backup)
+    with replacing(backup) as partial:
+        if path.is_dir():
+            shutil.copytree(path, partial)
+        else:
+            shutil.copy2(path, partial)
     try:
         yield backup
     except LoraleakError:
@@ -157,9 +155,7 @@ def _config_beside(file: Path, container: Container) -> dict[str, str]:
 
 def _copy(file: Path, out: Path, metadata: Mapping[str, str], sha256_before: str, prints: Mapping[str, Fingerprint]) -> str:
     """Beside, then renamed, if it reads back as the tensors that it was made from. Returns the copy's SHA-256."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    try:
+    with replacing(out) as partial:
         with file.open("rb") as source, partial.open("wb") as copy:
             start = source.read(8)
             old_header = source.read(struct.unpack("<Q", start)[0])
@@ -173,9 +169,6 @@ def _copy(file: Path, out: Path, metadata: Mapping[str, str], sha256_before: str
         after = read_container(partial)
         if _fingerprints(after) != prints:
             raise AdapterError(f"{out} would not hold the tensors of the original bit by bit: nothing was written; report this")
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
     return after.sha256
 
 

@@ -2,8 +2,6 @@
 
 import json
 import math
-import os
-import shutil
 import struct
 from collections import Counter
 from collections.abc import Mapping
@@ -19,6 +17,7 @@ from loraleak.adapters.layouts.diffusers import HEADER
 from loraleak.adapters.layouts.kohya_writing import kohya_tensors
 from loraleak.adapters.layouts.peft import CONFIG, WEIGHTS
 from loraleak.errors import AdapterError
+from loraleak.files import replacing, write_bytes
 from loraleak.types import Adapter, Factors
 from loraleak.untrusted import printable
 
@@ -51,7 +50,7 @@ def save_adapter(adapter: Adapter, path: str | Path, layout: Layout = "diffusers
         header |= _diffusers_header(factors, adapter.magnitudes)
     else:
         tensors = kohya_tensors(adapter, layout)
-    _replace(path, _file(tensors, header))
+    write_bytes(path, _file(tensors, header))
 
 
 def _checked(adapter: Adapter) -> Mapping[str, Factors]:
@@ -116,16 +115,12 @@ def _write_peft(factors: Mapping[str, Factors], magnitudes: Mapping[str, Tensor]
     }
     if path.exists():
         for name, data in files.items():
-            _replace(path / name, data)
+            write_bytes(path / name, data)
         return
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.mkdir(parents=True)
+    with replacing(path) as partial:
+        partial.mkdir()
         for name, data in files.items():
             (partial / name).write_bytes(data)
-        partial.replace(path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _by_component(factors: Mapping[str, Factors]) -> dict[str, dict[str, Factors]]:
@@ -191,13 +186,3 @@ def _file(tensors: dict[str, Tensor], metadata: Mapping[str, str]) -> bytes:
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return struct.pack("<Q", len(text)) + text + data[8 + size :]
-
-
-def _replace(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-__all__ = ["POCKET_CONTROLS", "Controls", "SamplingSetup", "load_controls", "save_controls"]
+from loraleak.assets import POCKET_CONTROLS
+from loraleak.files import replacing
 
-POCKET_CONTROLS = Path(__file__).parents[1] / "assets" / "controls.npz"
+__all__ = ["Controls", "SamplingSetup", "load_controls", "save_controls"]
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,11 @@ def load_controls(sampling: SamplingSetup, file: Path = POCKET_CONTROLS) -> Cont
 
 def save_controls(controls: Controls, file: Path) -> None:
     """Write in half precision."""
-    partial = file.with_suffix(".partial.npz")
-    np.savez_compressed(
-        partial,
-        allow_pickle=False,
-        sampling=json.dumps(asdict(controls.sampling)),
-        cohort=controls.cohort.astype(np.float16),
-        **{f"arm/{name}": values.astype(np.float16) for name, values in controls.arms.items()},
-    )
-    partial.replace(file)
+    with replacing(file) as partial:
+        np.savez_compressed(
+            partial,
+            allow_pickle=False,
+            sampling=json.dumps(asdict(controls.sampling)),
+            cohort=controls.cohort.astype(np.float16),
+            **{f"arm/{name}": values.astype(np.float16) for name, values in controls.arms.items()},
+        )

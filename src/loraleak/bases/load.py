@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 import loraleak.bases.pocket_autoencoder  # noqa: F401  (pocket's pipeline folder names this class)
+from loraleak.assets import POCKET
 from loraleak.base_settings import Precision
 from loraleak.bases.diffusers_base import DiffusersBase
 from loraleak.bases.families.flux import Flux
@@ -17,10 +18,7 @@ from loraleak.bases.memory import offload_models, upcast_autoencoder, work_in_sl
 from loraleak.bases.single_file import is_single_file, load_single_file
 from loraleak.errors import UsageError
 
-__all__ = ["FAMILIES", "POCKET", "load_base"]
-
-POCKET = Path(__file__).parents[1] / "assets" / "pocket"
-"""The embedded base, a pipeline folder inside the package."""
+__all__ = ["FAMILIES", "load_base"]
 
 FAMILIES: Mapping[str, type[DiffusersBase]] = {
     "StableDiffusionPipeline": StableDiffusion,

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from loraleak.files import replacing
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -15,6 +17,8 @@ def save_figure(figure: "Figure", out: Path) -> None:
     from matplotlib import pyplot as plt
 
     with matplotlib.rc_context({"svg.hashsalt": out.name}):
-        figure.savefig(out.with_suffix(".png"), dpi=130)
-        figure.savefig(out.with_suffix(".svg"), metadata={"Date": None})
+        with replacing(out.with_suffix(".png")) as partial:
+            figure.savefig(partial, dpi=130)
+        with replacing(out.with_suffix(".svg")) as partial:
+            figure.savefig(partial, metadata={"Date": None})
     plt.close(figure)

@@ -5,7 +5,6 @@ An adapter is trained once for all arms that are ever asked for, and an arm is s
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from loraleak.bases import DiffusersBase
 from loraleak.bench.cases import Case, CaseSettings
 from loraleak.defences import PostHoc, TrainingTime, spelled
 from loraleak.embedders import Embedder
-from loraleak.files import write_text
+from loraleak.files import replacing, write_text
 from loraleak.finetuning.stacked import Job, finetune_together
 from loraleak.inversion.weight_autoencoder import WeightAutoencoder
 from loraleak.progress import track
@@ -152,6 +151,5 @@ def _read(file: Path) -> dict[str, Float[np.ndarray, "images dim"]]:
 
 
 def _add(file: Path, arms: Mapping[str, Float[np.ndarray, "images dim"]]) -> None:
-    partial = file.with_suffix(f".{os.getpid()}.partial.npz")
-    np.savez(partial, allow_pickle=False, **(_read(file) | dict(arms)))
-    partial.replace(file)
+    with replacing(file) as partial:
+        np.savez(partial, allow_pickle=False, **(_read(file) | dict(arms)))

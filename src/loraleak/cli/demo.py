@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from loraleak.assets import DEMO
 from loraleak.auditing.audit_settings import AuditSettings
 from loraleak.cli.audit import print_summary
 from loraleak.cli.flags import Out
@@ -24,9 +25,8 @@ class Demo:
     def run(self) -> int:
         from loraleak.auditing.run import audit
 
-        home = Path(__file__).parents[1] / "assets" / "demo"
-        settings = replace(AuditSettings(), seed=self.seed, prompt=(home / "prompt.txt").read_text("utf-8").strip())
-        report = audit(home / "adapter.safetensors", home / "photos", settings, quiet=False)
+        settings = replace(AuditSettings(), seed=self.seed, prompt=(DEMO / "prompt.txt").read_text("utf-8").strip())
+        report = audit(DEMO / "adapter.safetensors", DEMO / "photos", settings, quiet=False)
         report.write(self.out)
         print_summary(report, self.out, as_json=self.json)
         return 0

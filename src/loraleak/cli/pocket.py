@@ -7,11 +7,10 @@ from typing import Literal
 
 from tyro.conf import Positional
 
+from loraleak.assets import BUILD
 from loraleak.cli.flags import Out
 
 __all__ = ["Pocket"]
-
-_ASSETS = Path(__file__).parents[1] / "assets"
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Pocket:
 
     def run(self) -> int:
         if self.job == "show":
-            metrics = json.loads((_ASSETS / "build.json").read_text("utf-8"))["metrics"]
+            metrics = json.loads(BUILD.read_text("utf-8"))["metrics"]
         else:
             from loraleak.pocket.build import BuildRecipe, build_pocket
 

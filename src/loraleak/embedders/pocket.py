@@ -13,11 +13,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from loraleak.assets import POCKET_EMBEDDER
 from loraleak.types import Embeddings, Picture
 
-__all__ = ["POCKET_EMBEDDER", "PeopleNet", "PocketEmbedder"]
+__all__ = ["PeopleNet", "PocketEmbedder"]
 
-POCKET_EMBEDDER = Path(__file__).parents[1] / "assets" / "embedder"
 """The trained network inside the package."""
 
 _SIZE = 64

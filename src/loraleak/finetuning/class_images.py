@@ -9,6 +9,7 @@ import numpy as np
 
 from loraleak.bases.diffusers_base import DiffusersBase
 from loraleak.bases.sampling import guided, sample
+from loraleak.files import replacing
 from loraleak.finetuning.recipe import Recipe
 from loraleak.types import Images
 
@@ -24,10 +25,8 @@ def class_images(base: DiffusersBase, recipe: Recipe) -> Images:
         size = at_once(base)
         counts = [min(size, recipe.class_count - start) for start in range(0, recipe.class_count, size)]
         batches = [sample(base, denoiser, count, seed=1_000_000 + i) for i, count in enumerate(counts)]
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(f".{os.getpid()}.partial.npy")
-        np.save(partial, np.concatenate(batches))
-        partial.replace(file)
+        with replacing(file) as partial:
+            np.save(partial, np.concatenate(batches))
     images: Images = np.load(file)
     return images
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from loraleak.bases import DiffusersBase
 from loraleak.errors import UsageError
-from loraleak.files import write_text
+from loraleak.files import replacing, write_text
 from loraleak.inversion.invariant import InvariantEncoder, ProbeStatistics
 from loraleak.inversion.objective import caption_loss, decoding_loss
 from loraleak.inversion.public import Examples, PublicPeople
@@ -271,7 +271,8 @@ class TrainingRun:
         if loss < self.best:
             self.best, self.waited = loss, 0
             if self.accelerator.is_main_process:
-                _write(self.accelerator.unwrap_model(self.encoder).state_dict(), self.folder / "best.pt")
+                with replacing(self.folder / "best.pt") as partial:
+                    torch.save(self.accelerator.unwrap_model(self.encoder).state_dict(), partial)
         else:
             self.waited += 1
 
@@ -299,12 +300,6 @@ class TrainingRun:
 def is_main_process() -> bool:
     """Whether this process is the one of a data-parallel training that writes and prints."""
     return PartialState().is_main_process
-
-
-def _write(state: Mapping[str, Tensor], file: Path) -> None:
-    partial = file.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(file)
 
 
 def _warm_cosine(optimiser: torch.optim.Optimizer, warmup: int, steps: int) -> torch.optim.lr_scheduler.LRScheduler:

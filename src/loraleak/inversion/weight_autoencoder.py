@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from loraleak.assets import POCKET_ATTACK
 from loraleak.bases import DiffusersBase
 from loraleak.bases.families.stable_diffusion import StableDiffusion
 from loraleak.errors import BaseMismatchError, UsageError
@@ -24,12 +25,9 @@ from loraleak.inversion.train_settings import EncoderKind, Knowledge
 from loraleak.inversion.weights import since_start, stack_adapters
 from loraleak.types import Adapter
 
-__all__ = ["POCKET_ATTACK", "SCHEMA", "Encoder", "WeightAutoencoder", "attack_for", "load_attack", "new_encoder"]
+__all__ = ["SCHEMA", "Encoder", "WeightAutoencoder", "attack_for", "load_attack", "new_encoder"]
 
 SCHEMA = "loraleak.attack/1"
-
-POCKET_ATTACK = Path(__file__).parents[1] / "assets" / "attack.safetensors"
-"""The attack that ships for pocket."""
 
 Encoder = InvariantEncoder | ConvClipEncoder
 

@@ -1,6 +1,5 @@
 """`loraleak pocket build`: every stage from nothing, in order; a finished stage is skipped, a killed one goes on."""
 
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from loraleak.bases import load_base
 from loraleak.bases.pocket_autoencoder import PocketAutoencoder
 from loraleak.bench.cases import draw_cases, pictures
 from loraleak.embedders.pocket import PocketEmbedder
-from loraleak.files import write_json, write_text
+from loraleak.files import replacing, write_json, write_text
 from loraleak.finetuning.dreambooth import finetune
 from loraleak.finetuning.recipe import Recipe
 from loraleak.inversion.weight_autoencoder import load_attack
@@ -80,12 +79,9 @@ def build_pocket(recipe: BuildRecipe, work: Path, out: Path) -> dict[str, Any]:
 
 
 def _stage(folder: Path, make: Callable[[Path], None]) -> None:
-    if folder.exists():
-        return
-    partial = folder.with_name(f".{folder.name}.stage")
-    shutil.rmtree(partial, ignore_errors=True)
-    make(partial)
-    partial.replace(folder)
+    if not folder.exists():
+        with replacing(folder) as partial:
+            make(partial)
 
 
 def _train_base(recipe: BuildRecipe, work: Path, folder: Path) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from loraleak.bases.pocket_autoencoder import PocketAutoencoder
+from loraleak.files import replacing
 from loraleak.people.avatars import NONE
 from loraleak.people.captions import varied_caption
 from loraleak.pocket.fitting import Schedule, Step, fit
@@ -86,9 +87,8 @@ def encode_renders(model: PocketAutoencoder, renders: Renders, file: Path) -> np
             (model.posterior(pixels(renders.images[i : i + 256])).mean * scale).half().numpy()
             for i in range(0, len(renders), 256)
         ]
-        partial = file.with_suffix(".partial.npy")
-        np.save(partial, np.concatenate(parts))
-        partial.replace(file)
+        with replacing(file) as partial:
+            np.save(partial, np.concatenate(parts))
     return np.load(file)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from loraleak.files import replacing
 from loraleak.progress import progress_bar
 
 __all__ = ["Schedule", "Step", "fit"]
@@ -115,6 +116,5 @@ def _save(
         "optimiser": optimiser.state_dict(),
         "rate": rate.state_dict(),
     }
-    partial = checkpoint.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(checkpoint)
+    with replacing(checkpoint) as partial:
+        torch.save(state, partial)

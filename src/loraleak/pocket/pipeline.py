@@ -9,7 +9,7 @@ from diffusers import StableDiffusionPipeline
 from transformers import CLIPTokenizer
 
 from loraleak.bases.pocket_autoencoder import PocketAutoencoder
-from loraleak.files import write_json
+from loraleak.files import replacing, write_json
 from loraleak.pocket.denoiser import TextToLatents, build_scheduler
 
 __all__ = ["save_pipeline"]
@@ -29,13 +29,11 @@ def save_pipeline(autoencoder: PocketAutoencoder, denoiser: TextToLatents, token
     )
     pipeline.to(torch.float16)
     denoiser.unet.to(memory_format=torch.contiguous_format)
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    pipeline.save_pretrained(partial)
-    for config in partial.rglob("*.json"):
-        _forget_where_from(config)
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.replace(folder)
+    with replacing(folder) as partial:
+        pipeline.save_pretrained(partial)
+        for config in partial.rglob("*.json"):
+            _forget_where_from(config)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _forget_where_from(config: Path) -> None:

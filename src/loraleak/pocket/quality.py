@@ -9,6 +9,7 @@ from PIL import Image
 
 from loraleak.bases import DiffusersBase, guided, sample
 from loraleak.embedders.pocket import PocketEmbedder
+from loraleak.files import replacing
 from loraleak.people.captions import CLASS_PROMPT, caption
 from loraleak.pocket.renders import Renders
 from loraleak.scores import auc, bootstrap_mean, gallery_ranks
@@ -99,8 +100,8 @@ def contact_sheet(base: DiffusersBase, renders: Renders, file: Path, *, rows: in
     for i, block in enumerate(sheets):
         top, left = (i // 2) * (height + gap), (i % 2) * (width + gap)
         sheet[top : top + height, left : left + width] = block
-    file.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(sheet).save(file, optimize=True)
+    with replacing(file) as partial:
+        Image.fromarray(sheet).save(partial, optimize=True)
 
 
 def _grid(images: Images, columns: int) -> Images:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from loraleak.files import write_json
 from loraleak.people.avatars import Look, Person, draw_look, render
 from loraleak.people.splits import TRAINING_STYLES, Split, draw_people
 from loraleak.progress import track
@@ -71,9 +72,7 @@ def render_split(
         for index, image in enumerate(track(_rendered(tasks), f"rendering {split}", total=len(tasks))):
             out[index] = image
         out.flush()
-        partial = done.with_suffix(".partial")
-        partial.write_text(json.dumps(recipe))
-        partial.replace(done)
+        write_json(done, recipe)
     return Renders(images=np.load(file, mmap_mode="r"), people=chosen, looks=drawn)
 
 

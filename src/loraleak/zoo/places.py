@@ -1,5 +1,6 @@
 """Where a zoo lies: a local folder, or any storage that fsspec reaches, by URL. All reading and writing of a zoo's files is here."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ from jaxtyping import UInt8
 from upath import UPath
 
 from loraleak.errors import UsageError
-from loraleak.files import write_bytes
+from loraleak.files import PARTIAL, write_bytes
 
 __all__ = ["Place", "forget_partials", "open_place", "put", "read_range"]
 
@@ -47,5 +48,5 @@ def read_range(file: Place, offset: int, count: int) -> UInt8[np.ndarray, " coun
 def forget_partials(folder: Place) -> None:
     """Delete what a killed build was writing when it died."""
     if isinstance(folder, Path) and folder.exists():
-        for file in folder.rglob(".*.partial"):
-            file.unlink(missing_ok=True)
+        for partial in list(folder.rglob(PARTIAL)):
+            shutil.rmtree(partial, ignore_errors=True)

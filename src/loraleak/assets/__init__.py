@@ -1,0 +1,19 @@
+"""What ships inside the package, by path: pocket with all that was made for it, and the demo."""
+
+from pathlib import Path
+
+__all__ = ["BUILD", "DEMO", "POCKET", "POCKET_ATTACK", "POCKET_CONTROLS", "POCKET_EMBEDDER"]
+
+_HOME = Path(__file__).parent
+
+POCKET = _HOME / "pocket"
+"""The embedded base, a diffusers pipeline folder."""
+POCKET_EMBEDDER = _HOME / "embedder"
+POCKET_ATTACK = _HOME / "attack.safetensors"
+"""A weight autoencoder for pocket."""
+POCKET_CONTROLS = _HOME / "controls.npz"
+"""What adapters of other people look like on pocket."""
+DEMO = _HOME / "demo"
+"""`adapter.safetensors`, its private images in `photos/`, and the owner's prompt in `prompt.txt`."""
+BUILD = _HOME / "build.json"
+"""How these were built, and how good they were measured to be."""
