@@ -10,7 +10,7 @@ from loraleak.adapters import load_adapter
 from loraleak.arms import select_arms
 from loraleak.assets import BUILD, DEMO, POCKET_ATTACK
 from loraleak.auditing.audit_settings import AuditSettings
-from loraleak.auditing.controls import SamplingSetup, load_controls
+from loraleak.auditing.nulls.controls import SamplingSetup, load_controls
 from loraleak.bases import load_base
 from loraleak.embedders import load_embedder
 from loraleak.inversion.weight_autoencoder import attack_for

@@ -1,16 +1,22 @@
 """Writing files and folders so that nothing is ever half there: beside, where nobody else may look, then renamed."""
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-__all__ = ["PARTIAL", "json_bytes", "replacing", "write_bytes", "write_json", "write_text"]
+__all__ = ["PARTIAL", "cache_folder", "json_bytes", "replacing", "write_bytes", "write_json", "write_text"]
 
 PARTIAL = ".*.partial"
 """Names of what a killed process leaves beside a file that it was writing."""
+
+
+def cache_folder() -> Path:
+    """Folder for what can be made again: `$XDG_CACHE_HOME/loraleak`, or `~/.cache/loraleak`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "loraleak"
 
 
 @contextmanager

@@ -40,9 +40,9 @@ def progress_bar(*, hidden: bool = False) -> Progress:
     )
 
 
-def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
+def track(items: Iterable[T], description: str, total: int | None = None, *, hidden: bool = False) -> Iterator[T]:
     """Iterate with a progress bar."""
-    with progress_bar() as bar:
+    with progress_bar(hidden=hidden) as bar:
         task = bar.add_task(description, total=total, figures="")
         for item in items:
             yield item

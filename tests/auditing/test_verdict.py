@@ -1,214 +1,31 @@
-"""The verdict keeps its promise: p-values are uniform when the adapter knows nothing, and small when it knows the person."""
+"""Levels follow p, and two tests are corrected for being two."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from itertools import product
-
-import numpy as np
 import pytest
 
-from loraleak.auditing.controls import Controls, SamplingSetup
-from loraleak.auditing.verdict import verdict_against_base, verdict_against_controls
+from loraleak.auditing.verdict import verdict_of
 from loraleak.errors import UsageError
-from loraleak.scores import evidence, template
-
-ATTACKS = ("lora-class", "lora-empty")
-DIM = 12
-_SAMPLING = SamplingSetup("abc", "pocket-1", "a photo of a person", 20, 2.0)
+from loraleak.reporting.results import NullTest
 
 
-def _units(vectors: np.ndarray) -> np.ndarray:
-    return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
+def _test(p_value: float, smallest_p: float = 0.005, says: str = "others") -> NullTest:
+    return NullTest("other-people", says, p_value, smallest_p, (f"{says}: {p_value}",))
 
 
-@dataclass(frozen=True)
-class Case:
-    """One adapter, the photos, and the controls, as small made-up embeddings."""
-
-    arms: Mapping[str, np.ndarray]
-    photos: np.ndarray
-    controls: Controls
+@pytest.mark.parametrize(
+    ("p_value", "level"), [(0.01, "high"), (0.011, "review"), (0.05, "review"), (0.051, "low"), (1.0, "low")]
+)
+def test_levels_follow_p(p_value: float, level: str) -> None:
+    assert verdict_of([_test(p_value)]).level == level
 
 
-def _case(
-    rng: np.random.Generator, *, count: int = 39, images: int = 4, own_images: int = 4, own: float = 1.0, leak: float = 0.0
-) -> Case:
-    """All pictures share a style, each adapter shows a person of its own (`own`: how much), ours leaks the person of the photos."""
-    person = _units(rng.standard_normal(DIM))
-    style = rng.standard_normal(DIM)
-    trained_on = style + own * rng.standard_normal((count + 1, 1, DIM))
-    trained_on[-1] += leak * person
-    made = {name: _units(trained_on + rng.standard_normal((count + 1, max(images, own_images), DIM))) for name in ATTACKS}
-    base = _units(style + rng.standard_normal((own_images, DIM)))
-    return Case(
-        arms={"base-class": base, **{name: vectors[-1, :own_images] for name, vectors in made.items()}},
-        photos=_units(person + 0.1 * rng.standard_normal((3, DIM))),
-        controls=Controls(
-            sampling=_SAMPLING,
-            arms={name: vectors[:-1, :images] for name, vectors in made.items()},
-            cohort=_units(rng.standard_normal((25, DIM))),
-        ),
-    )
+def test_of_two_tests_the_graver_counts_and_p_is_doubled() -> None:
+    verdict = verdict_of([_test(0.3, says="controls"), _test(0.005)])
+    assert verdict.p_value == 0.01 and verdict.level == "high"
+    assert verdict.reasons == ("others: 0.005", "controls: 0.3")
+    assert verdict.null == "others, and controls" and verdict.smallest_p == 0.01
+    assert verdict_of([_test(0.9), _test(0.8)]).p_value == 1.0
 
 
-def _p(case: Case) -> float:
-    return verdict_against_controls(case.arms, case.photos, case.controls, ATTACKS).p_value
-
-
-# ---- against controls
-
-
-@pytest.mark.parametrize("own_images", [4, 2, 16], ids=["as many pictures as the controls", "fewer", "more"])
-def test_p_is_uniform_when_the_adapter_was_trained_on_another_person(own_images: int) -> None:
-    rng = np.random.default_rng(own_images)
-    p = np.array([_p(_case(rng, own_images=own_images, own=0.2)) for _ in range(400)])
-    for level in (0.05, 0.1, 0.25, 0.5):
-        assert (p <= level).mean() == pytest.approx(level, abs=3.3 * (level * (1 - level) / 400) ** 0.5)
-    assert p.mean() == pytest.approx(0.5125, abs=0.05)
-
-
-def test_p_takes_each_of_its_values_once_over_all_choices_of_the_odd_one() -> None:
-    """Exactness: whichever of 20 adapters is audited against the other 19, the 20 p-values are 1/20, 2/20, ... 20/20."""
-    case = _case(np.random.default_rng(0), count=19)
-    everyone = {name: np.concatenate([case.controls.arms[name], case.arms[name][None]]) for name in ATTACKS}
-    p = []
-    for i in range(20):
-        others = replace(case.controls, arms={name: np.delete(v, i, axis=0) for name, v in everyone.items()})
-        p.append(_p(replace(case, arms={name: v[i] for name, v in everyone.items()}, controls=others)))
-    assert sorted(p) == pytest.approx(np.arange(1, 21) / 20)
-
-
-def test_an_adapter_that_leaks_is_found() -> None:
-    rng = np.random.default_rng(1)
-    cases = [_case(rng, count=99, leak=6.0) for _ in range(60)]
-    verdicts = [verdict_against_controls(c.arms, c.photos, c.controls, ATTACKS) for c in cases]
-    assert np.mean([v.p_value <= 0.05 for v in verdicts]) > 0.9
-    assert {v.level for v in verdicts if v.p_value <= 0.01} == {"high"}
-    assert min(v.p_value for v in verdicts) == 0.01
-
-
-def test_one_leaking_arm_is_enough_and_its_own_figures_are_told() -> None:
-    case = _case(np.random.default_rng(2), count=99)
-    leaking = {**case.arms, "lora-empty": _units(case.photos[[0]] + 0.05 * np.ones((4, DIM)))}
-    verdict = verdict_against_controls(leaking, case.photos, case.controls, ATTACKS)
-    assert verdict.level == "high" and verdict.p_value == 0.01
-    assert "0 of 99 adapters" in verdict.reasons[0] and "lora-empty" in verdict.reasons[1]
-    target = template(case.photos)
-    own = evidence(leaking["lora-empty"], target, case.controls.cohort)
-    others = np.median(evidence(case.controls.arms["lora-empty"], target, case.controls.cohort))
-    assert f"{own:.1f} standard deviations" in verdict.reasons[1] and f"are {others:.1f}." in verdict.reasons[1]
-    assert "99 control adapters" in verdict.null
-
-
-@pytest.mark.parametrize(("beaten_by", "level"), [(0, "high"), (1, "review"), (4, "review"), (5, "low")])
-def test_levels_follow_p(beaten_by: int, level: str) -> None:
-    """100 pictures at rising angles to the photos: how many are nearer decides, 1% and 5% inclusive."""
-    angles = np.linspace(0.2, 1.4, 100)
-    pictures = np.stack([np.cos(angles), np.sin(angles)], axis=1)[:, None, :]
-    cohort = _units(np.array([[0.0, 1.0], [0.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])).astype(np.float64)
-    verdict = verdict_against_controls(
-        {"lora-class": pictures[beaten_by]},
-        np.array([[1.0, 0.0]]),
-        Controls(_SAMPLING, {"lora-class": np.delete(pictures, beaten_by, axis=0)}, cohort),
-        ("lora-class",),
-    )
-    assert verdict.p_value == pytest.approx((1 + beaten_by) / 100)
-    assert verdict.level == level
-
-
-@pytest.mark.parametrize("value", [0.0, DIM**-0.5], ids=["zero", "constant"])
-def test_an_embedder_that_sees_nothing_finds_nothing(value: float) -> None:
-    def blind(vectors: np.ndarray) -> np.ndarray:
-        return np.full_like(vectors, value)
-
-    case = _case(np.random.default_rng(3))
-    controls = replace(
-        case.controls, arms={n: blind(v) for n, v in case.controls.arms.items()}, cohort=blind(case.controls.cohort)
-    )
-    verdict = verdict_against_controls({n: blind(v) for n, v in case.arms.items()}, blind(case.photos), controls, ATTACKS)
-    assert (verdict.level, verdict.p_value) == ("low", 1.0)
-    assert "nan" not in " ".join(verdict.reasons)
-
-
-def test_arms_that_only_one_side_has_are_left_out() -> None:
-    case = _case(np.random.default_rng(4))
-    only = verdict_against_controls({"lora-class": case.arms["lora-class"]}, case.photos, case.controls, ATTACKS)
-    also = replace(case.controls, arms={"lora-class": case.controls.arms["lora-class"]})
-    assert only.p_value == verdict_against_controls(case.arms, case.photos, also, ATTACKS).p_value
-
-
-def test_the_verdict_does_not_hang_on_the_order_of_controls_or_pictures() -> None:
-    rng = np.random.default_rng(5)
-    case = _case(rng)
-    order, pictures = rng.permutation(39), rng.permutation(4)
-    shuffled = replace(
-        case,
-        arms={name: v[pictures] for name, v in case.arms.items()},
-        controls=replace(case.controls, arms={name: v[order] for name, v in case.controls.arms.items()}),
-    )
-    assert _p(shuffled) == _p(case)
-
-
-# ---- against the base
-
-
-def _exact_sign_flip(differences: np.ndarray) -> float:
-    """By loops: the share of sign patterns whose sum reaches the observed one."""
-    values = [float(d) for d in differences]
-    sums = [sum(s * v for s, v in zip(signs, values, strict=True)) for signs in product((1, -1), repeat=len(values))]
-    return sum(total >= sum(values) - 1e-12 for total in sums) / len(sums)
-
-
-@pytest.mark.parametrize("images", [2, 5, 8])
-def test_p_against_the_base_is_the_exact_sign_flip_with_bonferroni(images: int) -> None:
-    rng = np.random.default_rng(6)
-    for _ in range(10):
-        case = _case(rng, own_images=images, leak=1.0)
-        target = template(case.photos)
-        by_hand = min(_exact_sign_flip((case.arms[n] @ target) - (case.arms["base-class"] @ target)) for n in ATTACKS)
-        verdict = verdict_against_base(case.arms, case.photos, ATTACKS, "base-class")
-        assert verdict.p_value == pytest.approx(min(1.0, 2 * by_hand))
-
-
-@pytest.mark.parametrize("images", [8, 24], ids=["exact", "sampled"])
-def test_p_against_the_base_is_never_zero(images: int) -> None:
-    """In float32 the sum of the differences can exceed itself by rounding."""
-    rng = np.random.default_rng(7)
-    for _ in range(40):
-        case = _case(rng, count=1, images=1, own_images=images, leak=8.0)
-        p = verdict_against_base(case.arms, case.photos, ATTACKS, "base-class").p_value
-        assert p >= 2 / 2 ** min(images, 12)
-
-
-def test_p_against_the_base_keeps_its_level_when_nothing_was_learnt() -> None:
-    rng = np.random.default_rng(8)
-    cases = [_case(rng, count=1, images=1, own_images=8, own=0.0) for _ in range(400)]
-    p = np.array([verdict_against_base(c.arms, c.photos, ATTACKS, "base-class").p_value for c in cases])
-    assert (p <= 0.05).mean() < 0.05 + 3.3 * (0.05 * 0.95 / 400) ** 0.5
-    assert p.max() <= 1.0
-
-
-def test_without_controls_the_level_is_never_above_review() -> None:
-    case = _case(np.random.default_rng(9), own_images=12, leak=50.0)
-    verdict = verdict_against_base(case.arms, case.photos, ATTACKS, "base-class")
-    assert verdict.p_value <= 0.01 and verdict.level == "review"
-    assert "no control adapters" in verdict.reasons[1]
-
-
-def test_an_adapter_that_changes_nothing_is_low() -> None:
-    case = _case(np.random.default_rng(10))
-    same = dict.fromkeys(case.arms, case.arms["base-class"])
-    verdict = verdict_against_base(same, case.photos, ATTACKS, "base-class")
-    assert (verdict.level, verdict.p_value) == ("low", 1.0)
-
-
-# ---- the parts
-
-
-def test_without_any_attack_arm_there_is_nothing_to_judge_by() -> None:
-    case = _case(np.random.default_rng(11))
-    floor = {"base-class": case.arms["base-class"]}
-    with pytest.raises(UsageError, match="add lora-class"):
-        verdict_against_controls(floor, case.photos, case.controls, ATTACKS)
-    with pytest.raises(UsageError, match="add lora-class"):
-        verdict_against_base(floor, case.photos, ATTACKS, "base-class")
+def test_without_a_test_there_is_no_verdict() -> None:
+    with pytest.raises(UsageError, match="--others"):
+        verdict_of([])

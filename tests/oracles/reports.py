@@ -7,7 +7,7 @@ import pytest
 
 from loraleak.defences.trials import Trial
 from loraleak.reporting.report import Report
-from loraleak.reporting.results import ArmResult, DefenceResult, DefenceStudy, Photo, Side, Verdict
+from loraleak.reporting.results import ArmResult, DefenceResult, DefenceStudy, NullTest, Photo, Side, Verdict
 from loraleak.types import ArmRole, Finding, Images, Interval
 
 MARKUP = "\"><script>alert('x')</script><img src=https://example.org/x onerror=alert(1)>{{ 7 * 7 }}</style>"
@@ -54,7 +54,13 @@ def report() -> Report:
             Photo(MARKDOWN, "2" * 64, 0.81, pictures(1)[0]),
             Photo(CONTROLS + LONG, "3" * 64, 0.52, rng.integers(0, 256, (300, 400, 3), dtype=np.uint8)),
         ),
-        verdict=Verdict("high", 0.0039, (f"First reason: {MARKDOWN}", f"Second reason: {MARKUP}"), f"255 controls {MARKDOWN}"),
+        verdict=Verdict(
+            "high",
+            0.0039,
+            (f"First reason: {MARKDOWN}", f"Second reason: {MARKUP}"),
+            f"255 controls {MARKDOWN}",
+            (NullTest("control-adapters", f"255 controls {MARKDOWN}", 0.0039, 1 / 256, (f"First reason: {MARKDOWN}",)),),
+        ),
         arms=(
             arm("base-class", "floor", -0.11, None),
             arm("lora-class", "attack", 0.42, Interval(0.53, 0.4, 0.6)),

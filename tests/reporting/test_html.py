@@ -99,6 +99,12 @@ def test_the_banner_says_level_p_value_reasons_and_null(report: Report) -> None:
             assert words in page.text
 
 
+def test_the_banner_says_how_small_p_could_have_been(report: Report) -> None:
+    assert "It could not have been below 0.0039." in report.to_html()
+    two = replace(report.verdict, tests=report.verdict.tests * 2)
+    assert "The 2 comparisons gave 0.0039, 0.0039; the least counts, times 2." in replace(report, verdict=two).to_html()
+
+
 def test_the_banner_never_hides_what_the_header_tells(report: Report) -> None:
     low = replace(report, verdict=replace(report.verdict, level="low"))
     assert "Not in this verdict: the file's header" in _Page(low.to_html()).text

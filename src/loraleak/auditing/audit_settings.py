@@ -1,6 +1,8 @@
 """What an audit can be told; light to import, so that the command line starts fast."""
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from loraleak.base_settings import BaseSettings
 from loraleak.errors import UsageError
@@ -44,5 +46,25 @@ class AuditSettings(AttackSettings):
 
     embedder: str = "pocket"
     """`pocket`, `faces`, `general`, `clip:<folder or id>` or `dino:<folder or id>`."""
+    others: Path | None = None
+    """Folder with photos of other people, one sub-folder a person or one photo a person; they are like yours, but show nobody whom
+    your photos show. None takes those that come with the base's controls, or else lets the base draw some."""
+    others_count: int = 99
+    """Other people whom the base draws, where it has to: with 99 of them the smallest p-value is 0.01."""
     defences: bool = False
     """Measure what each post-hoc defence does to leak and use, and recommend one; as long again as two arms for each."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.others_count < 19:
+            raise UsageError(f"others_count is {self.others_count}: give at least 19, with fewer no p-value reaches 0.05")
+
+    @property
+    def drawing(self) -> dict[str, Any]:
+        """Keyword arguments of `draw_people`."""
+        return {
+            "class_prompt": self.class_prompt,
+            "count": self.others_count,
+            "steps": self.steps,
+            "guidance_scale": self.guidance_scale,
+        }

@@ -7,12 +7,18 @@ from loraleak.adapters import load_adapter
 from loraleak.arms import ARMS, Arm, Scene, forecast, select_arms
 from loraleak.auditing.audit_settings import AuditSettings
 from loraleak.auditing.defences import check_reach
+from loraleak.auditing.nulls.controls import Controls, SamplingSetup, load_controls
+from loraleak.auditing.nulls.drawn import estimate_of_drawing
+from loraleak.auditing.nulls.other_people import OtherPeople
+from loraleak.auditing.nulls.sources import people_in, people_of
 from loraleak.auditing.scene import scene_of
+from loraleak.auditing.scoring import embed_pictures
 from loraleak.bases import load_base
 from loraleak.bases.estimate import Estimate
 from loraleak.embedders import Embedder, load_embedder
 from loraleak.errors import UsageError
 from loraleak.people.folders import PhotoFile, read_photos
+from loraleak.types import Embeddings
 
 __all__ = ["Loaded", "check", "estimate_of", "load"]
 
@@ -27,31 +33,48 @@ class Loaded:
     """The adapter on its base, with the attack that reads it where there is one."""
     arms: tuple[Arm, ...]
     embedder: Embedder
+    photo_vectors: Embeddings
+    """What the embedder makes of the photos."""
+    controls: Controls | None
+    """Adapters of other people that were sampled as this one will be; None where there are none."""
+    others: OtherPeople | None
+    """Other people to compare with; None where the base has to draw them."""
 
 
 def load(adapter: str | Path, photos: str | Path, settings: AuditSettings) -> Loaded:
-    """Read the adapter and the photos, and load the base, the attack and the embedder.
+    """Read the adapter and the photos, and load the base, the attack, the embedder and the other people.
 
     Raises: LoraleakError, if one of them cannot be used.
     """
     arms = select_arms(settings.arms or tuple(ARMS))
     loaded = load_adapter(adapter)
-    photo_files = read_photos(photos)
+    photo_files = tuple(read_photos(photos))
     base = load_base(**settings.choices)
-    return Loaded(
-        adapter_path=Path(adapter),
-        photos=tuple(photo_files),
-        scene=scene_of(loaded, base, settings),
-        arms=arms,
-        embedder=load_embedder(settings.embedder),
+    scene = scene_of(loaded, base, settings)
+    embedder = load_embedder(settings.embedder)
+    photo_vectors = embed_pictures(embedder, [photo.picture for photo in photo_files])
+    controls = load_controls(
+        SamplingSetup(
+            base.sha256,
+            embedder.name,
+            settings.class_prompt,
+            settings.steps,
+            settings.guidance_scale,
+            scene.attack_sha256,
+        )
     )
+    if settings.others is not None:
+        others: OtherPeople | None = people_in(settings.others, embedder, photo_files)
+    else:
+        others = None if controls is None else people_of(controls)
+    return Loaded(Path(adapter), photo_files, scene, arms, embedder, photo_vectors, controls, others)
 
 
 def check(loaded: Loaded, settings: AuditSettings) -> None:
     """Refuse what sampling would find out too late.
 
-    Raises: UsageError, if no attack is among the arms; BaseMismatchError, if the adapter does not fit the base; as `check_reach`,
-    if defences were asked for.
+    Raises: UsageError, if no attack is among the arms, or if there are too few other people for any finding; BaseMismatchError, if
+    the adapter does not fit the base; as `check_reach`, if defences were asked for.
     """
     if all(arm.role != "attack" for arm in loaded.arms):
         raise UsageError(
@@ -63,5 +86,7 @@ def check(loaded: Loaded, settings: AuditSettings) -> None:
 
 
 def estimate_of(loaded: Loaded, settings: AuditSettings) -> Estimate:
-    """Time and memory that sampling takes."""
-    return forecast(loaded.scene, loaded.arms, images=settings.images, steps=settings.steps)
+    """Time and memory that sampling takes, other people included where the base has to draw them."""
+    arms = forecast(loaded.scene, loaded.arms, images=settings.images, steps=settings.steps)
+    drawing = None if loaded.others is not None else estimate_of_drawing(loaded.scene.base, **settings.drawing)
+    return arms if drawing is None else drawing.then(arms)

@@ -31,7 +31,10 @@ def advice(verdict: Verdict, adapter: Adapter, study: DefenceStudy | None) -> tu
         sentences.append("These attacks found nothing. That is no proof of safety: there may be stronger ones.")
     if study is not None and study.recommended is not None:
         sentences.append(f"Apply {study.tried[study.recommended].defence}, as shown above, and audit what it makes.")
-    sentences.append("Fine-tuning with fewer steps, a lower rank and more class images leaves less of the person in the file.")
+    if verdict.level != "low":
+        sentences.append(
+            "Do not count on fewer steps or a lower rank: on pocket, attacks found people in such files as often (docs/attack.md)."
+        )
     if header_findings(adapter.metadata):
         sentences.append("Remove the file's header fields listed above before you share it: `loraleak scrub` does.")
     return tuple(sentences)

@@ -10,9 +10,11 @@ from time import perf_counter
 from loraleak.adapters import header_findings, tensor_findings
 from loraleak.arms import reconstruct
 from loraleak.auditing.audit_settings import AuditSettings
-from loraleak.auditing.controls import SamplingSetup, load_controls
 from loraleak.auditing.defences import study_defences
 from loraleak.auditing.loading import Loaded, check, estimate_of, load
+from loraleak.auditing.nulls.drawn import draw_people
+from loraleak.auditing.nulls.other_people import OtherPeople
+from loraleak.auditing.nulls.sources import people_drawn
 from loraleak.auditing.remarks import advice, knowledge, limits
 from loraleak.auditing.scoring import Scored, embed, embed_pictures, score
 from loraleak.auditing.verdict import judge
@@ -36,11 +38,12 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
     if not quiet:
         announce(estimate_of(loaded, settings).says)
     marks["load"] = perf_counter()
+    others = _other_people(loaded, settings, quiet=quiet)
     made = reconstruct(loaded.scene, loaded.arms, images=settings.images, seed=settings.seed, steps=settings.steps, quiet=quiet)
     marks["sample"] = perf_counter()
-    embedded = embed(loaded.embedder, [photo.picture for photo in loaded.photos], made)
+    embedded = embed(loaded.embedder, loaded.photo_vectors, made)
     scored = score(loaded.arms, made, embedded)
-    verdict = judge(embedded, scored, load_controls(_setup(loaded, settings)))
+    verdict = judge(embedded, scored, loaded.controls, others)
     marks["score"] = perf_counter()
     study = None
     if settings.defences:
@@ -56,15 +59,10 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
     return _report(loaded, settings, scored, verdict, study, _timings(marks))
 
 
-def _setup(loaded: Loaded, settings: AuditSettings) -> SamplingSetup:
-    return SamplingSetup(
-        loaded.scene.base.sha256,
-        loaded.embedder.name,
-        settings.class_prompt,
-        settings.steps,
-        settings.guidance_scale,
-        loaded.scene.attack_sha256,
-    )
+def _other_people(loaded: Loaded, settings: AuditSettings, *, quiet: bool) -> OtherPeople:
+    if loaded.others is not None:
+        return loaded.others
+    return people_drawn(draw_people(loaded.scene.base, **settings.drawing, quiet=quiet), loaded.embedder)
 
 
 def _report(
@@ -117,4 +115,5 @@ def _timings(marks: Mapping[str, float]) -> dict[str, float]:
 
 
 def _plain(settings: AuditSettings) -> dict[str, object]:
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(settings).items()}
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(settings).items()}
+    return plain | {"others": None if settings.others is None else encodable(str(settings.others))}

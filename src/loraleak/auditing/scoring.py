@@ -37,11 +37,9 @@ class Scored:
         return tuple(arm.name for arm in self.arms if arm.role == "attack")
 
 
-def embed(embedder: Embedder, photos: Sequence[Picture], made: Mapping[str, Images]) -> Embedded:
-    """Embed photos and pictures. Raises: as `embed_pictures`."""
-    return Embedded(
-        photos=embed_pictures(embedder, photos), arms={name: embed_pictures(embedder, images) for name, images in made.items()}
-    )
+def embed(embedder: Embedder, photos: Embeddings, made: Mapping[str, Images]) -> Embedded:
+    """Embed what every arm made, beside the photos' vectors. Raises: as `embed_pictures`."""
+    return Embedded(photos, {name: embed_pictures(embedder, images) for name, images in made.items()})
 
 
 def embed_pictures(embedder: Embedder, pictures: Sequence[Picture] | Images) -> Embeddings:

@@ -9,8 +9,10 @@ import numpy as np
 from jaxtyping import Float
 
 from loraleak.arms import ARMS, select_arms
-from loraleak.auditing.controls import Controls, load_controls
-from loraleak.auditing.verdict import verdict_against_controls
+from loraleak.auditing.nulls.controls import Controls, against_controls, load_controls
+from loraleak.auditing.nulls.other_people import against_other_people
+from loraleak.auditing.nulls.sources import people_of
+from loraleak.auditing.verdict import verdict_of
 from loraleak.bases import load_base
 from loraleak.bench.cases import VICTIM_SEED, CaseSettings, draw_cases, templates
 from loraleak.bench.runs import run_cases
@@ -137,18 +139,23 @@ def _verdicts(
     attacks: tuple[str, ...],
     controls: Controls | None,
 ) -> dict[str, Any]:
+    """What the audit says of every victim's adapter with the victim's own photos, and with every other victim's."""
     if controls is None:
         return {"null": "no control adapters for this base, embedder and way of sampling"}
+    others = people_of(controls)
     everybody = range(len(made))
     pairs = {
         "own_photos": [[i] for i in everybody],
         "other_persons_photos": [[j for j in everybody if j != i] for i in everybody],
     }
-    table: dict[str, Any] = {"controls": len(controls)}
+
+    def verdict(i: int, j: int) -> Verdict:
+        among_people = against_other_people(made[i], photos[j], others, attacks=attacks, floor="base-class")
+        return verdict_of([among_people, against_controls(made[i], photos[j], controls, attacks)])
+
+    table: dict[str, Any] = {"controls": len(controls), "other_people": len(others)}
     for name, partners in pairs.items():
-        verdicts = [
-            [verdict_against_controls(made[i], photos[j], controls, attacks) for j in mine] for i, mine in enumerate(partners)
-        ]
+        verdicts = [[verdict(i, j) for j in mine] for i, mine in enumerate(partners)]
         table[name] = {
             "audits": sum(map(len, verdicts)),
             "high": _plain(_share(verdicts, lambda v: v.level == "high")),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Float
 
-from loraleak.auditing.controls import SamplingSetup
+from loraleak.auditing.nulls.controls import SamplingSetup
 from loraleak.bases import DiffusersBase
 from loraleak.embedders import Embedder
 from loraleak.finetuning.recipe import Recipe

@@ -2,14 +2,13 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 
 from loraleak.bases.diffusers_base import DiffusersBase
 from loraleak.bases.sampling import guided, sample
-from loraleak.files import replacing
+from loraleak.files import cache_folder, replacing
 from loraleak.finetuning.recipe import Recipe
 from loraleak.types import Images
 
@@ -35,13 +34,9 @@ def cached_file(base: DiffusersBase, recipe: Recipe) -> Path:
     """Where the class images of this base and recipe are, or will be."""
     other = [base.resolution] if base.resolution != base.own_resolution else []
     key = json.dumps([base.sha256, recipe.class_prompt, recipe.class_count, recipe.guidance_scale, *other])
-    return _cache() / f"class-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
+    return cache_folder() / f"class-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
 
 
 def at_once(base: DiffusersBase) -> int:
     """How many class images are sampled in one batch."""
     return 32 if base.resolution <= 128 else 4
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "loraleak"

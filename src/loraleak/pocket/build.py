@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from loraleak.adapters import save_adapter
-from loraleak.auditing.controls import save_controls
+from loraleak.auditing.nulls.controls import save_controls
 from loraleak.bases import load_base
 from loraleak.bases.pocket_autoencoder import PocketAutoencoder
 from loraleak.bench.cases import draw_cases, pictures

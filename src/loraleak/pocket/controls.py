@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from loraleak.arms import ARMS, select_arms
-from loraleak.auditing.controls import Controls
+from loraleak.auditing.nulls.controls import Controls
 from loraleak.bases import DiffusersBase
-from loraleak.bench.cases import CaseSettings, draw_cases
+from loraleak.bench.cases import CaseSettings, draw_cases, pictures
 from loraleak.bench.runs import run_cases
 from loraleak.embedders import Embedder
 from loraleak.inversion.weight_autoencoder import WeightAutoencoder
@@ -16,6 +16,8 @@ from loraleak.scores import template
 __all__ = ["build_controls"]
 
 _SEED = 5
+_PHOTOS = 8
+"""Of each other person: an owner with more photos is compared by as many."""
 
 
 def build_controls(
@@ -33,9 +35,12 @@ def build_controls(
     names = {arm.name for arm in arms}
     settings = CaseSettings()
     results = run_cases(base, embedder, cases[:count], arms, settings, folder, attack)
-    others = [settings.private_images(case) for case in cases[count:]]
+    people = [
+        embedder.embed(list(pictures(case.person, _PHOTOS, seed=(settings.seed, case.index, 0)))) for case in cases[count:]
+    ]
     return Controls(
         sampling=settings.sampling(base, embedder, attack),
         arms={name: np.stack([result.arms[name] for result in results]) for name in results[0].arms if name in names},
-        cohort=np.stack([template(embedder.embed(list(images))) for images in others]),
+        cohort=np.stack([template(photos[: settings.photos]) for photos in people]),
+        people=np.stack(people),
     )

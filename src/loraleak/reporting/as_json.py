@@ -33,6 +33,7 @@ def to_json(report: AuditResult) -> dict[str, Any]:
             "p_value": report.verdict.p_value,
             "reasons": list(report.verdict.reasons),
             "null": report.verdict.null,
+            "tests": [{**asdict(test), "reasons": list(test.reasons)} for test in report.verdict.tests],
         },
         "arms": {arm.name: _arm(arm) for arm in report.arms},
         "defences": [] if report.defences is None else _defences(report.defences),

@@ -10,7 +10,17 @@ from PIL import Image
 from loraleak.reporting.defence_rows import groups_of_study, strips_of_study
 from loraleak.reporting.plot import axis_of, rows_of
 from loraleak.reporting.results import ArmResult, AuditResult, DefenceStudy
-from loraleak.reporting.words import HEADLINES, LEADS, ROLES, conclusion, excess_in_words, in_brackets, scrub_command, shown
+from loraleak.reporting.words import (
+    HEADLINES,
+    LEADS,
+    ROLES,
+    conclusion,
+    excess_in_words,
+    in_brackets,
+    resolution_in_words,
+    scrub_command,
+    shown,
+)
 from loraleak.types import Picture
 
 __all__ = ["to_html"]
@@ -40,7 +50,12 @@ def to_html(report: AuditResult) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"shown": shown, "in_brackets": in_brackets, "excess": excess_in_words}
+    environment.filters |= {
+        "shown": shown,
+        "in_brackets": in_brackets,
+        "excess": excess_in_words,
+        "resolution": resolution_in_words,
+    }
     photos = [_data_uri(photo.picture) for photo in report.photos]
     small = [_data_uri(photo.picture, _SMALL_SIDE) for photo in report.photos]
     return environment.get_template("report.html.j2").render(

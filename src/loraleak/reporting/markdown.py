@@ -4,7 +4,7 @@ import re
 from collections import Counter
 
 from loraleak.reporting.results import AuditResult
-from loraleak.reporting.words import HEADLINES, conclusion, excess_in_words, in_brackets, percent, shown
+from loraleak.reporting.words import HEADLINES, conclusion, excess_in_words, in_brackets, percent, resolution_in_words, shown
 
 __all__ = ["to_markdown"]
 
@@ -20,7 +20,8 @@ def to_markdown(report: AuditResult) -> str:
     lines = [
         "## Privacy audit",
         "",
-        f"**{HEADLINES[verdict.level]}** (level: {verdict.level}, p = {verdict.p_value:.2g} against {_plain(verdict.null)}).",
+        f"**{HEADLINES[verdict.level]}** (level: {verdict.level}, p = {verdict.p_value:.2g} against {_plain(verdict.null)}). "
+        f"{_plain(resolution_in_words(verdict))}",
         "",
         *reasons,
         "",

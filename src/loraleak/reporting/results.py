@@ -15,6 +15,7 @@ __all__ = [
     "DefenceResult",
     "DefenceStudy",
     "Level",
+    "NullTest",
     "Photo",
     "Side",
     "Verdict",
@@ -56,14 +57,35 @@ class ArmResult:
 
 
 @dataclass(frozen=True)
+class NullTest:
+    """One test of "this adapter shows nothing of the person in these photos"."""
+
+    name: Literal["control-adapters", "other-people"]
+    says: str
+    """What the p-value compares with, in words."""
+    p_value: float
+    smallest_p: float
+    """The least p-value that this test can give."""
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Verdict:
-    """Evidence against "this adapter was trained on other people"."""
+    """The evidence that an adapter shows the person in the photos."""
 
     level: Level
     p_value: float
+    """The least of the tests', times their number (Bonferroni)."""
     reasons: tuple[str, ...]
     null: str
-    """In words: what the p-value compares with."""
+    """What the p-values compare with, in words."""
+    tests: tuple[NullTest, ...]
+    """The gravest first."""
+
+    @property
+    def smallest_p(self) -> float:
+        """The least p-value that the verdict could have had."""
+        return min(1.0, len(self.tests) * min(test.smallest_p for test in self.tests))
 
 
 USE_KEPT = 0.8

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Mapping
 
 from loraleak.defences.trials import Trial
-from loraleak.reporting.results import LEAK_KEPT, USE_KEPT, ArmResult, AuditResult, DefenceStudy, Level, Side
+from loraleak.reporting.results import LEAK_KEPT, USE_KEPT, ArmResult, AuditResult, DefenceStudy, Level, Side, Verdict
 from loraleak.types import ArmRole, Interval
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "excess_in_words",
     "in_brackets",
     "percent",
+    "resolution_in_words",
     "scrub_command",
     "shown",
     "trial_in_words",
@@ -50,6 +51,15 @@ def excess_in_words(arm: ArmResult) -> str:
     if arm.excess.low <= 0 <= arm.excess.high:
         return f"no difference shown to {arm.over}: {arm.excess.mean:+.2f} [{arm.excess.low:+.2f}, {arm.excess.high:+.2f}]"
     return f"{arm.excess.mean:+.2f} [{arm.excess.low:+.2f}, {arm.excess.high:+.2f}] over {arm.over}"
+
+
+def resolution_in_words(verdict: Verdict) -> str:
+    """How small p could have been, and what each test gave where there are several."""
+    finest = f"It could not have been below {verdict.smallest_p:.2g}."
+    if len(verdict.tests) < 2:
+        return finest
+    each = ", ".join(f"{test.p_value:.2g}" for test in verdict.tests)
+    return f"The {len(verdict.tests)} comparisons gave {each}; the least counts, times {len(verdict.tests)}. {finest}"
 
 
 def percent(share: float | None) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from loraleak.auditing.controls import Controls, SamplingSetup, load_controls, save_controls
+from loraleak.auditing.nulls.controls import Controls, SamplingSetup, load_controls, save_controls
 
 SAMPLING = SamplingSetup("abc", "pocket-1", "a photo of a person", 20, 2.0)
 
@@ -20,7 +20,7 @@ def controls() -> Controls:
         vectors = rng.standard_normal(shape)
         return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
 
-    return Controls(SAMPLING, {"lora-class": units(9, 4, 16), "lora-empty": units(9, 4, 16)}, units(20, 16))
+    return Controls(SAMPLING, {"lora-class": units(9, 4, 16), "lora-empty": units(9, 4, 16)}, units(20, 16), units(20, 3, 16))
 
 
 def test_saved_controls_read_back_to_half_precision(tmp_path: Path, controls: Controls) -> None:
@@ -33,6 +33,7 @@ def test_saved_controls_read_back_to_half_precision(tmp_path: Path, controls: Co
         assert loaded.arms[name].dtype == np.float32
         assert np.abs(loaded.arms[name] - vectors).max() < 5e-4
     assert np.abs(loaded.cohort - controls.cohort).max() < 5e-4
+    assert np.abs(loaded.people - controls.people).max() < 5e-4
 
 
 @pytest.mark.parametrize(

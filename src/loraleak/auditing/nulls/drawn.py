@@ -1,0 +1,58 @@
+"""Other people whom the base itself draws from the class prompt: made once for a base, and kept in the cache."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+
+from loraleak.bases import DiffusersBase, sample
+from loraleak.bases.estimate import Estimate, estimate
+from loraleak.bases.sampling import guided
+from loraleak.files import cache_folder, replacing
+from loraleak.progress import track
+from loraleak.types import Images
+
+__all__ = ["draw_people", "estimate_of_drawing"]
+
+_FIRST_SEED = 2_000_000
+"""Seeds apart from those of class images, which adapters are trained on."""
+
+
+def draw_people(
+    base: DiffusersBase, *, class_prompt: str, count: int, steps: int, guidance_scale: float, quiet: bool = True
+) -> Images:
+    """Sample `count` pictures of the class prompt, one a person. A stopped run goes on from the batches in the cache."""
+    files = _files(base, class_prompt, count, steps, guidance_scale)
+    missing = [(i, file) for i, file in enumerate(files) if not file.exists()]
+    size = _batch(base)
+    for i, file in track(missing, "drawing other people", len(missing), hidden=quiet or not missing):
+        condition, empty = base.embed([class_prompt, ""])
+        denoiser = guided(base, condition, empty, guidance_scale)
+        pictures = sample(base, denoiser, min(size, count - i * size), seed=_FIRST_SEED + i, steps=steps)
+        with replacing(file) as partial:
+            np.save(partial, pictures)
+    return np.concatenate([np.load(file, allow_pickle=False) for file in files])
+
+
+def estimate_of_drawing(
+    base: DiffusersBase, *, class_prompt: str, count: int, steps: int, guidance_scale: float
+) -> Estimate | None:
+    """Time and memory that `draw_people` takes; None where the cache holds everybody."""
+    files = _files(base, class_prompt, count, steps, guidance_scale)
+    missing = sum(not file.exists() for file in files)
+    if not missing:
+        return None
+    passes = 1 if base.distilled else 2
+    pictures = min(missing * _batch(base), count)
+    return estimate(base, passes=passes * pictures * steps, batch=passes * min(_batch(base), pictures))
+
+
+def _batch(base: DiffusersBase) -> int:
+    return 32 if base.resolution <= 128 else 4
+
+
+def _files(base: DiffusersBase, class_prompt: str, count: int, steps: int, guidance_scale: float) -> list[Path]:
+    key = json.dumps([base.sha256, base.resolution, class_prompt, count, steps, guidance_scale])
+    folder = cache_folder() / f"people-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    return [folder / f"{i:04d}.npy" for i in range(-(-count // _batch(base)))]

@@ -1,0 +1,51 @@
+"""Where other people come from: a folder of the user's, the controls of the base, or the base itself."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from loraleak.auditing.nulls.controls import Controls
+from loraleak.auditing.nulls.other_people import OtherPeople
+from loraleak.auditing.scoring import embed_pictures
+from loraleak.embedders import Embedder
+from loraleak.errors import PhotosError
+from loraleak.people.folders import PhotoFile, identity_folders, read_photos
+from loraleak.types import Embeddings, Images
+
+__all__ = ["people_drawn", "people_in", "people_of"]
+
+
+def people_of(controls: Controls) -> OtherPeople:
+    """The people whose photos come with the controls of a base."""
+    return OtherPeople(tuple(controls.people), "people who come with this base's controls")
+
+
+def people_drawn(pictures: Images, embedder: Embedder) -> OtherPeople:
+    """People whom the base drew, one picture each."""
+    vectors = embed_pictures(embedder, pictures)
+    return OtherPeople(tuple(vector[None] for vector in vectors), "people whom the base itself draws, one picture each")
+
+
+def people_in(folder: Path, embedder: Embedder, owner: Sequence[PhotoFile]) -> OtherPeople:
+    """People in a folder: one identity a sub-folder, and one identity a photo that lies in the folder itself.
+
+    Raises: PhotosError, if the folder cannot be read, or if a photo of the owner is among these.
+    """
+    own = {photo.sha256 for photo in owner}
+    people: list[Embeddings] = []
+    for name, photos in _identities(folder):
+        double = next((photo for photo in photos if photo.sha256 in own), None)
+        if double is not None:
+            raise PhotosError(
+                f"{double.name} of {name} in --others is one of the owner's own photos: leave this person out of the other people"
+            )
+        people.append(embed_pictures(embedder, [photo.picture for photo in photos]))
+    return OtherPeople(tuple(people), f"people in {folder.name}")
+
+
+def _identities(folder: Path) -> Iterator[tuple[str, Sequence[PhotoFile]]]:
+    for home in identity_folders(folder):
+        photos = read_photos(home)
+        if home == folder:
+            yield from ((photo.name, [photo]) for photo in photos)
+        else:
+            yield home.name, photos
