@@ -7,7 +7,10 @@ from typing import Any
 from loraleak.base_settings import BaseSettings
 from loraleak.errors import UsageError
 
-__all__ = ["AttackSettings", "AuditSettings"]
+__all__ = ["MIN_OTHERS", "AttackSettings", "AuditSettings"]
+
+MIN_OTHERS = 19
+"""People to compare with, for the smallest p-value to be 0.05."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,10 @@ class AuditSettings(AttackSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.others_count < 19:
-            raise UsageError(f"others_count is {self.others_count}: give at least 19, with fewer no p-value reaches 0.05")
+        if self.others_count < MIN_OTHERS:
+            raise UsageError(
+                f"others_count is {self.others_count}: give at least {MIN_OTHERS}, with fewer no p-value reaches 0.05"
+            )
 
     @property
     def drawing(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from loraleak.adapters import load_adapter
 from loraleak.arms import ARMS, Arm, Scene, forecast, select_arms
-from loraleak.auditing.audit_settings import AuditSettings
+from loraleak.auditing.audit_settings import MIN_OTHERS, AuditSettings
 from loraleak.auditing.defences import check_reach
 from loraleak.auditing.nulls.controls import Controls, SamplingSetup, load_controls
 from loraleak.auditing.nulls.drawn import estimate_of_drawing
@@ -73,7 +73,7 @@ def load(adapter: str | Path, photos: str | Path, settings: AuditSettings) -> Lo
 def check(loaded: Loaded, settings: AuditSettings) -> None:
     """Refuse what sampling would find out too late.
 
-    Raises: UsageError, if no attack is among the arms, or if there are too few other people for any finding; BaseMismatchError, if
+    Raises: UsageError, if no attack is among the arms, or if --others holds too few people for any finding; BaseMismatchError, if
     the adapter does not fit the base; as `check_reach`, if defences were asked for.
     """
     if all(arm.role != "attack" for arm in loaded.arms):
@@ -81,6 +81,11 @@ def check(loaded: Loaded, settings: AuditSettings) -> None:
             f"{', '.join(settings.arms)}: no attack is among these arms, so there is nothing to judge; add lora-class"
         )
     loaded.scene.base.check(loaded.scene.adapter)
+    if settings.others is not None and loaded.others is not None and len(loaded.others) < MIN_OTHERS:
+        raise UsageError(
+            f"--others holds {len(loaded.others)} people, and with fewer than {MIN_OTHERS} nothing can be found: give photos of more "
+            "people, or leave --others out"
+        )
     if settings.defences:
         check_reach(loaded.scene.adapter)
 

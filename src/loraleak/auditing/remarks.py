@@ -23,7 +23,9 @@ def knowledge(settings: AuditSettings, *, reads_weights: bool) -> tuple[str, ...
 def advice(verdict: Verdict, adapter: Adapter, study: DefenceStudy | None) -> tuple[str, ...]:
     """What the owner should do."""
     sentences: list[str] = []
-    if verdict.level == "high":
+    if verdict.missing:
+        sentences.append(verdict.missing)
+    elif verdict.level == "high":
         sentences.append("Do not publish this file as it is: strangers can make pictures of the person from it.")
     elif verdict.level == "review":
         sentences.append("Look at the pictures above before you publish: would a friend recognise the person?")
@@ -31,7 +33,7 @@ def advice(verdict: Verdict, adapter: Adapter, study: DefenceStudy | None) -> tu
         sentences.append("These attacks found nothing. That is no proof of safety: there may be stronger ones.")
     if study is not None and study.recommended is not None:
         sentences.append(f"Apply {study.tried[study.recommended].defence}, as shown above, and audit what it makes.")
-    if verdict.level != "low":
+    if verdict.level in ("review", "high"):
         sentences.append(
             "Do not count on fewer steps or a lower rank: on pocket, attacks found people in such files as often (docs/attack.md)."
         )

@@ -43,7 +43,7 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
     marks["sample"] = perf_counter()
     embedded = embed(loaded.embedder, loaded.photo_vectors, made)
     scored = score(loaded.arms, made, embedded)
-    verdict = judge(embedded, scored, loaded.controls, others)
+    verdict = judge(embedded, scored, tuple(photo.name for photo in loaded.photos), others, loaded.controls)
     marks["score"] = perf_counter()
     study = None
     if settings.defences:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from loraleak.auditing.nulls.controls import Controls, against_controls
 from loraleak.auditing.nulls.other_people import OtherPeople, against_other_people
+from loraleak.auditing.positive_controls import owner_prompt_is_seen, photos_show_one_person
 from loraleak.auditing.scoring import Embedded, Scored
 from loraleak.errors import UsageError
-from loraleak.reporting.results import Level, NullTest, Verdict
+from loraleak.reporting.results import Level, NullTest, PositiveControl, Verdict
 
 __all__ = ["HIGH", "REVIEW", "judge", "verdict_of"]
 
@@ -17,37 +18,40 @@ REVIEW = 0.05
 """p at or below this: review."""
 
 
-def judge(embedded: Embedded, scored: Scored, controls: Controls | None, others: OtherPeople | None) -> Verdict:
-    """Test the adapter against control adapters and against other people, as far as there are any.
+def judge(
+    embedded: Embedded, scored: Scored, names: tuple[str, ...], others: OtherPeople, controls: Controls | None
+) -> Verdict:
+    """Test the adapter against other people, and against control adapters where there are any. `names` are the photos'.
 
-    Raises: UsageError, if there is nothing to test against, or if no attack was sampled.
+    Raises: UsageError, if no attack was sampled.
     """
     if not scored.attacks:
         raise UsageError("no attack arm was sampled, so there is nothing to judge by: add lora-class to the arms")
-    tests: list[NullTest] = []
-    if others is not None:
-        floor = next(arm.name for arm in scored.arms if arm.role == "floor")
-        tests.append(against_other_people(embedded.arms, embedded.photos, others, attacks=scored.attacks, floor=floor))
+    floor = next(arm.name for arm in scored.arms if arm.role == "floor")
+    tests = [against_other_people(embedded.arms, embedded.photos, others, attacks=scored.attacks, floor=floor)]
     if controls is not None:
         tests.append(against_controls(embedded.arms, embedded.photos, controls, scored.attacks))
-    return verdict_of(tests)
+    prompt = owner_prompt_is_seen(embedded, scored, others)
+    photos = photos_show_one_person(embedded, names, others)
+    return verdict_of(tests, (photos,) if prompt is None else (photos, prompt))
 
 
-def verdict_of(tests: Sequence[NullTest]) -> Verdict:
+def verdict_of(tests: Sequence[NullTest], positive_controls: Sequence[PositiveControl] = ()) -> Verdict:
     """The graver of the tests, with Bonferroni's correction for their number.
 
-    Raises: UsageError, if there is no test.
+    Where they find nothing, the level is `low` only if they could have found something.
     """
-    if not tests:
-        raise UsageError("there are no other people and no control adapters to compare with: give --others or --others-count")
     gravest_first = sorted(tests, key=lambda test: test.p_value)
     p_value = min(1.0, len(tests) * gravest_first[0].p_value)
+    missing = _missing(tests, positive_controls) if p_value > REVIEW else ""
     return Verdict(
-        level=_level(p_value),
+        level="undecided" if missing else _level(p_value),
         p_value=p_value,
         reasons=tuple(reason for test in gravest_first for reason in test.reasons),
         null=", and ".join(test.says for test in gravest_first),
         tests=tuple(gravest_first),
+        positive_controls=tuple(positive_controls),
+        missing=missing,
     )
 
 
@@ -55,3 +59,25 @@ def _level(p_value: float) -> Level:
     if p_value <= HIGH:
         return "high"
     return "review" if p_value <= REVIEW else "low"
+
+
+def _missing(tests: Sequence[NullTest], positive_controls: Sequence[PositiveControl]) -> str:
+    """What this audit lacks to be able to say `low`; empty where it lacks nothing."""
+    finest = len(tests) * min(test.smallest_p for test in tests)
+    if finest > REVIEW:
+        return (
+            f"With so few people to compare with, no p-value below {finest:.2g} is possible, and a finding needs {REVIEW}. Give "
+            "photos of more people with --others, or let the base draw them with --others-count 99."
+        )
+    failed = {control.name for control in positive_controls if not control.passed}
+    if "photos" in failed:
+        return (
+            "Your photos do not show one person whom the embedder tells from other people, so it would not have seen the person in the "
+            "file either. Give clearer photos of one person, or another --embedder."
+        )
+    if "prompt" in failed:
+        return (
+            "Even your own prompt draws nobody whom the embedder takes for the person in your photos, so the attacks' silence proves "
+            "nothing. Check --prompt and --photos, or raise --images and --steps."
+        )
+    return ""

@@ -28,20 +28,18 @@ class Audit:
     out: Out = Path("report")
     """Folder for report.html, report.json and model-card.md."""
     fail_on: Literal["low", "review", "high", "never"] = "high"
-    """Exit with 1 when the verdict is at or above this level."""
+    """Exit with 1 when the verdict is at or above this level; an undecided one counts as `review`."""
     json: bool = False
     """Print report.json on stdout instead of a summary."""
     settings: AuditSettings = field(default_factory=AuditSettings)
 
     def run(self) -> int:
         from loraleak.auditing.run import audit
-        from loraleak.reporting.results import LEVELS
 
         report = audit(self.file, self.photos, self.settings, quiet=False)
         report.write(self.out)
         print_summary(report, self.out, as_json=self.json)
-        above = self.fail_on != "never" and LEVELS.index(report.verdict.level) >= LEVELS.index(self.fail_on)
-        return int(above)
+        return int(report.verdict.reaches(self.fail_on))
 
 
 def print_summary(report: "Report", out: Path, *, as_json: bool) -> None:
@@ -51,6 +49,8 @@ def print_summary(report: "Report", out: Path, *, as_json: bool) -> None:
         return
     verdict = report.verdict
     print(f"verdict: {verdict.level} (p = {verdict.p_value:.3f})")
+    if verdict.missing:
+        print(f"  {verdict.missing}")
     for reason in verdict.reasons:
         print(f"  {reason}")
     print(f"{'arm':<20}{'role':<10}{'similarity':>12}{'excess':>10}")

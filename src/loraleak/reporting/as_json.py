@@ -33,6 +33,8 @@ def to_json(report: AuditResult) -> dict[str, Any]:
             "p_value": report.verdict.p_value,
             "reasons": list(report.verdict.reasons),
             "null": report.verdict.null,
+            "missing": report.verdict.missing or None,
+            "positive_controls": [asdict(control) for control in report.verdict.positive_controls],
             "tests": [{**asdict(test), "reasons": list(test.reasons)} for test in report.verdict.tests],
         },
         "arms": {arm.name: _arm(arm) for arm in report.arms},

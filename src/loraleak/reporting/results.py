@@ -21,8 +21,9 @@ __all__ = [
     "Verdict",
 ]
 
-Level = Literal["low", "review", "high"]
-LEVELS: tuple[Level, ...] = ("low", "review", "high")
+Level = Literal["low", "undecided", "review", "high"]
+"""`low` claims that the audit would have found something; where it could not have, it is `undecided`."""
+LEVELS: tuple[Level, ...] = ("low", "undecided", "review", "high")
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,15 @@ class NullTest:
 
 
 @dataclass(frozen=True)
+class PositiveControl:
+    """A check that this audit can find something at all."""
+
+    name: Literal["photos", "prompt"]
+    passed: bool
+    says: str
+
+
+@dataclass(frozen=True)
 class Verdict:
     """The evidence that an adapter shows the person in the photos."""
 
@@ -81,6 +91,14 @@ class Verdict:
     """What the p-values compare with, in words."""
     tests: tuple[NullTest, ...]
     """The gravest first."""
+    positive_controls: tuple[PositiveControl, ...] = ()
+    missing: str = ""
+    """What an undecided audit lacks, and how to mend it; empty for every other level."""
+
+    def reaches(self, gate: Literal["low", "review", "high", "never"]) -> bool:
+        """Whether the level is at or above a gate; an undecided verdict counts as `review`."""
+        rank = {"low": 0, "undecided": 1, "review": 1, "high": 2, "never": 3}
+        return rank[self.level] >= rank[gate]
 
     @property
     def smallest_p(self) -> float:

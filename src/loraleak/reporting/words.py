@@ -23,10 +23,16 @@ __all__ = [
     "trial_in_words",
 ]
 
-HEADLINES: Mapping[Level, str] = {"low": "Nothing found", "review": "Look closer", "high": "This file leaks"}
+HEADLINES: Mapping[Level, str] = {
+    "low": "Nothing found",
+    "undecided": "Not decided",
+    "review": "Look closer",
+    "high": "This file leaks",
+}
 
 LEADS: Mapping[Level, str] = {
     "low": "Nothing shows that the pictures strangers can make from this file look more like these photos than chance would.",
+    "undecided": "This audit found nothing, but it could not have found much. It says nothing for or against the file.",
     "review": "There are signs that the pictures strangers can make from this file look like these photos.",
     "high": "Strangers who have only this file can make pictures that look like the person in these photos.",
 }

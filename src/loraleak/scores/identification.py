@@ -1,11 +1,14 @@
 """Closed-set identification: where does the right person stand among the gallery?"""
 
-import numpy as np
-from jaxtyping import Float, Int
+from collections.abc import Sequence
 
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from loraleak.scores.similarity import template
 from loraleak.types import Embeddings
 
-__all__ = ["gallery_ranks"]
+__all__ = ["gallery_ranks", "leave_one_out"]
 
 _ROUNDING = 1e-6
 
@@ -18,3 +21,16 @@ def gallery_ranks(probes: Embeddings, gallery: Float[np.ndarray, "people dim"], 
     similarity = probes @ gallery.T
     ranks: np.ndarray = (similarity >= similarity[:, [identity]] - _ROUNDING).sum(axis=1) - 1
     return ranks.astype(np.int64)
+
+
+def leave_one_out(photos: Embeddings, others: Sequence[Embeddings]) -> Bool[np.ndarray, " photos"]:
+    """For each photo of one person: is it nearer to the template of this person's other photos than to anybody else's?
+
+    Others' templates are made of at most as many photos. A tie counts against the photo.
+    """
+    count = len(photos) - 1
+    gallery = np.stack([template(mine[:count]) for mine in others])
+    templates = np.stack([template(np.delete(photos, i, axis=0)) for i in range(len(photos))])
+    own = (photos * templates).sum(axis=1)
+    found: np.ndarray = own > (photos @ gallery.T).max(axis=1) + _ROUNDING
+    return found
