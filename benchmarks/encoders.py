@@ -103,7 +103,7 @@ def _online(base, public, settings, arguments) -> None:
                 learning_rate=rate,
                 evaluate_every=max(50, steps // together // 20),
             )
-            online = _trained(base, few, here, source=lambda training, n=together: fine_tuned(training, arguments.people, n))
+            online = _trained(base, few, here, source=lambda training, n=together: fine_tuned(training, n))
             print(f"online, {together:>2} people side by side, rate {rate:g}   {_shown(online(lambda w: w))}", flush=True)
             replay = _trained(base, few, replace(here, steps=steps // here.batch))
             print(f"replay, batches of {here.batch:>2}, rate {rate:g}            {_shown(replay(lambda w: w))}", flush=True)

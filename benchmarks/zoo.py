@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
+from loraleak.base_settings import BaseSettings
 from loraleak.bases import DiffusersBase, load_base
 from loraleak.bases.lora_layers import detach, inject
 from loraleak.finetuning.class_images import class_images
@@ -79,7 +80,7 @@ def _ours(folder: Path, base: DiffusersBase, steps: int) -> None:
     ranges = RecipeRanges(
         ranks=(_RANK,), steps=(steps, steps), images=(5, 5), batch=1, prior_batch=1, prior_share=1.0, snapshots=1
     )
-    site = Site(folder / "people", str(folder / "zoo"), "pocket", "cpu")
+    site = Site(folder / "people", str(folder / "zoo"), BaseSettings(device="cpu"))
     plan = plan_zoo(site.people, ranges, together=16)
     if build_zoo(plan, site.people, site.folder, base, builder=local_workers(site, os.cpu_count() or 1)):
         raise RuntimeError("people failed")

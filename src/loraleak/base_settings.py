@@ -1,6 +1,7 @@
 """Which base, and how it is run; light to import, so that the command line starts fast."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from loraleak.errors import UsageError
@@ -33,6 +34,11 @@ class BaseSettings:
         if self.resolution is not None and self.resolution < 1:
             raise UsageError(f"resolution is {self.resolution}, give the side of a picture in pixels, such as 512")
 
+    def resolved(self) -> "BaseSettings":
+        """The same with absolute paths, for processes that start in another folder."""
+        config = self.base_config
+        return replace(self, base=_absolute(self.base), base_config=None if config is None else _absolute(config))
+
     @property
     def choices(self) -> dict[str, Any]:
         """Keyword arguments of `load_base`."""
@@ -40,3 +46,7 @@ class BaseSettings:
         return {
             names.get(name, name): value for name, value in asdict(self).items() if name in BaseSettings.__dataclass_fields__
         }
+
+
+def _absolute(name: str) -> str:
+    return str(Path(name).resolve()) if name != "pocket" and Path(name).exists() else name

@@ -1,4 +1,8 @@
-"""What can go wrong, as a small tree. Every message says what is wrong, where, and how to mend it."""
+"""What can go wrong, as a small tree. Every error tells what is wrong, where, and how to mend it, as fields and as one line."""
+
+from pathlib import Path
+
+from loraleak.untrusted import printable
 
 __all__ = [
     "AdapterError",
@@ -11,9 +15,32 @@ __all__ = [
     "UsageError",
 ]
 
+_SHOWN = 5
+
 
 class LoraleakError(Exception):
-    """The root: unusable input or arguments. The command line prints it as one line and exits with 2."""
+    """The root: unusable input or arguments. The command line prints it as one line and exits with 2.
+
+    >>> error = LoraleakError("it is empty", path="lora.safetensors", remedy="export it again")
+    >>> print(error)
+    cannot use lora.safetensors: it is empty: export it again
+    >>> error.path, error.faults, error.remedy
+    ('lora.safetensors', ('it is empty',), 'export it again')
+    """
+
+    def __init__(self, *faults: str, path: str | Path | None = None, remedy: str = "") -> None:
+        super().__init__(*faults)
+        self.faults = faults
+        """All that is wrong, one sentence each; the line shows the first few."""
+        self.path = None if path is None else str(path)
+        """The file or folder that is at fault, as it was given: escape it before it is shown. None where no path is."""
+        self.remedy = remedy
+        """How to mend it; empty where the faults say so themselves."""
+
+    def __str__(self) -> str:
+        more = f" and {len(self.faults) - _SHOWN} more faults" if len(self.faults) > _SHOWN else ""
+        where = "" if self.path is None else f"cannot use {printable(self.path, 400)}"
+        return ": ".join(filter(None, (where, f"{'; '.join(self.faults[:_SHOWN])}{more}", self.remedy)))
 
 
 class UsageError(LoraleakError):

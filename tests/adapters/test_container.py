@@ -113,7 +113,9 @@ def test_many_faults_are_reported_at_once_and_hostile_names_are_made_harmless(tm
     message = str(caught.value)
     assert message.isprintable()
     assert r"\x1b[31m\u202ename0\n has" in message
-    assert "and 5 more faults" in message
+    assert "and 4 more faults" in message
+    assert len(caught.value.faults) == 9 and all(fault.isprintable() for fault in caught.value.faults)
+    assert caught.value.path == str(file) and message.endswith(caught.value.remedy)
 
 
 def test_a_sound_file_comes_as_stored(tmp_path: Path) -> None:

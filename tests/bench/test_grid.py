@@ -3,16 +3,13 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from loraleak.bench.arms import ArmsBench
+from loraleak.bench.bench_settings import ArmsBench
 from loraleak.bench.grid import draw_intensity, intensity, transfer
 
 
 def _changed(usual: object, other: object) -> set[str]:
     one, two = asdict(usual), asdict(other)  # type: ignore[call-overload]
-    flat_one = {**one.pop("cases"), **one}
-    flat_two = {**two.pop("cases"), **two}
-    flat_one |= flat_one.pop("recipe")
-    flat_two |= flat_two.pop("recipe")
+    flat_one, flat_two = ({**facts, **facts["recipe"], "recipe": None} for facts in (one, two))
     return {name for name in flat_one if flat_one[name] != flat_two[name]}
 
 
@@ -30,7 +27,7 @@ def test_transfer_changes_one_thing_at_a_time() -> None:
 def test_intensity_is_every_cell_once() -> None:
     cells = intensity(ArmsBench())
     assert len(cells) == 18
-    assert len({(c.cases.recipe.steps, c.cases.recipe.rank, c.cases.photos) for c in cells.values()}) == 18
+    assert len({(c.recipe.steps, c.recipe.rank, c.photos) for c in cells.values()}) == 18
 
 
 def test_the_heat_map_is_drawn(tmp_path: Path) -> None:

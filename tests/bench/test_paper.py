@@ -6,9 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from loraleak.bench.bench_settings import DEFENCES, PaperBench, SampleSettings
 from loraleak.bench.captioned import Captioned, captioned_cases, share_right
-from loraleak.bench.cases import CaseSettings, draw_cases
-from loraleak.bench.paper import DEFENCES, ROWS, PaperBench, bench_paper, cells, joined
+from loraleak.bench.cases import draw_cases
+from loraleak.bench.paper import ROWS, bench_paper, cells, joined
 from loraleak.bench.pareto import as_markdown, draw_pareto, summaries
 from loraleak.defences import parse_defence, spelled
 from loraleak.errors import UsageError
@@ -116,7 +117,8 @@ def test_every_cell_on_a_tiny_base(pipeline_folder: Path, tmp_path: Path, monkey
         defences=defences,
         arms=("lora-class",),
         base=str(pipeline_folder),
-        cases=CaseSettings(_RECIPE, images=2, steps=2),
+        recipe=_RECIPE,
+        sampling=SampleSettings(images=2, steps=2),
     )
     table = bench_paper(settings, tmp_path)
     rows = table.to_pylist()
@@ -147,8 +149,10 @@ def test_cells_of_adaptive_adversaries_follow_their_defence() -> None:
 
 
 def test_what_cannot_be_run_is_refused_at_once(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no attack.*adaptive and not among"):
-        PaperBench(arms=("lora-trigger",), adaptive={"scaling": "a"}, defences=())
+    with pytest.raises(UsageError, match="'scaling': adaptive and not among"):
+        PaperBench(adaptive={"scaling": "a"})
+    with pytest.raises(UsageError, match="lora-trigger: no attack"):
+        bench_paper(PaperBench(arms=("lora-trigger",)), tmp_path)
     with pytest.raises(UsageError, match="no defence is called 'magic'"):
         bench_paper(PaperBench(defences=("magic",)), tmp_path)
 

@@ -13,7 +13,7 @@ from loraleak.bench.runs import CaseResult, run_cases
 from loraleak.embedders import Embedder
 from loraleak.finetuning.recipe import Recipe
 
-_SETTINGS = CaseSettings(Recipe(steps=2, rank=1, alpha=1.0, batch=1, prior_batch=0), photos=2, images=2, steps=2)
+_SETTINGS = CaseSettings(recipe=Recipe(steps=2, rank=1, alpha=1.0, batch=1, prior_batch=0), photos=2, images=2, steps=2)
 _CASES = draw_cases("victims", 3, seed=0)
 
 

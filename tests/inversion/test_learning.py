@@ -13,9 +13,8 @@ from loraleak.errors import BaseMismatchError, UsageError
 from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Job, finetune_together
 from loraleak.inversion.learning import TrainingRun
-from loraleak.inversion.online import train_online
 from loraleak.inversion.public import Examples, PublicPeople
-from loraleak.inversion.replay import train_replay
+from loraleak.inversion.train import train_attack
 from loraleak.inversion.train_settings import EncoderKind, TrainSettings
 from loraleak.inversion.weight_autoencoder import load_attack
 from loraleak.inversion.weights import since_start, stack_adapters
@@ -63,7 +62,7 @@ def test_an_interrupted_training_ends_as_an_undisturbed_one(
     kind: EncoderKind, base: DiffusersBase, public: PublicPeople, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = replace(SETTINGS, encoder=kind)
-    whole = train_replay(base, public, settings, tmp_path / "whole")
+    whole = train_attack(base, public, settings, tmp_path / "whole")
     true_step = TrainingRun._one_step
 
     def dies(self: TrainingRun, examples: Examples) -> dict[str, float]:
@@ -74,11 +73,11 @@ def test_an_interrupted_training_ends_as_an_undisturbed_one(
     with monkeypatch.context() as patch:
         patch.setattr(TrainingRun, "_one_step", dies)
         with pytest.raises(KeyboardInterrupt):
-            train_replay(base, public, settings, tmp_path / "killed")
-    again = train_replay(base, public, settings, tmp_path / "killed")
+            train_attack(base, public, settings, tmp_path / "killed")
+    again = train_attack(base, public, settings, tmp_path / "killed")
     assert torch.equal(whole.mean_z, again.mean_z) and torch.equal(whole.universal_z, again.universal_z)
     with pytest.raises(UsageError, match="other settings"):
-        train_replay(base, public, replace(settings, beta=0.5), tmp_path / "killed")
+        train_attack(base, public, replace(settings, beta=0.5), tmp_path / "killed")
 
 
 def test_captions_are_learned(base: DiffusersBase, public: PublicPeople, tmp_path: Path) -> None:
@@ -97,7 +96,7 @@ def test_captions_are_learned(base: DiffusersBase, public: PublicPeople, tmp_pat
 
 
 def test_online_learns_after_every_step_of_every_person(
-    base: DiffusersBase, public: PublicPeople, people_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base: DiffusersBase, public: PublicPeople, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[int, int]] = []
     true_step = TrainingRun._one_step
@@ -107,14 +106,14 @@ def test_online_learns_after_every_step_of_every_person(
         return true_step(self, examples)
 
     monkeypatch.setattr(TrainingRun, "_one_step", step)
-    attack = train_online(base, public, people_folder, replace(SETTINGS, steps=8), tmp_path)
+    attack = train_attack(base, public, replace(SETTINGS, steps=8), tmp_path, mode="online")
     assert attack.encode([public.zoos[0].adapter(0)]).mean.isfinite().all()
     assert len(seen) == 8 and not {person for person, _ in seen} & public.held_out
     assert all(b[1] == a[1] + 1 if a[0] == b[0] else b[1] == 1 for a, b in pairwise(seen))
 
 
 def test_online_goes_on_with_the_step_where_it_stopped(
-    base: DiffusersBase, public: PublicPeople, people_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base: DiffusersBase, public: PublicPeople, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = replace(SETTINGS, steps=8)
     seen: list[tuple[int, int]] = []
@@ -128,14 +127,14 @@ def test_online_goes_on_with_the_step_where_it_stopped(
 
     monkeypatch.setattr(TrainingRun, "_one_step", step)
     stop = -1
-    train_online(base, public, people_folder, settings, tmp_path / "whole")
+    train_attack(base, public, settings, tmp_path / "whole", mode="online")
     whole, seen = seen, []
     stop = 6
     with pytest.raises(KeyboardInterrupt):
-        train_online(base, public, people_folder, settings, tmp_path / "killed")
+        train_attack(base, public, settings, tmp_path / "killed", mode="online")
     assert seen == whole[:6]
     stop = -1
-    train_online(base, public, people_folder, settings, tmp_path / "killed")
+    train_attack(base, public, settings, tmp_path / "killed", mode="online")
     assert seen == whole
 
 
@@ -167,7 +166,7 @@ def test_whoever_knows_the_start_decodes_with_the_whole_adapter(
 
 
 def test_an_attack_that_needs_the_start_asks_for_seeds(base: DiffusersBase, public: PublicPeople, tmp_path: Path) -> None:
-    attack = train_replay(base, public, replace(SETTINGS, knowledge="start"), tmp_path)
+    attack = train_attack(base, public, replace(SETTINGS, knowledge="start"), tmp_path)
     adapter, seed = public.zoos[0].adapter(2), int(public.zoos[0].manifest["seed"][2].as_py())
     with pytest.raises(UsageError, match="does not tell where it started: give the seeds"):
         attack.encode([adapter])
@@ -193,7 +192,7 @@ def test_the_change_since_the_start_is_what_training_did(base: DiffusersBase, pr
 def test_an_attack_reads_back_and_is_for_its_own_base(
     base: DiffusersBase, public: PublicPeople, v_pipeline_folder: Path, tmp_path: Path
 ) -> None:
-    attack = train_replay(base, public, SETTINGS, tmp_path / "work")
+    attack = train_attack(base, public, SETTINGS, tmp_path / "work")
     attack.save(tmp_path / "attack.safetensors")
     again = load_attack(tmp_path / "attack.safetensors", base)
     adapter = public.zoos[0].adapter(3)
@@ -213,13 +212,13 @@ def test_what_is_no_attack_is_refused(base: DiffusersBase, tmp_path: Path) -> No
 
 
 def test_a_warm_start_reads_at_first_as_the_attack_did(base: DiffusersBase, public: PublicPeople, tmp_path: Path) -> None:
-    attack = train_replay(base, public, SETTINGS, tmp_path / "first")
+    attack = train_attack(base, public, SETTINGS, tmp_path / "first")
     training = TrainingRun(base, public, SETTINGS, tmp_path / "second", attack)
     rows = training.held_out[0]
     before = attack.encode([public.zoos[0].adapter(int(row)) for row in rows]).mean
     torch.testing.assert_close(training._means(training.encoder.eval(), public.examples(0, rows)), before)
     probe = next(iter(training.encoder.left)).clone()
-    train_replay(base, public, SETTINGS, tmp_path / "second", attack)
+    train_attack(base, public, SETTINGS, tmp_path / "second", warm_start=attack)
     training._resume()
     assert torch.equal(next(iter(training.encoder.left)), probe)
     moved = training._means(training.encoder.eval(), public.examples(0, rows))

@@ -7,7 +7,8 @@ import pytest
 
 from loraleak.errors import UsageError
 from loraleak.people.avatars import NONE, Person, draw_person
-from loraleak.people.splits import SPLITS, Split, draw_people, split_of
+from loraleak.people.names import SPLITS, Split
+from loraleak.people.splits import draw_people, split_of
 from loraleak.people.styles import STYLES
 
 ALL_STYLES = tuple(STYLES)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from loraleak.base_settings import BaseSettings
 from loraleak.bases import DiffusersBase
 from loraleak.cli import main
 from loraleak.defences import PostHoc, parse_defence, training_time
@@ -35,7 +36,7 @@ def test_workers_defend_as_a_build_here_does(
     defence = training_time(text)
     plan = plan_zoo(people, ranges, seed=1, together=2, defence=defence)
     assert build_zoo(plan, people, tmp_path / "here", base) == []
-    site = Site(people, str(tmp_path / "there"), str(pipeline_folder), "cpu", text)
+    site = Site(people, str(tmp_path / "there"), BaseSettings(str(pipeline_folder), device="cpu"), text)
     assert build_zoo(plan, people, tmp_path / "there", base, builder=local_workers(site, 1)) == []
     assert _bytes(tmp_path / "here") == _bytes(tmp_path / "there")
     zoo, planned = Zoo(tmp_path / "here"), plan.shards[0].adapters[0]

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from loraleak.base_settings import BaseSettings
 from loraleak.bases import DiffusersBase
 from loraleak.zoo.build import build_zoo
 from loraleak.zoo.plan import ZooPlan
@@ -47,7 +48,7 @@ def whole(plan: ZooPlan, people: Path, base: DiffusersBase, tmp_path: Path) -> P
 def test_a_killed_worker_is_replaced(
     plan: ZooPlan, people: Path, base: DiffusersBase, pipeline_folder: Path, tmp_path: Path, whole: Path
 ) -> None:
-    site = Site(people, str(tmp_path / "zoo"), str(pipeline_folder), "cpu")
+    site = Site(people, str(tmp_path / "zoo"), BaseSettings(str(pipeline_folder), device="cpu"))
     killed: list[bool] = []
     killer = threading.Thread(
         target=lambda: killed.append(_kill_one(lambda p: "spawn_main" in " ".join(p.cmdline()), os.getpid()))
@@ -87,7 +88,7 @@ def test_a_killed_ray_worker_is_replaced(people: Path, pipeline_folder: Path, tm
 def test_what_befalls_a_shard_in_a_worker_is_told(
     plan: ZooPlan, people: Path, base: DiffusersBase, pipeline_folder: Path, tmp_path: Path
 ) -> None:
-    site = Site(people, str(tmp_path / "zoo"), str(pipeline_folder), "cpu")
+    site = Site(people, str(tmp_path / "zoo"), BaseSettings(str(pipeline_folder), device="cpu"))
     blocked = tmp_path / "zoo" / "shards" / f"{plan.shards[0].name}.safetensors"
     blocked.mkdir(parents=True)
     failures = build_zoo(plan, people, tmp_path / "zoo", base, builder=local_workers(site, 1))

@@ -138,7 +138,7 @@ def test_one_bad_person_is_listed_and_the_rest_is_built(
         file.write_bytes(b"rubbish")
     plan = plan_zoo(people, ranges, seed=1, together=2)
     (failure,) = build_zoo(plan, people, tmp_path / "zoo", base)
-    assert failure.person == "person-3" and "cannot read" in failure.reason
+    assert failure.person == "person-3" and "cannot use" in failure.reason
     assert len(Zoo(tmp_path / "zoo")) == 8
     for file in (people / "person-3").iterdir():
         file.write_bytes((people / "person-2" / file.name).read_bytes())
@@ -198,6 +198,15 @@ def test_a_folder_of_another_zoo_is_refused(
     other = plan_zoo(people, replace(ranges, ranks=(2,)), seed=1, together=2)
     with pytest.raises(UsageError, match="differs in plan, ranges"):
         build_zoo(other, people, tmp_path / "zoo", base)
+
+
+def test_another_resolution_is_another_zoo(
+    plan: ZooPlan, people: Path, base: DiffusersBase, pipeline_folder: Path, tmp_path: Path
+) -> None:
+    other = load_base(str(pipeline_folder), device="cpu", resolution=2 * base.resolution)
+    build_zoo(plan, people, tmp_path / "zoo", other)
+    with pytest.raises(UsageError, match="differs in resolution"):
+        build_zoo(plan, people, tmp_path / "zoo", base)
 
 
 def test_a_base_that_lies_elsewhere_is_the_same_base(

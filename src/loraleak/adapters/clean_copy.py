@@ -66,9 +66,11 @@ def scrub_header(path: str | Path, out: str | Path, keep: Collection[str] = ()) 
     metadata = {**before.metadata, **config}
     kept, removed = public_metadata(metadata, keep)
     if config and out.exists() and not out.is_dir():
-        raise UsageError(f"{out} is a file, but this adapter needs its {CONFIG} beside it: give the name of a folder")
+        fault = f"it is a file, but this adapter needs its {CONFIG} beside it"
+        raise UsageError(fault, path=out, remedy="give the name of a folder")
     if not config and out.is_dir():
-        raise UsageError(f"{out} is a folder, but this adapter is one file: give a name that ends in .safetensors")
+        fault = "it is a folder, but this adapter is one file"
+        raise UsageError(fault, path=out, remedy="give a name that ends in .safetensors")
     prints, sha256_before = _fingerprints(before), before.sha256
     del before  # large, and the copy is read too
     header = {field: value for field, value in kept.items() if field not in config}
@@ -96,7 +98,8 @@ def backed_up(path: str | Path) -> Iterator[Path]:
     before = read_container(locate(path)).sha256
     backup = path.with_name(f"{path.name}.backup")
     if backup.exists():
-        raise UsageError(f"{backup} is there already and is not overwritten: move it away, or write elsewhere with -o")
+        fault = "it is there already and is not overwritten"
+        raise UsageError(fault, path=backup, remedy="move it away, or write elsewhere with -o")
     with replacing(backup) as partial:
         if path.is_dir():
             shutil.copytree(path, partial)

@@ -27,7 +27,6 @@ _MAX_DIMENSIONS = 8
 _MAX_WIDTH = 2**17
 _MAX_NAME_LENGTH = 512
 _DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
-_FAULTS_SHOWN = 4
 
 _FETCH_AGAIN = "download or export it again"
 _GIVE_SAFETENSORS = "give the LoRA as a .safetensors file"
@@ -116,10 +115,8 @@ def read_container(path: Path) -> Container:
 
 
 def refuse(path: Path, faults: Sequence[str], remedy: str) -> NoReturn:
-    """Raises: AdapterError, always: the first few faults and the count of the others, with the remedy, in one line."""
-    more = f" and {len(faults) - _FAULTS_SHOWN} more faults" if len(faults) > _FAULTS_SHOWN else ""
-    shown = "; ".join(faults[:_FAULTS_SHOWN])
-    raise AdapterError(f"cannot use {printable(str(path), 400)}: {shown}{more}: {remedy}") from None
+    """Raises: AdapterError, always; what led to it is not shown."""
+    raise AdapterError(*faults, path=path, remedy=remedy) from None
 
 
 def _length(path: Path) -> int:

@@ -6,11 +6,11 @@ from typing import Literal
 
 from loraleak.types import Adapter
 
-__all__ = ["TITLES", "Family", "family_of", "family_of_shapes"]
+__all__ = ["FAMILY_TITLES", "Family", "family_of", "family_of_shapes"]
 
 Family = Literal["sd1", "sd2", "sdxl", "sd3", "flux", "pocket", ""]
 
-TITLES: Mapping[Family, str] = {
+FAMILY_TITLES: Mapping[Family, str] = {
     "sd1": "Stable Diffusion 1.x",
     "sd2": "Stable Diffusion 2.x",
     "sdxl": "Stable Diffusion XL",

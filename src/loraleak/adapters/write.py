@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from loraleak.adapters.container import refuse
 from loraleak.adapters.detect import COMPONENTS, module_path
 from loraleak.adapters.layouts.diffusers import HEADER
 from loraleak.adapters.layouts.kohya_writing import kohya_tensors
@@ -43,7 +44,7 @@ def save_adapter(adapter: Adapter, path: str | Path, layout: Layout = "diffusers
         _write_peft(factors, adapter.magnitudes, path)
         return
     if path.is_dir():
-        raise AdapterError(f"{path} is a folder, but the {layout} layout is one file: give a name that ends in .safetensors")
+        refuse(path, [f"it is a folder, but the {layout} layout is one file"], "give a name that ends in .safetensors")
     header = {"format": "pt", **{key: value for key, value in adapter.metadata.items() if key not in _REPLACED}}
     if layout == "diffusers":
         tensors = _tensors(factors, adapter.magnitudes, "")
@@ -97,7 +98,7 @@ def _write_peft(factors: Mapping[str, Factors], magnitudes: Mapping[str, Tensor]
     if any(f.scale is None for f in factors.values()):
         raise AdapterError("the PEFT layout must tell the scale, and this adapter's is unknown: write it in diffusers layout")
     if path.exists() and not path.is_dir():
-        raise AdapterError(f"{path} is a file, but the PEFT layout is a folder: give the name of a folder")
+        refuse(path, ["it is a file, but the PEFT layout is a folder"], "give the name of a folder")
     ((component, mine),) = components.items()
     # transformers 5 has no `text_model.`, and peft loads only names that the model has.
     flat = {name.removeprefix("text_model."): value for name, value in mine.items()}

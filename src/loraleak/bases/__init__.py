@@ -6,7 +6,20 @@ adapter) and `stacked_layers` (many at once).
 """
 
 from loraleak.bases.diffusers_base import DiffusersBase
+from loraleak.bases.families.stable_diffusion import StableDiffusion
 from loraleak.bases.load import load_base
-from loraleak.bases.sampling import Denoiser, guided, sample
+from loraleak.bases.pocket_autoencoder import PocketAutoencoder
+from loraleak.bases.sampling import Denoiser, Timestep, guided, sample
+from loraleak.bases.stacked_layers import Stack
 
-__all__ = ["Denoiser", "DiffusersBase", "guided", "load_base", "sample"]
+__all__ = [
+    "Denoiser",
+    "DiffusersBase",
+    "PocketAutoencoder",
+    "StableDiffusion",
+    "Stack",
+    "Timestep",
+    "guided",
+    "load_base",
+    "sample",
+]

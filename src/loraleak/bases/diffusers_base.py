@@ -14,7 +14,7 @@ from jaxtyping import Float, Num
 from PIL import Image
 from torch import Tensor, nn
 
-from loraleak.adapters.family import TITLES, family_of
+from loraleak.adapters.family import FAMILY_TITLES, family_of
 from loraleak.bases import lora_layers
 from loraleak.bases.diffusion import Diffusion
 from loraleak.bases.flow import Flow
@@ -287,7 +287,7 @@ class DiffusersBase(ABC):
                 misfits.append(f"{name} is {list(have)} in the adapter and {list(shape)} in the base")
         if misfits:
             family = family_of(adapter)
-            fits = f"; it fits {TITLES[family]}" if family else ""
+            fits = f"; it fits {FAMILY_TITLES[family]}" if family else ""
             raise BaseMismatchError(
                 f"the adapter does not fit base {self.name!r}: {len(misfits)} of {len(adapter.factors)} modules differ, "
                 f"the first: {misfits[0][:200]}{fits}; give the base that it was trained on with --base"

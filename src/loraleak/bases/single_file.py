@@ -49,20 +49,23 @@ def load_single_file(file: Path, config: str | None, dtype: torch.dtype, *, know
         index = {} if config is None else diffusers.DiffusionPipeline.load_config(config)
         kind = index["_class_name"] if config is not None else _KINDS.get(infer_diffusers_model_type(held), "")
         if kind not in known:
-            raise UsageError(f"{file} is no checkpoint of {', '.join(known)}: give one of them, or its --base-config")
+            raise UsageError(
+                f"it is no checkpoint of {', '.join(known)}", path=file, remedy="give one of them, or its --base-config"
+            )
         pipeline_class = getattr(diffusers, kind)
         left_out = [part for part in ("safety_checker", "feature_extractor") if part in pipeline_class._optional_components]
         others = {} if config is None else _parts_beside(held, index, config, dtype)
         return pipeline_class.from_single_file(str(file), config=config, dtype=dtype, **dict.fromkeys(left_out), **others)
     except SingleFileComponentError as error:
         raise UsageError(
-            f"{file} does not hold the whole pipeline ({_line(error)}): give a complete pipeline folder of the same kind with "
-            "--base-config"
+            f"it does not hold the whole pipeline ({_line(error)})",
+            path=file,
+            remedy="give a complete pipeline folder of the same kind with --base-config",
         ) from error
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         need = "its configuration comes from the hub; offline, give a pipeline folder of the same kind with --base-config"
         remedy = need if config is None else "give the --base-config of the pipeline that it is of"
-        raise UsageError(f"{file} cannot be loaded ({_line(error)}): {remedy}") from error
+        raise UsageError(f"it cannot be loaded ({_line(error)})", path=file, remedy=remedy) from error
 
 
 def _parts_beside(held: Mapping[str, Any], index: Mapping[str, Any], config: str, dtype: torch.dtype) -> dict[str, Any]:
@@ -90,14 +93,17 @@ def _parts_beside(held: Mapping[str, Any], index: Mapping[str, Any], config: str
 def _refuse_others(file: Path) -> None:
     if file.suffix.lower() in _PICKLES:
         raise UsageError(
-            f"{file} is a pickle (.ckpt, .pt, .bin), which can run programs and is never opened: take a .safetensors file of the same "
-            "model, or, if you made it yourself, convert it where it was made with `state = torch.load(FILE, weights_only=True); "
-            "safetensors.torch.save_file(state.get('state_dict', state), 'base.safetensors')`"
+            "it is a pickle (.ckpt, .pt, .bin), which can run programs and is never opened",
+            path=file,
+            remedy="take a .safetensors file of the same model, or, if you made it yourself, convert it where it was made with "
+            "`state = torch.load(FILE, weights_only=True); "
+            "safetensors.torch.save_file(state.get('state_dict', state), 'base.safetensors')`",
         )
     if file.suffix.lower() != ".safetensors":
-        raise UsageError(f"{file} is a {file.suffix or 'nameless'} file: give a .safetensors checkpoint or a pipeline folder")
+        fault = f"it is a {file.suffix or 'nameless'} file"
+        raise UsageError(fault, path=file, remedy="give a .safetensors checkpoint or a pipeline folder")
     if not file.is_file():
-        raise UsageError(f"{file} does not exist: give a .safetensors checkpoint, a pipeline folder or a hub id")
+        raise UsageError("it does not exist", path=file, remedy="give a .safetensors checkpoint, a pipeline folder or a hub id")
 
 
 def _line(error: BaseException) -> str:

@@ -1,7 +1,7 @@
 """Every arm over many victims: identification, verification, similarity, and what the verdict says."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +14,16 @@ from loraleak.auditing.nulls.other_people import against_other_people
 from loraleak.auditing.nulls.sources import people_of
 from loraleak.auditing.verdict import verdict_of
 from loraleak.bases import load_base
+from loraleak.bench.bench_settings import ArmsBench
 from loraleak.bench.cases import VICTIM_SEED, CaseSettings, draw_cases, templates
 from loraleak.bench.runs import run_cases
 from loraleak.embedders import load_embedder
-from loraleak.errors import UsageError
 from loraleak.inversion.weight_autoencoder import attack_for
-from loraleak.people.splits import TRAINING_STYLES
 from loraleak.reporting.results import Verdict
 from loraleak.scores import accept_threshold, bootstrap_mean, gallery_ranks, mean_cosine, paired_difference
 from loraleak.types import Interval
 
-__all__ = ["ArmsBench", "bench_arms"]
+__all__ = ["bench_arms"]
 
 _EFFECTS = {
     "key": ("lora-mean-z", "lora-class"),
@@ -39,44 +38,20 @@ _EFFECTS = {
 """Differences of arms that part what opens an adapter from what is read in it (method.md, "Two effects")."""
 
 
-@dataclass(frozen=True)
-class ArmsBench:
-    """How many victims, out of how many people."""
-
-    victims: int = 100
-    gallery: int = 1000
-    """People among whom each victim is looked for; the victims are some of them."""
-    arms: tuple[str, ...] = ()
-    """Arms by name; none means all but the slow ones."""
-    styles: tuple[str, ...] = TRAINING_STYLES
-    """Drawing styles of the victims and of the gallery."""
-    base: str = "pocket"
-    embedder: str = "pocket"
-    attack: str | None = None
-    """A weight autoencoder; None takes the one that ships for pocket."""
-    device: str = "auto"
-    cases: CaseSettings = field(default_factory=CaseSettings)
-
-    def __post_init__(self) -> None:
-        if not 2 <= self.victims <= self.gallery:
-            raise UsageError(
-                f"{self.victims} victims in a gallery of {self.gallery}: give at least 2, and a gallery no smaller"
-            )
-
-
 def bench_arms(settings: ArmsBench, folder: Path) -> dict[str, Any]:
     """Fine-tune on each victim, sample every arm, and score. Resumes from `folder`.
 
     Gallery templates come from looks that no adapter was trained on. The unit of every interval is the victim.
     """
-    base = load_base(settings.base, device=settings.device)
+    base = load_base(**settings.choices)
     embedder = load_embedder(settings.embedder)
     cases = draw_cases("victims", settings.gallery, seed=VICTIM_SEED, styles=settings.styles)
-    gallery = templates(cases, embedder, seed=settings.cases.seed)
+    gallery = templates(cases, embedder, seed=settings.sampling.seed)
     chosen = cases[: settings.victims]
     attack = attack_for(base, settings.attack)
     arms = select_arms(settings.arms or tuple(ARMS))
-    results = run_cases(base, embedder, chosen, arms, settings.cases, folder, attack)
+    how = CaseSettings.of(settings, settings.photos)
+    results = run_cases(base, embedder, chosen, arms, how, folder, attack)
     photos = [embedder.embed(list(result.private_images)) for result in results]
     made = [result.arms for result in results]
     scored = {name: _victim_scores([m[name] for m in made], photos, gallery) for name in made[0]}
@@ -99,7 +74,7 @@ def bench_arms(settings: ArmsBench, folder: Path) -> dict[str, Any]:
             for effect, (one, other) in _EFFECTS.items()
             if one in scored and other in scored
         },
-        "verdict": _verdicts(made, photos, attacks, load_controls(settings.cases.sampling(base, embedder, attack))),
+        "verdict": _verdicts(made, photos, attacks, load_controls(how.setup(base, embedder, attack))),
     }
 
 

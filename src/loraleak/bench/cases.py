@@ -9,11 +9,13 @@ from jaxtyping import Float
 
 from loraleak.auditing.nulls.controls import SamplingSetup
 from loraleak.bases import DiffusersBase
+from loraleak.bench.bench_settings import BenchSettings, SampleSettings
 from loraleak.embedders import Embedder
 from loraleak.finetuning.recipe import Recipe
 from loraleak.inversion.weight_autoencoder import WeightAutoencoder
 from loraleak.people.avatars import Person, draw_look, render
-from loraleak.people.splits import TRAINING_STYLES, Split, draw_people
+from loraleak.people.names import TRAINING_STYLES, Split
+from loraleak.people.splits import draw_people
 from loraleak.scores import template
 from loraleak.types import Images
 
@@ -25,21 +27,19 @@ _TEMPLATE_LOOKS = 5
 
 
 @dataclass(frozen=True)
-class CaseSettings:
+class CaseSettings(SampleSettings):
     """How cases are fine-tuned and sampled; equal for victims and controls."""
 
     recipe: Recipe = field(default_factory=Recipe)
     photos: int = 5
     """Private images a person."""
-    images: int = 8
-    """Pictures an arm."""
-    steps: int = 20
-    """Sampler steps."""
-    guidance_scale: float = 3.0
-    """Classifier-free guidance of prompts and of z."""
-    seed: int = 0
 
-    def sampling(self, base: DiffusersBase, embedder: Embedder, attack: WeightAutoencoder | None) -> SamplingSetup:
+    @classmethod
+    def of(cls, bench: BenchSettings, photos: int) -> "CaseSettings":
+        """Those of a bench, at one number of private images."""
+        return cls(**vars(bench.sampling), recipe=bench.recipe, photos=photos)
+
+    def setup(self, base: DiffusersBase, embedder: Embedder, attack: WeightAutoencoder | None) -> SamplingSetup:
         """As controls must have been sampled, to be compared with these cases."""
         read_by = "" if attack is None else attack.sha256
         return SamplingSetup(base.sha256, embedder.name, self.recipe.class_prompt, self.steps, self.guidance_scale, read_by)

@@ -6,7 +6,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from loraleak.bench.arms import ArmsBench, bench_arms
+from loraleak.bench.arms import bench_arms
+from loraleak.bench.bench_settings import ArmsBench
 from loraleak.bench.figures import save_figure
 
 __all__ = ["bench_grid", "draw_intensity", "intensity", "transfer"]
@@ -16,13 +17,10 @@ _STEPS, _RANKS, _PHOTOS = (60, 125, 250), (2, 8, 32), (3, 10)
 
 def transfer(usual: ArmsBench) -> dict[str, ArmsBench]:
     """One thing changed at a time: recipes, photos and people that the shipped attack was not made for."""
-    recipe = usual.cases.recipe
+    recipe = usual.recipe
 
     def with_recipe(**changes: Any) -> ArmsBench:
-        return replace(usual, cases=replace(usual.cases, recipe=replace(recipe, **changes)))
-
-    def with_photos(count: int) -> ArmsBench:
-        return replace(usual, cases=replace(usual.cases, photos=count))
+        return replace(usual, recipe=replace(recipe, **changes))
 
     return {
         "as usual": usual,
@@ -33,8 +31,8 @@ def transfer(usual: ArmsBench) -> dict[str, ArmsBench]:
         "alpha four times the rank": with_recipe(alpha=recipe.rank * 4.0, learning_rate=recipe.learning_rate / 2),
         "60 steps": with_recipe(steps=60),
         "600 steps": with_recipe(steps=600),
-        "3 images": with_photos(3),
-        "20 images": with_photos(20),
+        "3 images": replace(usual, photos=3),
+        "20 images": replace(usual, photos=20),
         "no prior preservation": with_recipe(prior_batch=0),
         "cross-attention only": with_recipe(targets="cross-attention"),
         "feed-forward layers too": with_recipe(targets="transformer"),
@@ -46,11 +44,10 @@ def intensity(usual: ArmsBench) -> dict[str, ArmsBench]:
     """Steps x rank x images. alpha grows with the square root of the rank, as in rsLoRA (Kalajdzievski 2023, arXiv 2312.03732):
     with alpha as the rank, what suits rank 8 drives rank 32 apart.
     """
-    cases = usual.cases
 
     def cell(steps: int, rank: int, photos: int) -> ArmsBench:
-        recipe = replace(cases.recipe, steps=steps, rank=rank, alpha=cases.recipe.alpha * (rank / cases.recipe.rank) ** 0.5)
-        return replace(usual, cases=replace(cases, photos=photos, recipe=recipe))
+        alpha = usual.recipe.alpha * (rank / usual.recipe.rank) ** 0.5
+        return replace(usual, photos=photos, recipe=replace(usual.recipe, steps=steps, rank=rank, alpha=alpha))
 
     return {_cell(*at): cell(*at) for at in product(_STEPS, _RANKS, _PHOTOS)}
 

@@ -3,8 +3,8 @@
 Out: rows, one a victim, an arm, a defence and a number of images, for Parquet; `bench/pareto.py` makes tables and figures of them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from jaxtyping import Float
 
 from loraleak.arms import Arm, DecodesZ, select_arms
 from loraleak.bases import DiffusersBase, load_base
+from loraleak.bench.bench_settings import PaperBench
 from loraleak.bench.captioned import Captioned, captioned_cases, share_right
 from loraleak.bench.cases import VICTIM_SEED, Case, CaseSettings, draw_cases, templates
 from loraleak.bench.runs import CaseResult, run_cases
@@ -24,37 +25,9 @@ from loraleak.errors import UsageError
 from loraleak.inversion.weight_autoencoder import WeightAutoencoder, attack_for
 from loraleak.scores import gallery_ranks, mean_cosine
 
-__all__ = ["CEILING", "DEFENCES", "FLOOR", "ROWS", "Cell", "PaperBench", "bench_paper", "cells", "joined"]
+__all__ = ["CEILING", "FLOOR", "ROWS", "Cell", "bench_paper", "cells", "joined"]
 
 FLOOR, CEILING = "base-class", "lora-trigger"
-
-_PRIVATE = "fewer-factors:rank=1,targets=cross-attention+dp-sgd:epsilon={epsilon},batch=20,multiplicity=1,learning_rate=0.02"
-"""DP-SGD as it keeps the most use, of what `benchmarks/private_settings.py` tries."""
-
-DEFENCES = (
-    "gaussian-noise:level=1",
-    "gaussian-noise:level=1.5",
-    "gaussian-noise:level=2",
-    "gaussian-noise:level=3",
-    "rank-truncation:rank=2",
-    "rank-truncation:rank=1",
-    "scaling:factor=0.5",
-    "scaling:factor=0.3",
-    "quantisation:bits=3",
-    "quantisation:bits=2",
-    "spectral-alignment:keep=0.5",
-    "spectral-alignment:keep=0.25",
-    "random-refactoring",
-    "early-stopping:share=0.4",
-    "early-stopping:share=0.2",
-    "fewer-factors:rank=1",
-    "random-prompts:words=2",
-    "smp-lora:weight=10",
-    "dp-mmd:epsilon=8",
-    _PRIVATE.format(epsilon=50),
-    _PRIVATE.format(epsilon=8),
-)
-"""What is compared when nobody says otherwise; from mild to strong within a defence."""
 
 ROWS = pa.schema(
     {
@@ -80,40 +53,6 @@ ROWS = pa.schema(
 
 
 @dataclass(frozen=True)
-class PaperBench:
-    """Which cells, and how large."""
-
-    victims: int = 50
-    gallery: int = 1000
-    """People among whom each victim is looked for; the victims are some of them."""
-    photos: tuple[int, ...] = (5, 20, 100)
-    """Private images a person."""
-    defences: tuple[str, ...] = DEFENCES
-    """By name, with settings; no defence is always among the cells."""
-    arms: tuple[str, ...] = ("lora-class", "lora-universal-z", "base-z", "lora-z", "lora-z-key")
-    """Attack arms."""
-    adaptive: Mapping[str, str] = field(default_factory=dict)
-    """By defence, an attack that was trained on a zoo with it: tried beside the usual one."""
-    attack: str | None = None
-    """A weight autoencoder; None takes the one that ships for pocket."""
-    base: str = "pocket"
-    embedder: str = "pocket"
-    device: str = "auto"
-    cases: CaseSettings = field(default_factory=CaseSettings)
-
-    def __post_init__(self) -> None:
-        faults = []
-        if not 2 <= self.victims <= self.gallery:
-            faults.append(f"{self.victims} victims in a gallery of {self.gallery}: give at least 2, and a gallery no smaller")
-        if not self.photos or min(self.photos) < 1:
-            faults.append("give at least one number of photos, each at least 1")
-        faults += [f"{arm.name} is no attack" for arm in _chosen(self.arms) if arm.role != "attack"]
-        faults += [f"{name!r} is adaptive and not among the defences" for name in self.adaptive if name not in self.defences]
-        if faults:
-            raise UsageError("; ".join(faults))
-
-
-@dataclass(frozen=True)
 class Cell:
     """One number of photos under one defence."""
 
@@ -127,7 +66,7 @@ class Cell:
 def cells(settings: PaperBench) -> list[Cell]:
     """Undefended cells first; of adaptive adversaries after the same defence's own."""
     made = []
-    for photos, defence in product(settings.photos, ("", *settings.defences)):
+    for photos, defence in product(settings.photos, ("", *settings.compared)):
         made.append(Cell(photos, defence))
         if defence in settings.adaptive:
             made.append(Cell(photos, defence, settings.adaptive[defence]))
@@ -139,10 +78,10 @@ def bench_paper(settings: PaperBench, folder: Path) -> pa.Table:
 
     All cells of a number of photos have the same victims, photos, triggers, seeds and initial noise. The floor, which no defence
     can change, is sampled without one only.
+    Raises: UsageError, before any work, if an arm or a defence cannot be compared.
     """
-    for defence in settings.defences:
-        parse_defence(defence)  # before hours of work
-    base = load_base(settings.base, device=settings.device)
+    _check(settings)
+    base = load_base(**settings.choices)
     embedder = load_embedder(settings.embedder)
     people = _People.drawn(settings, embedder)
     attack = attack_for(base, settings.attack)
@@ -152,6 +91,14 @@ def bench_paper(settings: PaperBench, folder: Path) -> pa.Table:
         title = f"cell {number} of {len(todo)}, {cell.photos} photos, {cell.defence or 'no defence'}: "
         rows += _cell_rows(settings, cell, people, base, embedder, attack, folder, title)
     return pa.Table.from_pylist(rows, schema=ROWS)
+
+
+def _check(settings: PaperBench) -> None:
+    for defence in settings.compared:
+        parse_defence(defence)
+    others = [arm.name for arm in _chosen(settings.arms) if arm.role != "attack"]
+    if others:
+        raise UsageError(f"{', '.join(others)}: no attack, and only attacks are compared; `bench arms` samples the others")
 
 
 def joined(rows: pa.Table, *others: pa.Table) -> pa.Table:
@@ -184,7 +131,7 @@ class _People:
 
     @classmethod
     def drawn(cls, settings: PaperBench, embedder: Embedder) -> "_People":
-        cases, seed = draw_cases("victims", settings.gallery, seed=VICTIM_SEED), settings.cases.seed
+        cases, seed = draw_cases("victims", settings.gallery, seed=VICTIM_SEED), settings.sampling.seed
         described = templates(captioned_cases(), embedder, seed=seed)
         return cls(cases[: settings.victims], templates(cases, embedder, seed=seed), described)
 
@@ -200,7 +147,7 @@ def _cell_rows(
     title: str,
 ) -> Iterator[dict[str, object]]:
     defence = parse_defence(cell.defence) if cell.defence else None
-    here = replace(settings.cases, photos=cell.photos)
+    here = CaseSettings.of(settings, cell.photos)
     if cell.attack is not None:
         attack = attack_for(base, cell.attack)
     arms = [arm for arm in _chosen(settings.arms) if cell.attack is None or isinstance(arm, DecodesZ)]

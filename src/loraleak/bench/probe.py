@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from loraleak.bench.probe_settings import ProbeSettings
+from loraleak.bench.bench_settings import ProbeSettings
 from loraleak.errors import UsageError
 from loraleak.inversion.invariant import InvariantEncoder, InvariantShape, ProbeStatistics
 from loraleak.inversion.train_settings import Knowledge

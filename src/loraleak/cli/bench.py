@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 from tyro.conf import Positional
 
-from loraleak.bench.probe_settings import ProbeSettings
+from loraleak.bench.bench_settings import ArmsBench, PaperBench, ProbeSettings, SampleSettings
 from loraleak.cli.extras import needs_extra
 from loraleak.errors import UsageError
 
@@ -17,45 +17,30 @@ if TYPE_CHECKING:
 
 __all__ = ["Bench"]
 
+_GRID = ArmsBench(
+    victims=30,
+    gallery=200,
+    arms=("lora-class", "lora-guidance", "lora-universal-z", "base-z", "lora-z", "lora-trigger"),
+    sampling=SampleSettings(images=4),
+)
+"""A grid has many variants, so each is smaller than a bench of arms."""
+
 
 @dataclass(frozen=True)
 class Arms:
     """Fine-tunes on many synthetic victims, samples every arm, and tells how often the right person is found."""
 
-    victims: int = 100
-    gallery: int = 1000
-    """People among whom each victim is looked for."""
-    arms: tuple[str, ...] = ()
-    """Arms by name; none means all but the slow ones (matching-updates)."""
-    base: str = "pocket"
-    """`pocket`, a diffusers pipeline folder, or a hub id."""
-    embedder: str = "pocket"
-    attack: str | None = None
-    """A weight autoencoder from `loraleak train`; none means the one that ships for pocket."""
-    device: str = "auto"
-    """auto, cpu, cuda or mps."""
-    seed: int = 0
     work: Path = Path("bench")
     """Folder where finished victims are kept, so that a stopped bench goes on; results go to <work>/arms.json."""
     json: bool = False
     """Print the results as JSON on stdout."""
+    settings: ArmsBench = field(default_factory=ArmsBench)
 
     def run(self) -> int:
-        from loraleak.bench.arms import ArmsBench, bench_arms
-        from loraleak.bench.cases import CaseSettings
+        from loraleak.bench.arms import bench_arms
         from loraleak.files import write_json
 
-        settings = ArmsBench(
-            victims=self.victims,
-            gallery=self.gallery,
-            arms=self.arms,
-            base=self.base,
-            embedder=self.embedder,
-            attack=self.attack,
-            device=self.device,
-            cases=CaseSettings(seed=self.seed),
-        )
-        results = bench_arms(settings, self.work / "cases")
+        results = bench_arms(self.settings, self.work / "cases")
         write_json(self.work / "arms.json", results)
         print(json.dumps(results)) if self.json else _print_arms(results)
         return 0
@@ -93,34 +78,19 @@ class Grid:
 
     over: Positional[Literal["transfer", "intensity"]]
     """`transfer`: recipes and people that the attack was not made for; `intensity`: steps x rank x images."""
-    victims: int = 30
-    gallery: int = 200
-    arms: tuple[str, ...] = ("lora-class", "lora-guidance", "lora-universal-z", "base-z", "lora-z", "lora-trigger")
-    """Arms by name."""
-    images: int = 4
-    """Pictures an arm."""
-    attack: str | None = None
-    """A weight autoencoder from `loraleak train`; none means the one that ships for pocket."""
     work: Path = Path("bench")
     """Folder where finished victims are kept, so that a stopped bench goes on; results go to <work>/<over>.json, and those
     of `intensity` to a heat map <work>/intensity.png and .svg too."""
     json: bool = False
     """Print the results as JSON on stdout."""
+    settings: ArmsBench = _GRID
+    """The usual variant, which the others differ from."""
 
     def run(self) -> int:
-        from loraleak.bench.arms import ArmsBench
-        from loraleak.bench.cases import CaseSettings
         from loraleak.bench.grid import bench_grid, draw_intensity, intensity, transfer
         from loraleak.files import write_json
 
-        usual = ArmsBench(
-            victims=self.victims,
-            gallery=self.gallery,
-            arms=self.arms,
-            attack=self.attack,
-            cases=CaseSettings(images=self.images),
-        )
-        variants = transfer(usual) if self.over == "transfer" else intensity(usual)
+        variants = transfer(self.settings) if self.over == "transfer" else intensity(self.settings)
         results = bench_grid(variants, self.work / "cases")
         write_json(self.work / f"{self.over}.json", results)
         print(json.dumps(results)) if self.json else _print_grid(results)
@@ -134,26 +104,6 @@ class Grid:
 class Paper:
     """Defences against attacks at several numbers of photos: what each takes from strangers, and what from the owner."""
 
-    victims: int = 50
-    gallery: int = 1000
-    """People among whom each victim is looked for."""
-    photos: tuple[int, ...] = (5, 20, 100)
-    """Private images a person."""
-    defences: tuple[str, ...] = ()
-    """By name, with settings, such as gaussian-noise:level=2; none means all in several settings. No defence is always tried too."""
-    arms: tuple[str, ...] = ("lora-class", "lora-universal-z", "base-z", "lora-z", "lora-z-key")
-    """Attack arms by name."""
-    adaptive: dict[str, str] = field(default_factory=dict)
-    """DEFENCE ATTACK pairs: an attack from `loraleak train` on a zoo with that defence, tried beside the usual one."""
-    images: int = 4
-    """Pictures an arm."""
-    steps: int = 10
-    """Sampler steps."""
-    attack: str | None = None
-    """A weight autoencoder from `loraleak train`; none means the one that ships for pocket."""
-    device: str = "auto"
-    """auto, cpu, cuda or mps."""
-    seed: int = 0
     also: tuple[Path, ...] = ()
     """Parquet files of other runs, such as of other machines or with fewer victims, to put into the same tables and figure."""
     work: Path = Path("bench")
@@ -161,32 +111,20 @@ class Paper:
     paper.md, the figure to paper.png and .svg."""
     json: bool = False
     """Print the summaries as JSON on stdout."""
+    settings: PaperBench = field(default_factory=PaperBench)
 
     def run(self) -> int:
         with needs_extra("zoo", "pyarrow", why="Parquet is not installed"):
             import pyarrow.parquet as parquet
 
-            from loraleak.bench.paper import DEFENCES, PaperBench, bench_paper, joined
-        from loraleak.bench.cases import CaseSettings
+            from loraleak.bench.paper import bench_paper, joined
         from loraleak.bench.pareto import as_markdown, draw_pareto, summaries
-        from loraleak.files import write_text
+        from loraleak.files import replacing, write_text
 
-        settings = PaperBench(
-            victims=self.victims,
-            gallery=self.gallery,
-            photos=self.photos,
-            defences=self.defences or DEFENCES,
-            arms=self.arms,
-            adaptive=self.adaptive,
-            attack=self.attack,
-            device=self.device,
-            cases=CaseSettings(images=self.images, steps=self.steps, seed=self.seed),
-        )
         others = [_read_rows(file) for file in self.also]
-        rows = joined(bench_paper(settings, self.work / "cases"), *others)
-        partial = self.work / ".paper.parquet.partial"
-        parquet.write_table(rows, partial)
-        partial.replace(self.work / "paper.parquet")
+        rows = joined(bench_paper(self.settings, self.work / "cases"), *others)
+        with replacing(self.work / "paper.parquet") as partial:
+            parquet.write_table(rows, partial)
         cells = summaries(rows)
         write_text(self.work / "paper.md", as_markdown(cells))
         print(json.dumps([asdict(cell) for cell in cells]) if self.json else as_markdown(cells))
@@ -228,7 +166,8 @@ def _read_rows(file: Path) -> "pa.Table":
     try:
         return parquet.read_table(file, schema=ROWS, use_threads=False, pre_buffer=False)
     except (OSError, pa.ArrowException) as error:
-        raise UsageError(f"{file} holds no rows of `bench paper` ({type(error).__name__}): give a paper.parquet") from error
+        fault = f"it holds no rows of `bench paper` ({type(error).__name__})"
+        raise UsageError(fault, path=file, remedy="give a paper.parquet") from error
 
 
 def _print_arms(results: dict[str, Any]) -> None:

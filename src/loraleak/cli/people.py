@@ -3,11 +3,11 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from tyro.conf import Positional
 
 from loraleak.errors import UsageError
+from loraleak.people.names import TRAINING_STYLES, Split, StyleName
 
 __all__ = ["People"]
 
@@ -24,9 +24,9 @@ class People:
     """Number of the first one; who comes before is left out, so that two folders of one seed share nobody."""
     images: int = 5
     """Pictures of each."""
-    split: Literal["base", "embedder", "public", "victims", "controls"] = "victims"
+    split: Split = "victims"
     """Splits never share a person: base and embedder trained pocket, public is for attackers, victims for scoring."""
-    styles: tuple[Literal["avataaars", "open-peeps", "toon-head"], ...] = ("avataaars", "open-peeps")
+    styles: tuple[StyleName, ...] = TRAINING_STYLES
     """Drawing styles, in turn; pocket has never seen toon-head."""
     size: int = 64
     """Side in pixels."""

@@ -2,12 +2,13 @@
 
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
+from loraleak.base_settings import BaseSettings
 from loraleak.errors import UsageError
 from loraleak.untrusted import printable
 
@@ -34,12 +35,10 @@ class Scrub:
     """Post-hoc defence by name, with settings: `rank-truncation:rank=2`; several are joined by `+`."""
     keep: tuple[str, ...] = ()
     """Fields of the header, or keys of PEFT's configuration, that stay as they are."""
-    base: str | None = None
-    """`pocket`, a diffusers pipeline folder, or a hub id, for the defences that need the base."""
-    device: str = "auto"
-    """auto, cpu, cuda or mps."""
     json: bool = False
     """Print what was done as JSON on stdout."""
+    base: BaseSettings = field(default_factory=lambda: BaseSettings(base=""))
+    """For the defences that need the base."""
 
     def __post_init__(self) -> None:
         if (self.out is None) != self.in_place:
@@ -80,7 +79,7 @@ class Scrub:
         defence = parse_defence(self.defence)
         if not isinstance(defence, PostHoc):
             raise UsageError(f"{defence.name} changes fine-tuning, not a finished file: give it to `loraleak finetune`")
-        base = load_base(self.base, device=self.device) if self.base else None
+        base = load_base(**self.base.choices) if self.base.base else None
         return scrub(self.file, out, defence=defence, base=base, keep=self.keep), spelled(defence)
 
 

@@ -3,13 +3,13 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from tyro.conf import Positional
 
+from loraleak.base_settings import BaseSettings
 from loraleak.cli.extras import needs_extra
 from loraleak.cli.flags import Out
-from loraleak.inversion.train_settings import TrainSettings
+from loraleak.inversion.train_settings import TrainingMode, TrainSettings
 
 __all__ = ["Train"]
 
@@ -26,37 +26,28 @@ class Train:
     """The attack to write."""
     work: Path = Path("attack-training")
     """Folder for checkpoints and TensorBoard logs; a stopped training goes on from there."""
-    mode: Literal["replay", "online"] = "replay"
+    mode: TrainingMode = "replay"
     """`replay` draws snapshots from the zoos; `online` fine-tunes their people anew and learns after every step (published)."""
     warm_start: Path | None = None
     """A finished attack to go on from, such as one that should come to read defended adapters; none starts anew."""
     together: int = 1
     """Online: people who are fine-tuned side by side."""
-    base: str = "pocket"
-    """`pocket`, a diffusers pipeline folder, or a hub id."""
-    device: str = "auto"
-    """auto, cpu, cuda or mps."""
     json: bool = False
     """Print what was made as JSON on stdout."""
     settings: TrainSettings = field(default_factory=TrainSettings)
+    base: BaseSettings = field(default_factory=BaseSettings)
 
     def run(self) -> int:
         with needs_extra("train", "accelerate", "pyarrow", "tensorboard", why="training is not installed"):
+            from loraleak.inversion import load_attack, read_public_people, train_attack
             from loraleak.inversion.learning import is_main_process
-            from loraleak.inversion.online import train_online
-            from loraleak.inversion.public import read_public_people
-            from loraleak.inversion.replay import train_replay
-            from loraleak.zoo.store import Zoo
+            from loraleak.zoo import Zoo
         from loraleak.bases import load_base
-        from loraleak.inversion.weight_autoencoder import load_attack
 
-        base = load_base(self.base, device=self.device)
+        base = load_base(**self.base.choices)
         public = read_public_people([Zoo(zoo) for zoo in self.zoos], self.people, base, held_out=self.settings.held_out)
         known = None if self.warm_start is None else load_attack(self.warm_start, base)
-        if self.mode == "online":
-            attack = train_online(base, public, self.people, self.settings, self.work, known, together=self.together)
-        else:
-            attack = train_replay(base, public, self.settings, self.work, known)
+        attack = train_attack(base, public, self.settings, self.work, mode=self.mode, warm_start=known, together=self.together)
         if not is_main_process():
             return 0
         attack.save(self.out)

@@ -2,13 +2,14 @@
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from tyro.conf import Positional
 
+from loraleak.base_settings import BaseSettings
 from loraleak.cli.extras import needs_extra
 from loraleak.cli.flags import Out, OutUrl
 from loraleak.errors import UsageError
@@ -28,10 +29,6 @@ class Build:
     """Folder of identity folders: <person>/<image>.png."""
     out: OutUrl = "zoo"
     """The zoo's folder, or a URL that fsspec knows, such as s3://bucket/zoo."""
-    base: str = "pocket"
-    """`pocket`, a diffusers pipeline folder, or a hub id."""
-    device: str = "auto"
-    """auto, cpu, cuda or mps."""
     seed: int = 0
     together: int = 0
     """Adapters that train in one batch, and make one shard; 0: 16 on a CPU, as many as its memory holds on a GPU."""
@@ -44,6 +41,7 @@ class Build:
     json: bool = False
     """Print what was made as JSON on stdout."""
     ranges: RecipeRanges = field(default_factory=RecipeRanges)
+    base: BaseSettings = field(default_factory=BaseSettings)
 
     def __post_init__(self) -> None:
         if min(self.together, self.workers) < 0:
@@ -60,9 +58,10 @@ class Build:
         from loraleak.zoo.workers import Site, local_workers
 
         defence = training_time(self.defence) if self.defence else None
-        base = load_base(self.base, device="cpu" if self.ray else self.device)
-        name = str(Path(self.base).resolve()) if Path(self.base).is_dir() else self.base
-        site = Site(self.people.resolve(), self.out, name, self.device if self.ray else base.device.type, self.defence)
+        asked = replace(self.base, device="cpu") if self.ray else self.base
+        base = load_base(**asked.choices)
+        there = self.base if self.ray else replace(self.base, device=base.device.type)
+        site = Site(self.people.resolve(), self.out, there.resolved(), self.defence)
         together = self.together or recorded_together(self.out)
         if not together:
             together = ray_together(site, self.ray, self.ranges) if self.ray else adapters_together(base, self.ranges, defence)
@@ -97,10 +96,9 @@ class Defend:
     """With settings, such as gaussian-noise:level=2."""
     out: OutUrl = "defended-zoo"
     """The defended zoo's folder or URL."""
-    base: str = "pocket"
-    """`pocket`, a diffusers pipeline folder, or a hub id."""
     json: bool = False
     """Print what was made as JSON on stdout."""
+    base: BaseSettings = field(default_factory=lambda: BaseSettings(device="cpu"))
 
     def run(self) -> int:
         store_class = _store_class()
@@ -111,7 +109,7 @@ class Defend:
         defence = parse_defence(self.defence)
         if not isinstance(defence, PostHoc):
             raise UsageError(f"{defence.name} changes fine-tuning: build a zoo with it (`zoo build --defence`)")
-        made = defend_zoo(store_class(self.zoo), defence, self.out, load_base(self.base, device="cpu"))
+        made = defend_zoo(store_class(self.zoo), defence, self.out, load_base(**self.base.choices))
         facts = {"zoo": self.out, "snapshots": len(made), "defence": self.defence}
         print(json.dumps(facts) if self.json else f"{self.out}: {len(made)} snapshots with {self.defence}")
         return 0

@@ -1,19 +1,28 @@
 """Defences. In: an adapter (post-hoc), or a base and jobs to fine-tune (training-time). Out: the defended adapter.
 
-Reading order: `protocol` (the two kinds), `names` (by text), then one file a defence.
+Reading order: `protocol` (the two kinds), `names` (by text), then one file a defence: `finished` (post-hoc), `training`;
+`defended_copy` (a file scrubbed, and defended where that is asked for), `trials` (how defences fared).
 """
 
+from loraleak.defences.defended_copy import scrub
+from loraleak.defences.finished.truncation import RankTruncation
 from loraleak.defences.names import DEFENCES, known_defences, links, parse_defence, spelled, training_time
-from loraleak.defences.protocol import Guarantee, PostHoc, TrainingTime
+from loraleak.defences.protocol import NO_PROMISE, Guarantee, PostHoc, TrainingTime
+from loraleak.defences.trials import Trial, trial_of
 
 __all__ = [
     "DEFENCES",
+    "NO_PROMISE",
     "Guarantee",
     "PostHoc",
+    "RankTruncation",
     "TrainingTime",
+    "Trial",
     "known_defences",
     "links",
     "parse_defence",
+    "scrub",
     "spelled",
     "training_time",
+    "trial_of",
 ]

@@ -3,6 +3,6 @@
 Weights are read one module at a time, so that memory is bounded by the largest module and not by the file.
 """
 
-from loraleak.inspection.inspect import Inspection, inspect_adapter
+from loraleak.inspection.inspect import Gate, Inspection, at_or_above, inspect_adapter
 
-__all__ = ["Inspection", "inspect_adapter"]
+__all__ = ["Gate", "Inspection", "at_or_above", "inspect_adapter"]

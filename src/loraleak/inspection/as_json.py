@@ -2,10 +2,10 @@
 
 from collections import Counter
 from dataclasses import asdict
-from importlib.metadata import version
 from typing import Any
 
 from loraleak.inspection.inspect import Inspection, ModuleFacts
+from loraleak.version import __version__
 
 __all__ = ["SCHEMA", "as_json"]
 
@@ -18,7 +18,7 @@ def as_json(inspection: Inspection) -> dict[str, Any]:
     counts = Counter(finding.severity for finding in inspection.findings)
     return {
         "schema": SCHEMA,
-        "loraleak": version("loraleak"),
+        "loraleak": __version__,
         "file": {"path": inspection.path, "bytes": inspection.bytes, "sha256": inspection.sha256},
         "format": inspection.format,
         "family": inspection.family or None,

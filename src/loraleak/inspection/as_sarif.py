@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -10,6 +9,7 @@ from urllib.parse import quote
 from loraleak.inspection.groups import TITLES
 from loraleak.inspection.inspect import Inspection
 from loraleak.types import Finding, Group, Severity
+from loraleak.version import __version__
 
 __all__ = ["as_sarif"]
 
@@ -36,7 +36,7 @@ def as_sarif(inspections: Iterable[tuple[Inspection, Path]]) -> dict[str, Any]:
         for group in groups
     ]
     run = {
-        "tool": {"driver": {"name": "loraleak", "version": version("loraleak"), "rules": rules}},
+        "tool": {"driver": {"name": "loraleak", "version": __version__, "rules": rules}},
         "artifacts": [{"location": place, "hashes": {"sha-256": inspection.sha256}} for inspection, place in files],
         "results": [_result(finding, place, groups) for inspection, place in files for finding in inspection.findings],
         "columnKind": "unicodeCodePoints",

@@ -7,7 +7,7 @@ from rich.console import Group as Lines
 from rich.console import RenderableType
 from rich.text import Text
 
-from loraleak.adapters.family import TITLES as BASES
+from loraleak.adapters.family import FAMILY_TITLES
 from loraleak.inspection.groups import TITLES
 from loraleak.inspection.inspect import Inspection, ModuleFacts
 from loraleak.types import Severity
@@ -37,7 +37,7 @@ def _facts(inspection: Inspection) -> Iterator[Text]:
         "bytes": f"{inspection.bytes:,}",
         "sha256": inspection.sha256,
         "format": inspection.format,
-        "base": BASES[inspection.family],
+        "base": FAMILY_TITLES[inspection.family],
         "modules": f"{len(modules)} ({', '.join(f'{count} in {name}' for name, count in components.items())})",
         "rank": f"{low}" if low == high else f"{low} to {high}",
         "alpha": _span(alphas, unknown=unknown),

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,11 +14,10 @@ from loraleak.finetuning.stacked import Job, Snapshot, finetune_together
 from loraleak.inversion.learning import Source, TrainingRun
 from loraleak.inversion.public import Examples, PublicPeople
 from loraleak.inversion.train_settings import TrainSettings
-from loraleak.inversion.weight_autoencoder import WeightAutoencoder
 from loraleak.inversion.weights import since_start, stack_adapters
 from loraleak.people.folders import read_photos
 
-__all__ = ["fine_tuned", "train_online"]
+__all__ = ["fine_tuned"]
 
 
 @dataclass(frozen=True)
@@ -30,37 +28,20 @@ class _Run:
     recipe: Recipe
 
 
-def train_online(
-    base: DiffusersBase,
-    public: PublicPeople,
-    people: Path,
-    settings: TrainSettings,
-    folder: Path,
-    warm_start: WeightAutoencoder | None = None,
-    *,
-    together: int = 1,
-) -> WeightAutoencoder:
-    """Yao 2024, Algorithm 2: fine-tune one public person after the other, and update the encoder after each step of the LoRA.
+def fine_tuned(training: TrainingRun, together: int) -> Source:
+    """Examples of people who are trained on, while they are fine-tuned (Yao 2024, Algorithm 2): after each step of their LoRA.
 
     The people and their recipes are the zoo's, each trained on all of their images; whoever is held out there is held out here.
     `together` people are fine-tuned side by side, which makes one batch of examples; 1 is the published way. After the last person
     the first one comes again. An interrupted training repeats the fine-tuning it was in.
-    Raises: UsageError, as `TrainingRun`.
     """
-    training = TrainingRun(base, public, settings, folder, warm_start)
-    training.run(fine_tuned(training, people, together))
-    return training.finished()
-
-
-def fine_tuned(training: TrainingRun, people: Path, together: int) -> Source:
-    """Examples of people who are trained on, while they are fine-tuned."""
     runs = _runs(training.public, training.rows)
     examples: Iterator[Examples] | None = None
 
     def source(step: int) -> Examples:
         nonlocal examples
         if examples is None:
-            examples = _endless(training.base, training.public, people, runs, training.settings, together, skip=step)
+            examples = _endless(training.base, training.public, runs, training.settings, together, skip=step)
         return next(examples)
 
     return source
@@ -69,7 +50,6 @@ def fine_tuned(training: TrainingRun, people: Path, together: int) -> Source:
 def _endless(
     base: DiffusersBase,
     public: PublicPeople,
-    people: Path,
     runs: Sequence[_Run],
     settings: TrainSettings,
     together: int,
@@ -86,7 +66,7 @@ def _endless(
             continue
         jobs = [
             Job(
-                [photo.picture for photo in read_photos(people / public.names[run.person])],
+                [photo.picture for photo in read_photos(public.folder / public.names[run.person])],
                 replace(run.recipe, steps=fewest),
                 range(1, fewest),
             )

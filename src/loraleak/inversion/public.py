@@ -38,6 +38,8 @@ class PublicPeople:
     """Zoos of one base and the people in them; some people are held out."""
 
     zoos: tuple[Zoo, ...]
+    folder: Path
+    """Of their identity folders."""
     names: tuple[str, ...]
     latents: Float[Tensor, "people images channels h w"]
     """Filled up with zeros to the highest number of images."""
@@ -85,7 +87,7 @@ class PublicPeople:
         return self.latents[people[:, None], chosen.long()]
 
 
-def read_public_people(zoos: Sequence[Zoo], folder: Path, base: DiffusersBase, *, held_out: float) -> PublicPeople:
+def read_public_people(zoos: Sequence[Zoo], folder: str | Path, base: DiffusersBase, *, held_out: float) -> PublicPeople:
     """Everything about the people of these zoos whose identity folders are in `folder`.
 
     Who is held out is a function of the folder's name alone.
@@ -101,13 +103,14 @@ def read_public_people(zoos: Sequence[Zoo], folder: Path, base: DiffusersBase, *
     index = {name: i for i, name in enumerate(names)}
     latents, captions = [], []
     for name in track(names, "reading public people", total=len(names)):
-        latents.append(base.encode([photo.picture for photo in read_photos(folder / name)]).cpu())
-        written = read_captions(folder / name)
+        latents.append(base.encode([photo.picture for photo in read_photos(Path(folder) / name)]).cpu())
+        written = read_captions(Path(folder) / name)
         captions.append(base.embed(written).mean(0).cpu() if written else None)
     known = [c for c in captions if c is not None]
     left_out = frozenset(i for i, name in enumerate(names) if _slot(name) < held_out)
     return PublicPeople(
         zoos=tuple(zoos),
+        folder=Path(folder),
         names=names,
         latents=nn.utils.rnn.pad_sequence(latents, batch_first=True),
         image_counts=torch.tensor([len(part) for part in latents]),

@@ -1,36 +1,15 @@
 """Training from zoos: shuffled snapshots of many people, many victims' denoisers in one pass."""
 
-from pathlib import Path
-
 import numpy as np
 
-from loraleak.bases import DiffusersBase
 from loraleak.inversion.learning import Source, TrainingRun
-from loraleak.inversion.public import Examples, PublicPeople
-from loraleak.inversion.train_settings import TrainSettings
-from loraleak.inversion.weight_autoencoder import WeightAutoencoder
+from loraleak.inversion.public import Examples
 
-__all__ = ["replayed", "train_replay"]
-
-
-def train_replay(
-    base: DiffusersBase,
-    public: PublicPeople,
-    settings: TrainSettings,
-    folder: Path,
-    warm_start: WeightAutoencoder | None = None,
-) -> WeightAutoencoder:
-    """Train on snapshots in random order, each step on those of one zoo; goes on from `folder`, where checkpoints and logs are kept.
-
-    Raises: UsageError, as `TrainingRun`.
-    """
-    training = TrainingRun(base, public, settings, folder, warm_start)
-    training.run(replayed(training))
-    return training.finished()
+__all__ = ["replayed"]
 
 
 def replayed(training: TrainingRun) -> Source:
-    """Snapshots of people who are trained on, in random order."""
+    """Snapshots of people who are trained on, in random order, those of a step from one zoo."""
     public, settings = training.public, training.settings
     sizes = np.array([len(rows) for rows in training.rows])
 

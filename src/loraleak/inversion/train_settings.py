@@ -5,10 +5,12 @@ from typing import Literal
 
 from loraleak.errors import UsageError
 
-__all__ = ["EncoderKind", "Knowledge", "TrainSettings"]
+__all__ = ["EncoderKind", "Knowledge", "TrainSettings", "TrainingMode"]
 
 EncoderKind = Literal["invariant", "conv-clip"]
 Knowledge = Literal["file", "start"]
+TrainingMode = Literal["replay", "online"]
+"""`replay`: from the zoos' snapshots, in random order. `online`: while the zoos' people are fine-tuned anew (Yao 2024, Algorithm 2)."""
 
 
 @dataclass(frozen=True)

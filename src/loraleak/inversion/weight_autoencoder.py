@@ -113,9 +113,10 @@ def load_attack(file: str | Path, base: DiffusersBase) -> WeightAutoencoder:
             facts = json.loads((opened.metadata() or {})["loraleak"])
             tensors = {name: opened.get_tensor(name).float() for name in opened.keys()}  # noqa: SIM118 - not a dictionary
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise UsageError(f"{file} holds no attack ({type(error).__name__}): make one with `loraleak train`") from error
+        fault = f"it holds no attack ({type(error).__name__})"
+        raise UsageError(fault, path=file, remedy="make one with `loraleak train`") from error
     if facts.get("schema") != SCHEMA:
-        raise UsageError(f"{file} is of the kind {facts.get('schema')!r}, this version reads {SCHEMA}: train it again")
+        raise UsageError(f"it is of the kind {facts.get('schema')!r}, not {SCHEMA}", path=file, remedy="train it again")
     if facts["base_sha256"] != base.sha256:
         raise BaseMismatchError(
             f"the attack was trained for another base than {base.name!r}: train one for it with `loraleak train`"

@@ -1,1 +1,42 @@
-"""People. In: a split and a seed. Out: synthetic identities, their pictures, captions and traits; folders of pictures."""
+"""People. In: a split and a seed. Out: synthetic identities, their pictures, captions and traits; folders of pictures.
+
+Reading order: `names` (which splits and styles there are), `styles` (what a drawing style can draw), `avatars` (one person, one
+look, one picture), `captions` (the same in words), `splits` (who is in which split), `folders` (photos and captions on disk, read
+and written). Names load on first use.
+"""
+
+from typing import TYPE_CHECKING
+
+from loraleak.lazy import lazy
+
+if TYPE_CHECKING:
+    from loraleak.people.avatars import Look as Look
+    from loraleak.people.avatars import Person as Person
+    from loraleak.people.avatars import draw_look as draw_look
+    from loraleak.people.avatars import render as render
+    from loraleak.people.captions import CLASS_PROMPT as CLASS_PROMPT
+    from loraleak.people.captions import caption as caption
+    from loraleak.people.captions import varied_caption as varied_caption
+    from loraleak.people.folders import IMAGE_SUFFIXES as IMAGE_SUFFIXES
+    from loraleak.people.folders import PhotoFile as PhotoFile
+    from loraleak.people.folders import identity_folders as identity_folders
+    from loraleak.people.folders import read_captions as read_captions
+    from loraleak.people.folders import read_photos as read_photos
+    from loraleak.people.folders import write_people as write_people
+    from loraleak.people.names import SPLITS as SPLITS
+    from loraleak.people.names import TRAINING_STYLES as TRAINING_STYLES
+    from loraleak.people.names import Split as Split
+    from loraleak.people.names import StyleName as StyleName
+    from loraleak.people.splits import draw_people as draw_people
+    from loraleak.people.splits import split_of as split_of
+
+__all__, __getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "avatars": ["Look", "Person", "draw_look", "render"],
+        "captions": ["CLASS_PROMPT", "caption", "varied_caption"],
+        "folders": ["IMAGE_SUFFIXES", "PhotoFile", "identity_folders", "read_captions", "read_photos", "write_people"],
+        "names": ["SPLITS", "Split", "StyleName", "TRAINING_STYLES"],
+        "splits": ["draw_people", "split_of"],
+    },
+)

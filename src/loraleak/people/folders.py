@@ -26,6 +26,7 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 _MAX_BYTES = 64 * 2**20
 _MAX_PIXELS = 64 * 10**6
 _MAX_CAPTION_BYTES = 2**16
+_IDENTITIES = "give a folder of identities, people/<identity>/<image>.png"
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,12 @@ def read_photos(folder: str | Path, *, only: Collection[str] | None = None) -> l
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise PhotosError(f"photo folder {folder} does not exist: give the folder with the images that the LoRA was trained on")
+        raise PhotosError(
+            "it does not exist", path=folder, remedy="give the folder with the images that the LoRA was trained on"
+        )
     files = sorted(f for f in folder.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES and (only is None or f.name in only))
     if not files:
-        raise PhotosError(f"photo folder {folder} holds no image: put the training photos there as jpg, png or webp")
+        raise PhotosError("it holds no image", path=folder, remedy="put the training photos there as jpg, png or webp")
     photos: list[PhotoFile] = []
     faults: list[str] = []
     for file in files:
@@ -56,10 +59,7 @@ def read_photos(folder: str | Path, *, only: Collection[str] | None = None) -> l
         except Exception as error:  # noqa: BLE001 - decoders fail in any way on damaged files: SyntaxError, struct.error, ...
             faults.append(printable(" ".join(f"{file.name} ({str(error)[:120]})".split()), 400))
     if faults:
-        more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
-        raise PhotosError(
-            f"cannot read {len(faults)} of {len(files)} images in {folder}: {'; '.join(faults[:5])}{more}; mend or remove them"
-        )
+        raise PhotosError(*faults, path=folder, remedy="mend or remove these images")
     return photos
 
 
@@ -67,11 +67,11 @@ def identity_folders(folder: str | Path) -> list[Path]:
     """The sub-folders that hold images, by name; the folder itself where it holds images."""
     folder = Path(folder)
     if not folder.is_dir():
-        raise PhotosError(f"folder {folder} does not exist: give a folder of identities, people/<identity>/<image>.png")
+        raise PhotosError("it does not exist", path=folder, remedy=_IDENTITIES)
     candidates = [folder, *sorted(f for f in folder.iterdir() if f.is_dir())]
     found = [f for f in candidates if any(i.suffix.lower() in IMAGE_SUFFIXES for i in f.iterdir())]
     if not found:
-        raise PhotosError(f"folder {folder} holds no images: it should be people/<identity>/<image>.png")
+        raise PhotosError("it holds no images", path=folder, remedy=_IDENTITIES)
     return found
 
 
@@ -89,15 +89,15 @@ def read_captions(folder: str | Path) -> list[str]:
 def _caption(file: Path, root: Path) -> str:
     fault = ""
     if not file.resolve().is_relative_to(root):
-        fault = "a link that leads out of the folder"
+        fault = "it is a link that leads out of the folder"
     elif file.stat().st_size > _MAX_CAPTION_BYTES:
-        fault = f"longer than {_MAX_CAPTION_BYTES >> 10} KiB"
+        fault = f"it is longer than {_MAX_CAPTION_BYTES >> 10} KiB"
     else:
         try:
             return " ".join(file.read_text("utf-8").split())
         except UnicodeDecodeError:
-            fault = "no UTF-8 text"
-    raise PhotosError(f"caption {encodable(str(file))} is {fault}: write the caption there, or remove the file")
+            fault = "it is no UTF-8 text"
+    raise PhotosError(fault, path=encodable(str(file)), remedy="write the caption there, or remove the file")
 
 
 def write_people(folder: Path, people: Sequence[Person], *, images: int, size: int, seed: int, first: int = 0) -> list[Path]:

@@ -2,18 +2,14 @@
 
 import hashlib
 from collections.abc import Iterator
-from typing import Literal, get_args
 
 import numpy as np
 
 from loraleak.errors import UsageError
 from loraleak.people.avatars import Person, draw_person
+from loraleak.people.names import SPLITS, TRAINING_STYLES, Split
 
-__all__ = ["SPLITS", "TRAINING_STYLES", "Split", "draw_people", "split_of"]
-
-Split = Literal["base", "embedder", "public", "victims", "controls"]
-SPLITS: tuple[Split, ...] = get_args(Split)
-TRAINING_STYLES = ("avataaars", "open-peeps")
+__all__ = ["draw_people", "split_of"]
 
 _SHARES: dict[Split, int] = {"base": 40, "embedder": 25, "public": 20, "controls": 5, "victims": 10}
 _MAX_REPEATS = 2_000

@@ -25,7 +25,7 @@ from loraleak.pocket.image_autoencoder import AutoencoderRecipe, train_autoencod
 from loraleak.pocket.pipeline import save_pipeline
 from loraleak.pocket.quality import autoencoder_quality, base_quality, contact_sheet, embedder_quality
 from loraleak.pocket.renders import Renders, render_split
-from loraleak.pocket.shipped_attack import AttackRecipe, train_attack
+from loraleak.pocket.shipped_attack import AttackRecipe, train_shipped_attack
 from loraleak.pocket.vocabulary import build_tokenizer
 
 __all__ = ["BuildRecipe", "build_pocket"]
@@ -63,7 +63,7 @@ def build_pocket(recipe: BuildRecipe, work: Path, out: Path) -> dict[str, Any]:
     metrics = _measured(recipe, work, out)
     base, embedder = load_base(str(out / "pocket")), PocketEmbedder.load(out / "embedder")
     if not (out / "attack.safetensors").exists():
-        train_attack(base, str((out / "pocket").resolve()), recipe.attack, work).save(out / "attack.safetensors")
+        train_shipped_attack(base, str((out / "pocket").resolve()), recipe.attack, work).save(out / "attack.safetensors")
     if not (out / "controls.npz").exists():
         controls = build_controls(
             base,

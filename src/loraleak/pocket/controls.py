@@ -39,7 +39,7 @@ def build_controls(
         embedder.embed(list(pictures(case.person, _PHOTOS, seed=(settings.seed, case.index, 0)))) for case in cases[count:]
     ]
     return Controls(
-        sampling=settings.sampling(base, embedder, attack),
+        sampling=settings.setup(base, embedder, attack),
         arms={name: np.stack([result.arms[name] for result in results]) for name in results[0].arms if name in names},
         cohort=np.stack([template(photos[: settings.photos]) for photos in people]),
         people=np.stack(people),

@@ -11,7 +11,8 @@ import numpy as np
 
 from loraleak.files import write_json
 from loraleak.people.avatars import Look, Person, draw_look, render
-from loraleak.people.splits import TRAINING_STYLES, Split, draw_people
+from loraleak.people.names import TRAINING_STYLES, Split
+from loraleak.people.splits import draw_people
 from loraleak.progress import track
 from loraleak.types import Images
 

@@ -4,10 +4,11 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from loraleak.base_settings import BaseSettings
 from loraleak.bases import DiffusersBase
 from loraleak.errors import UsageError
 from loraleak.inversion.public import read_public_people
-from loraleak.inversion.replay import train_replay
+from loraleak.inversion.train import train_attack
 from loraleak.inversion.train_settings import TrainSettings
 from loraleak.inversion.weight_autoencoder import WeightAutoencoder
 from loraleak.people.folders import write_people
@@ -18,7 +19,7 @@ from loraleak.zoo.ranges import RecipeRanges
 from loraleak.zoo.store import Zoo
 from loraleak.zoo.workers import Site, local_workers
 
-__all__ = ["AttackRecipe", "ZooRecipe", "train_attack"]
+__all__ = ["AttackRecipe", "ZooRecipe", "train_shipped_attack"]
 
 _SEED = 11
 _IMAGES = 8
@@ -44,7 +45,7 @@ class AttackRecipe:
     training: TrainSettings = field(default_factory=TrainSettings)
 
 
-def train_attack(base: DiffusersBase, source: str, recipe: AttackRecipe, work: Path) -> WeightAutoencoder:
+def train_shipped_attack(base: DiffusersBase, source: str, recipe: AttackRecipe, work: Path) -> WeightAutoencoder:
     """Draw the people, build their zoos and train; resumes from `work`. `source` is what workers load the base by.
 
     Raises: UsageError, if somebody's adapter could not be made.
@@ -59,7 +60,7 @@ def train_attack(base: DiffusersBase, source: str, recipe: AttackRecipe, work: P
         for folder in mine.iterdir():
             if folder.is_dir() and not (people / folder.name).exists():
                 (people / folder.name).symlink_to(folder.resolve(), target_is_directory=True)
-        site = Site(mine.resolve(), str(work / f"zoo-{i}"), source, "cpu")
+        site = Site(mine.resolve(), str(work / f"zoo-{i}"), BaseSettings(source, device="cpu"))
         failures = build_zoo(
             plan_zoo(mine, zoo.ranges), mine, site.folder, base, builder=local_workers(site, os.cpu_count() or 1)
         )
@@ -67,4 +68,4 @@ def train_attack(base: DiffusersBase, source: str, recipe: AttackRecipe, work: P
             raise UsageError(f"no adapter of {failures[0].person} ({failures[0].reason}): run the build again")
     zoos = [Zoo(work / f"zoo-{i}") for i in range(len(recipe.zoos))]
     public = read_public_people(zoos, people, base, held_out=recipe.training.held_out)
-    return train_replay(base, public, recipe.training, work / "attack")
+    return train_attack(base, public, recipe.training, work / "attack")

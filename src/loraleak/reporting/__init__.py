@@ -1,4 +1,37 @@
 """Reports. In: the results of an audit, as plain data. Out: HTML, JSON, Markdown, pictures.
 
-Reading order: `results` (what an audit found), `words` (what the numbers are called), then one file a writer.
+Reading order: `results` (what an audit found), `report` (all of it, and how it is written), `words` (what the numbers are called),
+then one file a writer.
 """
+
+from loraleak.reporting.pictures import write_pictures
+from loraleak.reporting.report import Report
+from loraleak.reporting.results import (
+    LEVELS,
+    ArmResult,
+    DefenceResult,
+    DefenceStudy,
+    Level,
+    Photo,
+    Side,
+    Verdict,
+)
+from loraleak.reporting.words import conclusion, in_brackets, percent, scrub_command, shown
+
+__all__ = [
+    "LEVELS",
+    "ArmResult",
+    "DefenceResult",
+    "DefenceStudy",
+    "Level",
+    "Photo",
+    "Report",
+    "Side",
+    "Verdict",
+    "conclusion",
+    "in_brackets",
+    "percent",
+    "scrub_command",
+    "shown",
+    "write_pictures",
+]

@@ -159,12 +159,14 @@ def _begin(plan: ZooPlan, folder: Place, base: DiffusersBase) -> None:
         "ranges": asdict(plan.ranges),
         "defence": None if plan.defence is None else spelled(plan.defence),
         "shapes": {name: list(shape) for name, shape in _shapes(plan.shards[0], base, plan.defence).items()},
+        **({} if base.resolution == base.own_resolution else {"resolution": base.resolution}),
     }
     file = folder / "zoo.json"
     if file.exists():
         there = json.loads(file.read_text("utf-8"))
+        mine = json.loads(json.dumps(facts))
         # a base is its weights, wherever it lies
-        differing = [key for key, value in json.loads(json.dumps(facts)).items() if key != "base" and there.get(key) != value]
+        differing = [key for key in {**mine, **there} if key != "base" and there.get(key) != mine.get(key)]
         if differing:
             raise UsageError(
                 f"{folder} holds a zoo that differs in {', '.join(differing)}: build with the same people, ranges, seed, defence and "

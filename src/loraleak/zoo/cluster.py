@@ -53,8 +53,12 @@ def _cluster(address: str, site: Site) -> Iterator[tuple[Any, dict[str, int], Si
         except (ConnectionError, ValueError) as error:
             raise UsageError(f"no Ray cluster at {address!r} ({error}): run `ray start --head` there, or give local") from error
         try:
-            gpu = site.device in ("auto", "cuda") and ray.cluster_resources().get("GPU", 0) >= 1
-            yield ray, {"num_cpus": 1, "num_gpus": int(gpu)}, replace(site, device="cuda" if gpu else "cpu")
+            gpu = site.base.device in ("auto", "cuda") and ray.cluster_resources().get("GPU", 0) >= 1
+            yield (
+                ray,
+                {"num_cpus": 1, "num_gpus": int(gpu)},
+                replace(site, base=replace(site.base, device="cuda" if gpu else "cpu")),
+            )
         finally:
             ray.shutdown()
 

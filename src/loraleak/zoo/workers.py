@@ -16,6 +16,7 @@ from multiprocessing import get_context
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
+from loraleak.base_settings import BaseSettings
 from loraleak.bases import DiffusersBase, load_base
 from loraleak.defences import TrainingTime, training_time
 from loraleak.zoo.build import Outcome, ShardBuilder, build_shard
@@ -35,8 +36,7 @@ class Site:
 
     people: Path
     folder: str
-    base: str
-    device: str
+    base: BaseSettings
     defence: str = ""
     """By name, with settings; training-time. Empty for none."""
 
@@ -44,7 +44,7 @@ class Site:
 def build_one(site: Site, shard: PlannedShard) -> Outcome:
     """Build one shard in this process, on a base that is loaded once a process."""
     try:
-        build_shard(shard, site.people, open_place(site.folder), _base(site.base, site.device), _defence(site))
+        build_shard(shard, site.people, open_place(site.folder), _base(site.base), _defence(site))
     except Exception as error:  # noqa: BLE001 - whatever befalls one shard must not stop the others
         return Outcome(shard.name, f"its shard was not made ({type(error).__name__}: {error})")
     return Outcome(shard.name)
@@ -52,7 +52,7 @@ def build_one(site: Site, shard: PlannedShard) -> Outcome:
 
 def measure_together(site: Site, ranges: RecipeRanges) -> int:
     """How many adapters to train in one batch, measured in this process."""
-    return adapters_together(_base(site.base, site.device), ranges, _defence(site))
+    return adapters_together(_base(site.base), ranges, _defence(site))
 
 
 def local_workers(site: Site, count: int) -> ShardBuilder:
@@ -105,5 +105,5 @@ def _defence(site: Site) -> TrainingTime | None:
 
 
 @cache
-def _base(name: str, device: str) -> DiffusersBase:
-    return load_base(name, device=device)
+def _base(settings: BaseSettings) -> DiffusersBase:
+    return load_base(**settings.choices)

@@ -1,0 +1,143 @@
+"""What benches can be told; light to import, so that the command line starts fast."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from tyro.conf import Fixed, Suppress
+
+from loraleak.base_settings import BaseSettings
+from loraleak.errors import UsageError
+from loraleak.finetuning.recipe import Recipe
+from loraleak.people.names import TRAINING_STYLES, StyleName
+
+__all__ = ["DEFENCES", "ArmsBench", "BenchSettings", "PaperBench", "ProbeSettings", "SampleSettings"]
+
+_PRIVATE = "fewer-factors:rank=1,targets=cross-attention+dp-sgd:epsilon={epsilon},batch=20,multiplicity=1,learning_rate=0.02"
+"""DP-SGD as it keeps the most use, of what `benchmarks/private_settings.py` tries."""
+
+DEFENCES = (
+    "gaussian-noise:level=1",
+    "gaussian-noise:level=1.5",
+    "gaussian-noise:level=2",
+    "gaussian-noise:level=3",
+    "rank-truncation:rank=2",
+    "rank-truncation:rank=1",
+    "scaling:factor=0.5",
+    "scaling:factor=0.3",
+    "quantisation:bits=3",
+    "quantisation:bits=2",
+    "spectral-alignment:keep=0.5",
+    "spectral-alignment:keep=0.25",
+    "random-refactoring",
+    "early-stopping:share=0.4",
+    "early-stopping:share=0.2",
+    "fewer-factors:rank=1",
+    "random-prompts:words=2",
+    "smp-lora:weight=10",
+    "dp-mmd:epsilon=8",
+    _PRIVATE.format(epsilon=50),
+    _PRIVATE.format(epsilon=8),
+)
+"""What is compared when nobody says otherwise; from mild to strong within a defence."""
+
+
+@dataclass(frozen=True)
+class SampleSettings:
+    """How every arm is sampled."""
+
+    images: int = 8
+    """Pictures an arm."""
+    steps: int = 20
+    """Sampler steps."""
+    guidance_scale: float = 3.0
+    """Classifier-free guidance of prompts and of z."""
+    seed: int = 0
+    """Of the private images, the fine-tuning and the initial noise."""
+
+    def __post_init__(self) -> None:
+        if min(self.images, self.steps) < 1:
+            raise UsageError(f"{self.images} images in {self.steps} steps: give at least 1 of each")
+
+
+@dataclass(frozen=True)
+class BenchSettings(BaseSettings):
+    """How many victims, out of how many people, on which base, and how they are attacked."""
+
+    victims: int = 100
+    """Synthetic people whose adapters are attacked."""
+    gallery: int = 1000
+    """People among whom each victim is looked for; the victims are some of them."""
+    embedder: str = "pocket"
+    """`pocket`, `faces`, `general`, `clip:<folder or id>` or `dino:<folder or id>`."""
+    attack: str | None = None
+    """A weight autoencoder from `loraleak train`; none means the one that ships for pocket."""
+    recipe: Annotated[Fixed[Recipe], Suppress] = field(default_factory=Recipe)
+    """Of every victim's fine-tuning. A grid varies it; the command line does not."""
+    sampling: SampleSettings = field(default_factory=SampleSettings)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 2 <= self.victims <= self.gallery:
+            raise UsageError(
+                f"{self.victims} victims in a gallery of {self.gallery}: give at least 2, and a gallery no smaller"
+            )
+
+
+@dataclass(frozen=True)
+class ArmsBench(BenchSettings):
+    """Every arm on every victim."""
+
+    arms: tuple[str, ...] = ()
+    """Arms by name; none means all but the slow ones (matching-updates)."""
+    photos: int = 5
+    """Private images a person."""
+    styles: tuple[StyleName, ...] = TRAINING_STYLES
+    """Drawing styles of the victims and of the gallery."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.photos < 1:
+            raise UsageError(f"photos is {self.photos}, give at least 1")
+
+
+@dataclass(frozen=True)
+class PaperBench(BenchSettings):
+    """Which cells, and how large."""
+
+    victims: int = 50
+    photos: tuple[int, ...] = (5, 20, 100)
+    """Private images a person."""
+    defences: tuple[str, ...] = ()
+    """By name, with settings, such as gaussian-noise:level=2; none means all in several settings. No defence is always tried too."""
+    arms: tuple[str, ...] = ("lora-class", "lora-universal-z", "base-z", "lora-z", "lora-z-key")
+    """Attack arms by name."""
+    adaptive: Mapping[str, str] = field(default_factory=dict)
+    """DEFENCE ATTACK pairs: an attack from `loraleak train` on a zoo with that defence, tried beside the usual one."""
+    sampling: SampleSettings = field(default_factory=lambda: SampleSettings(images=4, steps=10))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.photos or min(self.photos) < 1:
+            raise UsageError("give at least one number of photos, each at least 1")
+        strange = [name for name in self.adaptive if name not in self.compared]
+        if strange:
+            raise UsageError(f"{', '.join(map(repr, strange))}: adaptive and not among the defences")
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The defences that are compared, besides none."""
+        return self.defences or DEFENCES
+
+
+@dataclass(frozen=True)
+class ProbeSettings:
+    """How many public people are learned from, and how many others are judged."""
+
+    learned_from: tuple[int, ...] = (100, 200, 400, 800, 1_200)
+    unseen: int = 300
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.learned_from or min(self.learned_from) < 10 or self.unseen < 10:
+            raise UsageError("give at least 10 people to learn from, and 10 who are not seen")
