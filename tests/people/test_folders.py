@@ -273,7 +273,7 @@ def test_captions_that_cannot_be_read_or_that_lead_out_of_the_folder_are_refused
     secret = tmp_path / "secret.txt"
     secret.write_text("mine")
     (folder / "a.txt").symlink_to(secret)
-    with pytest.raises(PhotosError, match=r"caption .*a\.txt is a link that leads out of the folder"):
+    with pytest.raises(PhotosError, match=r"a\.txt: it is a link that leads out of the folder"):
         read_captions(folder)
     (folder / "a.txt").unlink()
     for data, fault in ((b"\xff\xfe", "no UTF-8 text"), (b"x" * (2**16 + 1), "longer than 64 KiB")):

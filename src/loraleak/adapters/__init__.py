@@ -1,8 +1,9 @@
 """Adapters. In: a LoRA file or PEFT folder of any layout that we know. Out: one `Adapter`, findings on its header, files again.
 
 Reading order: `container` (bytes to tensors, within caps), `detect` (a tensor's layout), `layouts` (one file a dialect) over the
-tables of `layers`, `reduce` (LoHa, LoKr, LoCon to pairs), `modules` (group, check, read), `load`; `normal_form` (what a pair does, however it is written), `family` (which base), `header` (what the metadata
-give away), `public` (what of them may be shared), `clean_copy` (a copy without the rest), `write`.
+tables of `layers`, `reduce` (LoHa, LoKr, LoCon to pairs), `modules` (group, check, read), `load`; `normal_form` (what a pair does,
+however it is written), `family` (which base), `header` (what the metadata give away), `public` (what of them may be shared),
+`clean_copy` (a copy without the rest), `write`.
 """
 
 from loraleak.adapters.clean_copy import Scrubbed, backed_up, remarks, removals, scrub_header

@@ -54,6 +54,11 @@ def load_adapter(path: str | Path) -> Adapter:
     Factors come as contiguous float32; LoHa, LoKr and Tucker modules are reduced, exactly, to a pair. A scale that the file does not
     tell is None. What was not understood is listed in `residue`.
     Raises: AdapterError, in one line, as `open_adapter` does, and if weights are not finite or would fill more than 4 GiB.
+
+    >>> from loraleak.assets import DEMO
+    >>> adapter = load_adapter(DEMO / "adapter.safetensors")
+    >>> adapter.format, adapter.ranks, len(adapter.factors)
+    ('diffusers', (8, 8), 56)
     """
     opened = open_adapter(path)
     size = sum(module.size for module in opened.contents.modules.values())

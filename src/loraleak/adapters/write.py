@@ -37,6 +37,14 @@ def save_adapter(adapter: Adapter, path: str | Path, layout: Layout = "diffusers
     as another pair of the same product. All layouts but `peft` keep the header's other fields; `diffusers` and `comfyui` keep an
     unknown scale unknown. Residue is not written.
     Raises: AdapterError, naming what stands in the way, if the adapter is empty or broken, or if the layout cannot hold it.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from loraleak.adapters import load_adapter
+    >>> from loraleak.assets import DEMO
+    >>> with TemporaryDirectory() as folder:
+    ...     save_adapter(load_adapter(DEMO / "adapter.safetensors"), f"{folder}/demo.safetensors", "kohya")
+    ...     load_adapter(f"{folder}/demo.safetensors").format
+    'kohya'
     """
     path = Path(path)
     factors = _checked(adapter)

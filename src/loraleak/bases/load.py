@@ -48,6 +48,10 @@ def load_base(
     Weights are read from safetensors only.
     Raises: UsageError, if there is no such pipeline, it is of no family that we know, or it cannot be run so; MissingExtraError, if
     it is to be offloaded without accelerate.
+
+    >>> base = load_base("pocket", device="cpu")
+    >>> base.resolution, tuple(base.embed(["a photo of a person"]).shape)
+    (64, (1, 32, 128))
     """
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging

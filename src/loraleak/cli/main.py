@@ -51,12 +51,18 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # quotes from files, on terminals that are not UTF-8
+    given = sys.argv[1:] if arguments is None else arguments
+    if given == ["--version"]:
+        from loraleak.version import __version__
+
+        print(f"loraleak {__version__}")
+        return 0
     try:
         command = tyro.cli(
             Command,
             prog="loraleak",
-            description="See what your LoRA gives away, before you share it.",
-            args=sys.argv[1:] if arguments is None else arguments,
+            description="See what your LoRA gives away, before you share it. `loraleak --version` prints the version.",
+            args=given,
             config=(tyro.conf.OmitArgPrefixes, tyro.conf.PositionalMetavarFromFieldName),
         )
         return int(command.run())

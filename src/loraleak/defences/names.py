@@ -57,6 +57,11 @@ def parse_defence(text: str) -> PostHoc | TrainingTime:
 
     Raises: UsageError, with all faults in one line: names that there are not, settings that a defence does not have or that are no
     such values, and chains that cannot be.
+
+    >>> parse_defence("rank-truncation:rank=2").rank
+    2
+    >>> spelled(parse_defence("scaling:factor=0.5+gaussian-noise:level=1"))
+    'scaling:factor=0.5+gaussian-noise:level=1.0,seed=0'
     """
     made: list[PostHoc | TrainingTime] = []
     faults: list[str] = []

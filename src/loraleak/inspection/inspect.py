@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from loraleak.adapters import header_findings, load_adapter, open_adapter, tensor_findings
-from loraleak.adapters.family import Family
-from loraleak.adapters.modules import Update, read_modules
+from loraleak.adapters import Family, Update, header_findings, load_adapter, open_adapter, read_modules, tensor_findings
 from loraleak.inspection.spectrum import operations, singular_values
 from loraleak.inspection.starts import COMMON_SEEDS, find_start
 from loraleak.types import Finding
@@ -73,6 +71,11 @@ def inspect_adapter(path: str | Path, *, start: bool = False) -> Inspection:
     With `start` it is also tried to rebuild the random numbers that training began from (see `find_start`), which reads the whole
     adapter and takes about half a minute.
     Raises: AdapterError, in one line, as `load_adapter` does; without `start`, all modules together may be of any size.
+
+    >>> from loraleak.assets import DEMO
+    >>> found = inspect_adapter(DEMO / "adapter.safetensors")
+    >>> found.family, found.ranks, [finding.field for finding in found.findings]
+    ('pocket', (8, 8), [])
     """
     opened = open_adapter(path)
     held = opened.contents

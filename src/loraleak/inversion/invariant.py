@@ -127,10 +127,6 @@ class InvariantEncoder(nn.Module):
 class ProbeStatistics:
     """Second moments of normalised updates on either side, over batches of adapters."""
 
-    norm_mean: Tensor
-    norm_spread: Tensor
-    centre: Tensor
-
     def __init__(self, shapes: Mapping[str, torch.Size]) -> None:
         self.left = {name: torch.zeros(s[0], s[0]) for name, s in shapes.items()}
         self.right = {name: torch.zeros(prod(s[1:]), prod(s[1:])) for name, s in shapes.items()}

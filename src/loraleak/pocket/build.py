@@ -9,15 +9,13 @@ import numpy as np
 from PIL import Image
 
 from loraleak.adapters import save_adapter
-from loraleak.auditing.nulls.controls import save_controls
-from loraleak.bases import load_base
-from loraleak.bases.pocket_autoencoder import PocketAutoencoder
-from loraleak.bench.cases import draw_cases, pictures
+from loraleak.auditing import save_controls
+from loraleak.bases import PocketAutoencoder, load_base
+from loraleak.bench import draw_cases, pictures
 from loraleak.embedders.pocket import PocketEmbedder
 from loraleak.files import replacing, write_json, write_text
-from loraleak.finetuning.dreambooth import finetune
-from loraleak.finetuning.recipe import Recipe
-from loraleak.inversion.weight_autoencoder import load_attack
+from loraleak.finetuning import Recipe, finetune
+from loraleak.inversion import load_attack
 from loraleak.pocket.controls import build_controls
 from loraleak.pocket.denoiser import DenoiserRecipe, encode_renders, train_denoiser
 from loraleak.pocket.embedder import EmbedderRecipe, train_embedder
@@ -105,16 +103,16 @@ def _train_embedder(recipe: BuildRecipe, work: Path, folder: Path) -> None:
 
 def _measured(recipe: BuildRecipe, work: Path, out: Path) -> dict[str, Any]:
     base, embedder = load_base(str(out / "pocket")), PocketEmbedder.load(out / "embedder")
-    singles = _victims(recipe, work, people=recipe.test_people, looks=1)
+    singles = _victims(work, people=recipe.test_people, looks=1)
     contact_sheet(base, singles, out / "contact-sheet.png")
     return {
         "autoencoder": autoencoder_quality(base, singles),
-        "embedder": embedder_quality(embedder, _victims(recipe, work, people=200, looks=5)),
+        "embedder": embedder_quality(embedder, _victims(work, people=200, looks=5)),
         "base": base_quality(base, embedder, singles),
     }
 
 
-def _victims(recipe: BuildRecipe, work: Path, *, people: int, looks: int) -> Renders:
+def _victims(work: Path, *, people: int, looks: int) -> Renders:
     return render_split(work / f"renders-victims-{looks}", "victims", people=people, looks=looks, seed=0)
 
 

@@ -5,14 +5,13 @@ import unicodedata
 from collections.abc import Mapping
 
 from loraleak.defences.trials import Trial
-from loraleak.reporting.results import LEAK_KEPT, USE_KEPT, ArmResult, AuditResult, DefenceStudy, Level, Side, Verdict
+from loraleak.reporting.results import LEAK_KEPT, USE_KEPT, ArmResult, AuditResult, DefenceStudy, Level, Verdict
 from loraleak.types import ArmRole, Interval
 
 __all__ = [
     "HEADLINES",
     "LEADS",
     "ROLES",
-    "change_in_words",
     "conclusion",
     "excess_in_words",
     "in_brackets",
@@ -71,13 +70,6 @@ def resolution_in_words(verdict: Verdict) -> str:
 def percent(share: float | None) -> str:
     """`93%`; a dash for none."""
     return "–" if share is None else f"{100 * share:.0f}%"
-
-
-def change_in_words(side: Side) -> str:
-    """`-0.12 [-0.20, -0.05]`, or that none was shown."""
-    change = side.change
-    numbers = f"{change.mean:+.2f} [{change.low:+.2f}, {change.high:+.2f}]"
-    return f"no difference shown: {numbers}" if change.low <= 0 <= change.high else numbers
 
 
 def trial_in_words(trial: Trial | None) -> str:

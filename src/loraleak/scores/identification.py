@@ -17,6 +17,10 @@ def gallery_ranks(probes: Embeddings, gallery: Float[np.ndarray, "people dim"], 
     """For each probe, how many people of the gallery are at least as similar as the right one (0: rank-1 hit).
 
     A tie, to rounding, counts against the probe, so that an embedder that returns a constant scores nothing.
+
+    >>> gallery = np.eye(3, dtype=np.float32)
+    >>> gallery_ranks(np.array([[0.8, 0.6, 0.0]], np.float32), gallery, identity=1).tolist()
+    [1]
     """
     similarity = probes @ gallery.T
     ranks: np.ndarray = (similarity >= similarity[:, [identity]] - _ROUNDING).sum(axis=1) - 1

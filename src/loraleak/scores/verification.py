@@ -8,7 +8,11 @@ __all__ = ["accept_threshold", "auc", "true_accept_rate"]
 
 
 def auc(genuine: Float[np.ndarray, " pairs"], impostor: Float[np.ndarray, " others"]) -> float:
-    """The chance that a genuine pair is more similar than an impostor pair, ties counting half (Mann and Whitney 1947)."""
+    """The chance that a genuine pair is more similar than an impostor pair, ties counting half (Mann and Whitney 1947).
+
+    >>> auc(np.array([0.9, 0.5]), np.array([0.1, 0.5]))
+    0.875
+    """
     ranks = rankdata(np.concatenate([genuine, impostor]))
     n, m = len(genuine), len(impostor)
     return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * m))
