@@ -17,7 +17,7 @@ import torch
 from loraleak.files import write_json
 from loraleak.finetuning.recipe import Recipe
 from loraleak.types import Adapter, Factors
-from loraleak.zoo.store import SCHEMA, Zoo, read_rows, write_shard, write_table
+from loraleak.zoo.store import SCHEMA, Zoo, read_rows, write_manifest, write_shard
 
 _RANK, _EACH, _SHARD, _BATCH = 8, 8, 16, 32
 """Rank; snapshots a person; people a shard; snapshots a batch."""
@@ -77,8 +77,8 @@ def _fill(folder: Path, count: int) -> int:
         table = read_rows(folder, name)
         if table is None:
             raise RuntimeError(f"shard {name} was not written whole")
-        tables.append(table.replace_schema_metadata(None))
-    write_table(pa.concat_tables(tables), folder / "manifest.parquet")
+        tables.append(table)
+    write_manifest(folder, tables)
     write_json(
         folder / "zoo.json",
         {"schema": SCHEMA, "base_sha256": "", "shapes": {name: list(shape) for name, shape in shapes.items()}},
