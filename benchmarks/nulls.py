@@ -28,8 +28,8 @@ from loraleak.bench.cases import VICTIM_SEED, Case, CaseSettings, draw_cases, pi
 from loraleak.bench.runs import CaseResult, run_cases
 from loraleak.embedders import Embedder, load_embedder
 from loraleak.inversion.weight_autoencoder import attack_for
+from loraleak.people import TRAINING_STYLES
 from loraleak.people.avatars import draw_look, render
-from loraleak.people.splits import TRAINING_STYLES
 from loraleak.reporting.words import in_brackets
 from loraleak.scores import bootstrap_mean
 from loraleak.types import Embeddings
@@ -63,7 +63,7 @@ def main() -> None:
 
     base, embedder = load_base("pocket", device="cpu"), load_embedder("pocket")
     attack = attack_for(base)
-    controls = load_controls(_SETTINGS.sampling(base, embedder, attack))
+    controls = load_controls(_SETTINGS.setup(base, embedder, attack))
     assert controls is not None
     drawing = AuditSettings(guidance_scale=_SETTINGS.guidance_scale, steps=_SETTINGS.steps).drawing
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from loraleak.arms import select_arms
 from loraleak.bases import load_base
+from loraleak.bench.bench_settings import PaperBench
 from loraleak.bench.cases import VICTIM_SEED, CaseSettings, draw_cases, templates
-from loraleak.bench.paper import PaperBench
 from loraleak.bench.runs import run_cases
 from loraleak.defences import training_time
 from loraleak.embedders import load_embedder

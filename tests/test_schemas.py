@@ -12,7 +12,7 @@ import pytest
 
 from loraleak.assets import DEMO
 from loraleak.cli import main
-from loraleak.reporting import DefenceStudy, Report
+from loraleak.reporting import LEVELS, DefenceStudy, Report
 
 
 def _validator(name: str) -> jsonschema.Draft202012Validator:
@@ -32,6 +32,11 @@ def _refused(name: str, plain: dict[str, Any], broken: Callable[[dict[str, Any]]
     broken(copy)
     with pytest.raises(jsonschema.ValidationError):
         _validator(name).validate(copy)
+
+
+def test_levels_are_those_of_a_verdict() -> None:
+    schema = _validator("report").schema
+    assert schema["properties"]["verdict"]["properties"]["level"]["enum"] == list(LEVELS)
 
 
 def test_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 
@@ -22,6 +21,7 @@ from loraleak.progress import announce
 from loraleak.reporting.report import Report
 from loraleak.reporting.results import DefenceStudy, Photo, Verdict
 from loraleak.untrusted import encodable
+from loraleak.version import __version__
 
 __all__ = ["audit"]
 
@@ -77,7 +77,7 @@ def _report(
     reads_weights = loaded.scene.attack is not None
     return Report(
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        version=version("loraleak"),
+        version=__version__,
         seed=settings.seed,
         base=settings.base,
         base_sha256=base.sha256,
