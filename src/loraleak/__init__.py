@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from loraleak.adapters import save_adapter as save_adapter
     from loraleak.arms import Arm as Arm
     from loraleak.arms import Scene as Scene
-    from loraleak.arms.reconstruct import reconstruct as reconstruct
     from loraleak.arms import select_arms as select_arms
+    from loraleak.arms.reconstruct import reconstruct as reconstruct
     from loraleak.auditing import AttackSettings as AttackSettings
     from loraleak.auditing import AuditSettings as AuditSettings
     from loraleak.auditing import attack as attack

@@ -9,10 +9,8 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from loraleak.arms.scene import Scene
-from loraleak.bases import Denoiser, DiffusersBase
-from loraleak.bases.sampling import Timestep
-from loraleak.bases.stacked_layers import Stack
-from loraleak.inversion.weights import stack_adapters
+from loraleak.bases import Denoiser, DiffusersBase, Stack, Timestep
+from loraleak.inversion import stack_adapters
 from loraleak.types import ArmRole
 
 __all__ = ["MatchingUpdates", "guess", "mismatch"]

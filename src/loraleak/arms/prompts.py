@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from loraleak.arms.scene import Scene
-from loraleak.bases import Denoiser
-from loraleak.bases.sampling import Timestep, guided
+from loraleak.bases import Denoiser, Timestep, guided
 from loraleak.types import ArmRole
 
 __all__ = ["BaseClass", "LoraClass", "LoraEmpty", "LoraTrigger"]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from loraleak.bases import Denoiser, DiffusersBase
-from loraleak.inversion.weight_autoencoder import WeightAutoencoder
+from loraleak.inversion import WeightAutoencoder
 from loraleak.types import Adapter, ArmRole
 
 __all__ = ["Arm", "Scene"]

@@ -11,9 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from loraleak.arms.scene import Scene
-from loraleak.bases import Denoiser
-from loraleak.bases.sampling import Timestep, guided
-from loraleak.inversion.weight_autoencoder import WeightAutoencoder
+from loraleak.bases import Denoiser, Timestep, guided
+from loraleak.inversion import WeightAutoencoder
 from loraleak.types import ArmRole
 
 __all__ = [

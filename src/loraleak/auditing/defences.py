@@ -8,12 +8,10 @@ import numpy as np
 from jaxtyping import Float
 
 from loraleak.arms import Scene, reconstruct, select_arms
-from loraleak.defences import PostHoc, known_defences, parse_defence, spelled
-from loraleak.defences.finished.truncation import RankTruncation
-from loraleak.defences.trials import Trial, trial_of
+from loraleak.defences import PostHoc, RankTruncation, Trial, known_defences, parse_defence, spelled, trial_of
 from loraleak.errors import UsageError
 from loraleak.progress import track
-from loraleak.reporting.results import DefenceResult, DefenceStudy, Side
+from loraleak.reporting import DefenceResult, DefenceStudy, Side
 from loraleak.scores import bootstrap_mean, mean_cosine, paired_difference
 from loraleak.types import Adapter, Images
 

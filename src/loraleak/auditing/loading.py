@@ -17,7 +17,7 @@ from loraleak.bases import load_base
 from loraleak.bases.estimate import Estimate
 from loraleak.embedders import Embedder, load_embedder
 from loraleak.errors import UsageError
-from loraleak.people.folders import PhotoFile, read_photos
+from loraleak.people import PhotoFile, read_photos
 from loraleak.types import Embeddings
 
 __all__ = ["Loaded", "check", "estimate_of", "load"]

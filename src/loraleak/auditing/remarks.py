@@ -2,7 +2,7 @@
 
 from loraleak.adapters import header_findings
 from loraleak.auditing.audit_settings import AuditSettings
-from loraleak.reporting.results import DefenceStudy, Verdict
+from loraleak.reporting import DefenceStudy, Verdict
 from loraleak.types import Adapter
 
 __all__ = ["advice", "knowledge", "limits"]

@@ -18,8 +18,7 @@ from loraleak.auditing.remarks import advice, knowledge, limits
 from loraleak.auditing.scoring import Scored, embed, embed_pictures, score
 from loraleak.auditing.verdict import judge
 from loraleak.progress import announce
-from loraleak.reporting.report import Report
-from loraleak.reporting.results import DefenceStudy, Photo, Verdict
+from loraleak.reporting import DefenceStudy, Photo, Report, Verdict
 from loraleak.untrusted import encodable
 from loraleak.version import __version__
 

@@ -3,7 +3,7 @@
 from loraleak.arms import Scene
 from loraleak.auditing.audit_settings import AttackSettings
 from loraleak.bases import DiffusersBase
-from loraleak.inversion.weight_autoencoder import attack_for
+from loraleak.inversion import attack_for
 from loraleak.types import Adapter
 
 __all__ = ["scene_of"]

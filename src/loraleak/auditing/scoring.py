@@ -9,7 +9,7 @@ from jaxtyping import Float
 from loraleak.arms import Arm
 from loraleak.embedders import Embedder
 from loraleak.errors import UsageError
-from loraleak.reporting.results import ArmResult
+from loraleak.reporting import ArmResult
 from loraleak.scores import bootstrap_mean, exposure, mean_cosine, paired_difference
 from loraleak.types import Embeddings, Images, Picture
 

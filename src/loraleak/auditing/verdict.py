@@ -7,7 +7,8 @@ from loraleak.auditing.nulls.other_people import OtherPeople, against_other_peop
 from loraleak.auditing.positive_controls import owner_prompt_is_seen, photos_show_one_person
 from loraleak.auditing.scoring import Embedded, Scored
 from loraleak.errors import UsageError
-from loraleak.reporting.results import Level, NullTest, PositiveControl, Verdict
+from loraleak.reporting import Level, Verdict
+from loraleak.reporting.results import NullTest, PositiveControl
 
 __all__ = ["HIGH", "REVIEW", "judge", "verdict_of"]
 

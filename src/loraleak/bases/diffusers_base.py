@@ -14,7 +14,7 @@ from jaxtyping import Float, Num
 from PIL import Image
 from torch import Tensor, nn
 
-from loraleak.adapters.family import FAMILY_TITLES, family_of
+from loraleak.adapters import FAMILY_TITLES, family_of
 from loraleak.bases import lora_layers
 from loraleak.bases.diffusion import Diffusion
 from loraleak.bases.flow import Flow

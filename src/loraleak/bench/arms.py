@@ -9,17 +9,14 @@ import numpy as np
 from jaxtyping import Float
 
 from loraleak.arms import ARMS, select_arms
-from loraleak.auditing.nulls.controls import Controls, against_controls, load_controls
-from loraleak.auditing.nulls.other_people import against_other_people
-from loraleak.auditing.nulls.sources import people_of
-from loraleak.auditing.verdict import verdict_of
+from loraleak.auditing import Controls, against_controls, against_other_people, load_controls, people_of, verdict_of
 from loraleak.bases import load_base
 from loraleak.bench.bench_settings import ArmsBench
 from loraleak.bench.cases import VICTIM_SEED, CaseSettings, draw_cases, templates
 from loraleak.bench.runs import run_cases
 from loraleak.embedders import load_embedder
-from loraleak.inversion.weight_autoencoder import attack_for
-from loraleak.reporting.results import Verdict
+from loraleak.inversion import attack_for
+from loraleak.reporting import Verdict
 from loraleak.scores import accept_threshold, bootstrap_mean, gallery_ranks, mean_cosine, paired_difference
 from loraleak.types import Interval
 

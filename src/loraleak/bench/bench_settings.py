@@ -8,8 +8,8 @@ from tyro.conf import Fixed, Suppress
 
 from loraleak.base_settings import BaseSettings
 from loraleak.errors import UsageError
-from loraleak.finetuning.recipe import Recipe
-from loraleak.people.names import TRAINING_STYLES, StyleName
+from loraleak.finetuning import Recipe
+from loraleak.people import TRAINING_STYLES, StyleName
 
 __all__ = ["DEFENCES", "ArmsBench", "BenchSettings", "PaperBench", "ProbeSettings", "SampleSettings"]
 

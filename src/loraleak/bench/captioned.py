@@ -9,8 +9,7 @@ from torch import Tensor
 from loraleak.arms import Scene
 from loraleak.bases import Denoiser, guided
 from loraleak.bench.cases import Case, draw_cases
-from loraleak.people.avatars import draw_look
-from loraleak.people.captions import caption
+from loraleak.people import caption, draw_look
 from loraleak.types import ArmRole
 
 __all__ = ["Captioned", "captioned_cases", "share_right"]

@@ -7,15 +7,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Float
 
-from loraleak.auditing.nulls.controls import SamplingSetup
+from loraleak.auditing import SamplingSetup
 from loraleak.bases import DiffusersBase
 from loraleak.bench.bench_settings import BenchSettings, SampleSettings
 from loraleak.embedders import Embedder
-from loraleak.finetuning.recipe import Recipe
-from loraleak.inversion.weight_autoencoder import WeightAutoencoder
-from loraleak.people.avatars import Person, draw_look, render
-from loraleak.people.names import TRAINING_STYLES, Split
-from loraleak.people.splits import draw_people
+from loraleak.finetuning import Recipe
+from loraleak.inversion import WeightAutoencoder
+from loraleak.people import TRAINING_STYLES, Person, Split, draw_look, draw_people, render
 from loraleak.scores import template
 from loraleak.types import Images
 

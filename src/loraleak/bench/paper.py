@@ -18,11 +18,10 @@ from loraleak.bench.bench_settings import PaperBench
 from loraleak.bench.captioned import Captioned, captioned_cases, share_right
 from loraleak.bench.cases import VICTIM_SEED, Case, CaseSettings, draw_cases, templates
 from loraleak.bench.runs import CaseResult, run_cases
-from loraleak.defences import PostHoc, parse_defence
-from loraleak.defences.protocol import NO_PROMISE
+from loraleak.defences import NO_PROMISE, PostHoc, parse_defence
 from loraleak.embedders import Embedder, load_embedder
 from loraleak.errors import UsageError
-from loraleak.inversion.weight_autoencoder import WeightAutoencoder, attack_for
+from loraleak.inversion import WeightAutoencoder, attack_for
 from loraleak.scores import gallery_ranks, mean_cosine
 
 __all__ = ["CEILING", "FLOOR", "ROWS", "Cell", "bench_paper", "cells", "joined"]

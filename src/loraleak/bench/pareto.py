@@ -14,7 +14,7 @@ from loraleak.bench.figures import save_figure
 from loraleak.bench.paper import CEILING, FLOOR
 from loraleak.defences import links
 from loraleak.errors import UsageError
-from loraleak.reporting.words import in_brackets
+from loraleak.reporting import in_brackets
 from loraleak.scores import bootstrap_mean, paired_difference
 from loraleak.types import Interval
 

@@ -11,13 +11,11 @@ from jaxtyping import Float, Int
 
 from loraleak.bench.bench_settings import ProbeSettings
 from loraleak.errors import UsageError
-from loraleak.inversion.invariant import InvariantEncoder, InvariantShape, ProbeStatistics
-from loraleak.inversion.train_settings import Knowledge
-from loraleak.inversion.weights import since_start
+from loraleak.inversion import InvariantEncoder, InvariantShape, Knowledge, ProbeStatistics, since_start
 from loraleak.progress import track
 from loraleak.scores import bootstrap_mean
 from loraleak.types import StackedFactors
-from loraleak.zoo.store import Zoo
+from loraleak.zoo import Zoo
 
 __all__ = ["probe_weights", "ridge"]
 

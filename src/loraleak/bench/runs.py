@@ -20,8 +20,8 @@ from loraleak.bench.cases import Case, CaseSettings
 from loraleak.defences import PostHoc, TrainingTime, spelled
 from loraleak.embedders import Embedder
 from loraleak.files import replacing, write_text
-from loraleak.finetuning.stacked import Job, finetune_together
-from loraleak.inversion.weight_autoencoder import WeightAutoencoder
+from loraleak.finetuning import Job, finetune_together
+from loraleak.inversion import WeightAutoencoder
 from loraleak.progress import track
 from loraleak.types import Adapter, Images
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from loraleak.auditing.audit_settings import AttackSettings
+from loraleak.auditing import AttackSettings
 from loraleak.cli.flags import Out
 
 __all__ = ["Attack"]
@@ -28,8 +28,8 @@ class Attack:
     settings: AttackSettings = field(default_factory=AttackSettings)
 
     def run(self) -> int:
-        from loraleak.auditing.without_photos import attack
-        from loraleak.reporting.pictures import write_pictures
+        from loraleak.auditing import attack
+        from loraleak.reporting import write_pictures
 
         made = attack(self.file, self.settings)
         print(_NOTICE, file=sys.stderr)

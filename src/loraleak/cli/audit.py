@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
-from loraleak.auditing.audit_settings import AuditSettings
+from loraleak.auditing import AuditSettings
 from loraleak.cli.flags import Out
 from loraleak.untrusted import printable
 
 if TYPE_CHECKING:
-    from loraleak.reporting.report import Report
+    from loraleak.reporting import Report
 
 __all__ = ["Audit", "print_summary"]
 
@@ -34,7 +34,7 @@ class Audit:
     settings: AuditSettings = field(default_factory=AuditSettings)
 
     def run(self) -> int:
-        from loraleak.auditing.run import audit
+        from loraleak.auditing import audit
 
         report = audit(self.file, self.photos, self.settings, quiet=False)
         report.write(self.out)
@@ -63,7 +63,7 @@ def print_summary(report: "Report", out: Path, *, as_json: bool) -> None:
 
 
 def _print_defences(report: "Report") -> None:
-    from loraleak.reporting.words import conclusion, percent, scrub_command, shown
+    from loraleak.reporting import conclusion, percent, scrub_command, shown
 
     study = report.defences
     assert study is not None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 from tyro.conf import Positional
 
-from loraleak.bench.bench_settings import ArmsBench, PaperBench, ProbeSettings, SampleSettings
+from loraleak.bench import ArmsBench, PaperBench, ProbeSettings, SampleSettings
 from loraleak.cli.extras import needs_extra
 from loraleak.errors import UsageError
 
@@ -37,7 +37,7 @@ class Arms:
     settings: ArmsBench = field(default_factory=ArmsBench)
 
     def run(self) -> int:
-        from loraleak.bench.arms import bench_arms
+        from loraleak.bench import bench_arms
         from loraleak.files import write_json
 
         results = bench_arms(self.settings, self.work / "cases")
@@ -62,8 +62,8 @@ class Probe:
 
     def run(self) -> int:
         with needs_extra("zoo", "pyarrow", why="the zoo is not installed"):
-            from loraleak.bench.probe import probe_weights
-            from loraleak.zoo.store import Zoo
+            from loraleak.bench import probe_weights
+            from loraleak.zoo import Zoo
         from loraleak.files import write_json
 
         results = probe_weights([Zoo(zoo) for zoo in self.zoos], self.people, self.settings)
@@ -87,7 +87,7 @@ class Grid:
     """The usual variant, which the others differ from."""
 
     def run(self) -> int:
-        from loraleak.bench.grid import bench_grid, draw_intensity, intensity, transfer
+        from loraleak.bench import bench_grid, draw_intensity, intensity, transfer
         from loraleak.files import write_json
 
         variants = transfer(self.settings) if self.over == "transfer" else intensity(self.settings)
@@ -117,8 +117,8 @@ class Paper:
         with needs_extra("zoo", "pyarrow", why="Parquet is not installed"):
             import pyarrow.parquet as parquet
 
-            from loraleak.bench.paper import bench_paper, joined
-        from loraleak.bench.pareto import as_markdown, draw_pareto, summaries
+            from loraleak.bench import bench_paper, joined
+        from loraleak.bench import as_markdown, draw_pareto, summaries
         from loraleak.files import replacing, write_text
 
         others = [_read_rows(file) for file in self.also]
@@ -161,7 +161,7 @@ def _read_rows(file: Path) -> "pa.Table":
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
-    from loraleak.bench.paper import ROWS
+    from loraleak.bench import ROWS
 
     try:
         return parquet.read_table(file, schema=ROWS, use_threads=False, pre_buffer=False)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loraleak.assets import DEMO
-from loraleak.auditing.audit_settings import AuditSettings
+from loraleak.auditing import AuditSettings
 from loraleak.cli.audit import print_summary
 from loraleak.cli.flags import Out
 
@@ -23,7 +23,7 @@ class Demo:
     """Of the initial noise."""
 
     def run(self) -> int:
-        from loraleak.auditing.run import audit
+        from loraleak.auditing import audit
 
         settings = replace(AuditSettings(), seed=self.seed, prompt=(DEMO / "prompt.txt").read_text("utf-8").strip())
         report = audit(DEMO / "adapter.safetensors", DEMO / "photos", settings, quiet=False)

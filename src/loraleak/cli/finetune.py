@@ -10,7 +10,7 @@ from tyro.conf import Positional
 
 from loraleak.base_settings import BaseSettings
 from loraleak.cli.flags import Out
-from loraleak.finetuning.recipe import Recipe
+from loraleak.finetuning import Recipe
 
 __all__ = ["Finetune"]
 
@@ -36,9 +36,9 @@ class Finetune:
         from loraleak.adapters import save_adapter
         from loraleak.bases import load_base
         from loraleak.defences import training_time
+        from loraleak.finetuning import Job, finetune_together
         from loraleak.finetuning.forecast import forecast
-        from loraleak.finetuning.stacked import Job, finetune_together
-        from loraleak.people.folders import read_photos
+        from loraleak.people import read_photos
         from loraleak.progress import announce
 
         defence = training_time(self.defence) if self.defence else None

@@ -36,10 +36,10 @@ class Inspect:
     def run(self) -> int:
         from rich.console import Console
 
+        from loraleak.inspection import at_or_above, inspect_adapter
         from loraleak.inspection.as_json import as_json
         from loraleak.inspection.as_sarif import as_sarif
         from loraleak.inspection.as_text import as_text
-        from loraleak.inspection.inspect import at_or_above, inspect_adapter
 
         above = False
         usable, faults = [], []

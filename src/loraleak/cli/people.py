@@ -7,7 +7,7 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from loraleak.errors import UsageError
-from loraleak.people.names import TRAINING_STYLES, Split, StyleName
+from loraleak.people import TRAINING_STYLES, Split, StyleName
 
 __all__ = ["People"]
 
@@ -39,8 +39,7 @@ class People:
             raise UsageError("count and images must be at least 1, size 16 to 2048, and one style given")
 
     def run(self) -> int:
-        from loraleak.people.folders import write_people
-        from loraleak.people.splits import draw_people
+        from loraleak.people import draw_people, write_people
 
         people = draw_people(self.split, self.first + self.count, seed=self.seed, styles=self.styles)[self.first :]
         written = write_people(self.out, people, images=self.images, size=self.size, seed=self.seed, first=self.first)

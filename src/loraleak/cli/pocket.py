@@ -30,7 +30,7 @@ class Pocket:
         if self.job == "show":
             metrics = json.loads(BUILD.read_text("utf-8"))["metrics"]
         else:
-            from loraleak.pocket.build import BuildRecipe, build_pocket
+            from loraleak.pocket import BuildRecipe, build_pocket
 
             metrics = build_pocket(BuildRecipe(), self.work, self.out)
         print(json.dumps(metrics, indent=None if self.json else 1))

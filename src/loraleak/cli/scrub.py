@@ -13,7 +13,7 @@ from loraleak.errors import UsageError
 from loraleak.untrusted import printable
 
 if TYPE_CHECKING:
-    from loraleak.adapters.clean_copy import Scrubbed
+    from loraleak.adapters import Scrubbed
 
 __all__ = ["Scrub"]
 
@@ -45,7 +45,7 @@ class Scrub:
             raise UsageError("scrub writes either to -o OUT or over the file itself with --in-place: give one of the two")
 
     def run(self) -> int:
-        from loraleak.adapters.clean_copy import backed_up
+        from loraleak.adapters import backed_up
 
         if self.out is None:
             with backed_up(self.file) as backup:
@@ -69,12 +69,11 @@ class Scrub:
     def _scrubbed(self, out: Path) -> "tuple[Scrubbed, str | None]":
         """What was done, and the defence with all of its settings. The rooms of models are for defences only."""
         if self.defence is None:
-            from loraleak.adapters.clean_copy import scrub_header
+            from loraleak.adapters import scrub_header
 
             return scrub_header(self.file, out, self.keep), None
         from loraleak.bases import load_base
-        from loraleak.defences import PostHoc, parse_defence, spelled
-        from loraleak.defences.defended_copy import scrub
+        from loraleak.defences import PostHoc, parse_defence, scrub, spelled
 
         defence = parse_defence(self.defence)
         if not isinstance(defence, PostHoc):

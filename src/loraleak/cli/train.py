@@ -9,7 +9,7 @@ from tyro.conf import Positional
 from loraleak.base_settings import BaseSettings
 from loraleak.cli.extras import needs_extra
 from loraleak.cli.flags import Out
-from loraleak.inversion.train_settings import TrainingMode, TrainSettings
+from loraleak.inversion import TrainingMode, TrainSettings
 
 __all__ = ["Train"]
 

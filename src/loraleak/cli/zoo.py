@@ -13,10 +13,10 @@ from loraleak.base_settings import BaseSettings
 from loraleak.cli.extras import needs_extra
 from loraleak.cli.flags import Out, OutUrl
 from loraleak.errors import UsageError
-from loraleak.zoo.ranges import RecipeRanges
+from loraleak.zoo import RecipeRanges
 
 if TYPE_CHECKING:
-    from loraleak.zoo.store import Zoo as Store
+    from loraleak.zoo import Zoo as Store
 
 __all__ = ["Zoo"]
 
@@ -51,11 +51,16 @@ class Build:
         store_class = _store_class()
         from loraleak.bases import load_base
         from loraleak.defences import training_time
-        from loraleak.zoo.build import build_zoo, recorded_together
-        from loraleak.zoo.capacity import adapters_together
-        from loraleak.zoo.cluster import ray_tasks, ray_together
-        from loraleak.zoo.plan import plan_zoo
-        from loraleak.zoo.workers import Site, local_workers
+        from loraleak.zoo import (
+            Site,
+            adapters_together,
+            build_zoo,
+            local_workers,
+            plan_zoo,
+            ray_tasks,
+            ray_together,
+            recorded_together,
+        )
 
         defence = training_time(self.defence) if self.defence else None
         asked = replace(self.base, device="cpu") if self.ray else self.base
@@ -104,7 +109,7 @@ class Defend:
         store_class = _store_class()
         from loraleak.bases import load_base
         from loraleak.defences import PostHoc, parse_defence
-        from loraleak.zoo.defend import defend_zoo
+        from loraleak.zoo import defend_zoo
 
         defence = parse_defence(self.defence)
         if not isinstance(defence, PostHoc):
@@ -160,7 +165,7 @@ class Export:
 
 def _store_class() -> "type[Store]":
     with needs_extra("zoo", "pyarrow", why="the zoo is not installed"):
-        from loraleak.zoo.store import Zoo as Store
+        from loraleak.zoo import Zoo as Store
     return Store
 
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 
 from loraleak.bases import DiffusersBase
 from loraleak.defences.protocol import NO_PROMISE, Guarantee, PostHoc, TrainingTime
-from loraleak.finetuning.recipe import Recipe
-from loraleak.finetuning.stacked import Job, Snapshot, finetune_together
+from loraleak.finetuning import Job, Recipe, Snapshot, finetune_together
 
 __all__ = ["Afterwards"]
 

@@ -8,8 +8,7 @@ from loraleak.bases import DiffusersBase
 from loraleak.defences.protocol import Guarantee, PostHoc, TrainingTime
 from loraleak.defences.training.early_stopping import EarlyStopping
 from loraleak.defences.training.fewer_factors import FewerFactors
-from loraleak.finetuning.recipe import Recipe
-from loraleak.finetuning.stacked import Job, Snapshot
+from loraleak.finetuning import Job, Recipe, Snapshot
 from loraleak.types import Adapter
 
 __all__ = ["Chain", "OtherRecipe"]

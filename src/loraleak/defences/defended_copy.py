@@ -3,10 +3,7 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from loraleak.adapters import load_adapter, save_adapter
-from loraleak.adapters.clean_copy import Scrubbed, remarks, removals, scrub_header
-from loraleak.adapters.load import locate
-from loraleak.adapters.public import public_metadata
+from loraleak.adapters import Scrubbed, load_adapter, locate, public_metadata, remarks, removals, save_adapter, scrub_header
 from loraleak.bases import DiffusersBase
 from loraleak.defences.protocol import PostHoc
 from loraleak.errors import AdapterError

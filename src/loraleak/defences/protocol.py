@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from loraleak.bases import DiffusersBase
-from loraleak.finetuning.recipe import Recipe
-from loraleak.finetuning.stacked import Job, Snapshot
+from loraleak.finetuning import Job, Recipe, Snapshot
 from loraleak.types import Adapter
 
 __all__ = ["NO_PROMISE", "Guarantee", "PostHoc", "TrainingTime"]

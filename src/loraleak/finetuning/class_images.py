@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from loraleak.bases.diffusers_base import DiffusersBase
-from loraleak.bases.sampling import guided, sample
+from loraleak.bases import DiffusersBase, guided, sample
 from loraleak.files import cache_folder, replacing
 from loraleak.finetuning.recipe import Recipe
 from loraleak.types import Images

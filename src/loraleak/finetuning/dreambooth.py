@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from loraleak.bases.diffusers_base import DiffusersBase
+from loraleak.bases import DiffusersBase
 from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Job, finetune_together
 from loraleak.types import Adapter, Images, Picture

@@ -1,6 +1,6 @@
 """What fine-tuning by a recipe will take."""
 
-from loraleak.bases.diffusers_base import DiffusersBase
+from loraleak.bases import DiffusersBase
 from loraleak.bases.estimate import Estimate, estimate
 from loraleak.finetuning.class_images import at_once, cached_file
 from loraleak.finetuning.recipe import Recipe

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from loraleak.bases.diffusers_base import DiffusersBase
+from loraleak.bases import DiffusersBase
 from loraleak.errors import PhotosError, UsageError
 from loraleak.finetuning.job import Job
 from loraleak.finetuning.trainer import Trainer

@@ -2,7 +2,7 @@
 
 import torch
 
-from loraleak.bases.diffusers_base import DiffusersBase
+from loraleak.bases import DiffusersBase
 from loraleak.finetuning.recipe import Targets
 
 __all__ = ["target_modules"]

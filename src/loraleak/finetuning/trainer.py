@@ -7,8 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from loraleak.bases.diffusers_base import DiffusersBase
-from loraleak.bases.stacked_layers import Stack
+from loraleak.bases import DiffusersBase, Stack
 from loraleak.errors import UsageError
 from loraleak.finetuning.class_images import class_images
 from loraleak.finetuning.job import Job

@@ -7,7 +7,7 @@ from rich.console import Group as Lines
 from rich.console import RenderableType
 from rich.text import Text
 
-from loraleak.adapters.family import FAMILY_TITLES
+from loraleak.adapters import FAMILY_TITLES
 from loraleak.inspection.groups import TITLES
 from loraleak.inspection.inspect import Inspection, ModuleFacts
 from loraleak.types import Severity

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from loraleak.adapters.modules import Update
+from loraleak.adapters import Update
 
 __all__ = ["operations", "singular_values"]
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from loraleak.inversion.train import train_attack as train_attack
     from loraleak.inversion.train_settings import EncoderKind as EncoderKind
     from loraleak.inversion.train_settings import Knowledge as Knowledge
-    from loraleak.inversion.train_settings import TrainSettings as TrainSettings
     from loraleak.inversion.train_settings import TrainingMode as TrainingMode
+    from loraleak.inversion.train_settings import TrainSettings as TrainSettings
     from loraleak.inversion.weight_autoencoder import WeightAutoencoder as WeightAutoencoder
     from loraleak.inversion.weight_autoencoder import attack_for as attack_for
     from loraleak.inversion.weight_autoencoder import load_attack as load_attack

@@ -3,8 +3,7 @@
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from loraleak.bases import DiffusersBase
-from loraleak.bases.stacked_layers import Stack
+from loraleak.bases import DiffusersBase, Stack
 from loraleak.types import StackedFactors
 
 __all__ = ["caption_loss", "decoding_loss"]

@@ -9,13 +9,12 @@ import numpy as np
 import torch
 
 from loraleak.bases import DiffusersBase
-from loraleak.finetuning.recipe import Recipe
-from loraleak.finetuning.stacked import Job, Snapshot, finetune_together
+from loraleak.finetuning import Job, Recipe, Snapshot, finetune_together
 from loraleak.inversion.learning import Source, TrainingRun
 from loraleak.inversion.public import Examples, PublicPeople
 from loraleak.inversion.train_settings import TrainSettings
 from loraleak.inversion.weights import since_start, stack_adapters
-from loraleak.people.folders import read_photos
+from loraleak.people import read_photos
 
 __all__ = ["fine_tuned"]
 

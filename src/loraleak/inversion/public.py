@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from loraleak.bases import DiffusersBase
 from loraleak.errors import UsageError
 from loraleak.inversion.weights import since_start
-from loraleak.people.folders import read_captions, read_photos
+from loraleak.people import read_captions, read_photos
 from loraleak.progress import track
 from loraleak.types import StackedFactors
-from loraleak.zoo.store import Zoo
+from loraleak.zoo import Zoo
 
 __all__ = ["Examples", "PublicPeople", "read_public_people"]
 

@@ -14,8 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from loraleak.assets import POCKET_ATTACK
-from loraleak.bases import DiffusersBase
-from loraleak.bases.families.stable_diffusion import StableDiffusion
+from loraleak.bases import DiffusersBase, StableDiffusion
 from loraleak.errors import BaseMismatchError, UsageError
 from loraleak.files import write_bytes
 from loraleak.inversion.conv_clip import ConvClipEncoder, ConvClipShape

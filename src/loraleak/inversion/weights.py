@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Int
 
 from loraleak.errors import BaseMismatchError
-from loraleak.finetuning.randomness import start_numbers
+from loraleak.finetuning import start_numbers
 from loraleak.types import Adapter, StackedFactors
 
 __all__ = ["since_start", "stack_adapters"]

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from loraleak.people.folders import read_photos as read_photos
     from loraleak.people.folders import write_people as write_people
     from loraleak.people.names import SPLITS as SPLITS
+    from loraleak.people.names import TRAINING_STYLES as TRAINING_STYLES
     from loraleak.people.names import Split as Split
     from loraleak.people.names import StyleName as StyleName
-    from loraleak.people.names import TRAINING_STYLES as TRAINING_STYLES
     from loraleak.people.splits import draw_people as draw_people
     from loraleak.people.splits import split_of as split_of
 

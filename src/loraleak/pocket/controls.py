@@ -5,12 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from loraleak.arms import ARMS, select_arms
-from loraleak.auditing.nulls.controls import Controls
+from loraleak.auditing import Controls
 from loraleak.bases import DiffusersBase
-from loraleak.bench.cases import CaseSettings, draw_cases, pictures
-from loraleak.bench.runs import run_cases
+from loraleak.bench import CaseSettings, draw_cases, pictures, run_cases
 from loraleak.embedders import Embedder
-from loraleak.inversion.weight_autoencoder import WeightAutoencoder
+from loraleak.inversion import WeightAutoencoder
 from loraleak.scores import template
 
 __all__ = ["build_controls"]

@@ -10,10 +10,10 @@ from diffusers import DPMSolverMultistepScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from loraleak.bases.pocket_autoencoder import PocketAutoencoder
+from loraleak.bases import PocketAutoencoder
 from loraleak.files import replacing
+from loraleak.people import varied_caption
 from loraleak.people.avatars import NONE
-from loraleak.people.captions import varied_caption
 from loraleak.pocket.fitting import Schedule, Step, fit
 from loraleak.pocket.image_autoencoder import pixels
 from loraleak.pocket.renders import Renders

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from loraleak.bases.pocket_autoencoder import PocketAutoencoder
+from loraleak.bases import PocketAutoencoder
 from loraleak.pocket.fitting import Schedule, Step, fit
 from loraleak.pocket.renders import Renders
 from loraleak.types import Images

@@ -8,7 +8,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 from transformers import CLIPTokenizer
 
-from loraleak.bases.pocket_autoencoder import PocketAutoencoder
+from loraleak.bases import PocketAutoencoder
 from loraleak.files import replacing, write_json
 from loraleak.pocket.denoiser import TextToLatents, build_scheduler
 

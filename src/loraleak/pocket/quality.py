@@ -10,7 +10,7 @@ from PIL import Image
 from loraleak.bases import DiffusersBase, guided, sample
 from loraleak.embedders.pocket import PocketEmbedder
 from loraleak.files import replacing
-from loraleak.people.captions import CLASS_PROMPT, caption
+from loraleak.people import CLASS_PROMPT, caption
 from loraleak.pocket.renders import Renders
 from loraleak.scores import auc, bootstrap_mean, gallery_ranks
 from loraleak.types import Images

@@ -10,9 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from loraleak.files import write_json
-from loraleak.people.avatars import Look, Person, draw_look, render
-from loraleak.people.names import TRAINING_STYLES, Split
-from loraleak.people.splits import draw_people
+from loraleak.people import TRAINING_STYLES, Look, Person, Split, draw_look, draw_people, render
 from loraleak.progress import track
 from loraleak.types import Images
 

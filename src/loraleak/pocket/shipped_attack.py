@@ -7,17 +7,9 @@ from pathlib import Path
 from loraleak.base_settings import BaseSettings
 from loraleak.bases import DiffusersBase
 from loraleak.errors import UsageError
-from loraleak.inversion.public import read_public_people
-from loraleak.inversion.train import train_attack
-from loraleak.inversion.train_settings import TrainSettings
-from loraleak.inversion.weight_autoencoder import WeightAutoencoder
-from loraleak.people.folders import write_people
-from loraleak.people.splits import draw_people
-from loraleak.zoo.build import build_zoo
-from loraleak.zoo.plan import plan_zoo
-from loraleak.zoo.ranges import RecipeRanges
-from loraleak.zoo.store import Zoo
-from loraleak.zoo.workers import Site, local_workers
+from loraleak.inversion import TrainSettings, WeightAutoencoder, read_public_people, train_attack
+from loraleak.people import draw_people, write_people
+from loraleak.zoo import RecipeRanges, Site, Zoo, build_zoo, local_workers, plan_zoo
 
 __all__ = ["AttackRecipe", "ZooRecipe", "train_shipped_attack"]
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from loraleak.defences.trials import Trial
+from loraleak.defences import Trial
 from loraleak.types import ArmRole, Finding, Images, Interval, Picture
 
 __all__ = [

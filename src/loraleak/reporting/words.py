@@ -4,7 +4,7 @@ import shlex
 import unicodedata
 from collections.abc import Mapping
 
-from loraleak.defences.trials import Trial
+from loraleak.defences import Trial
 from loraleak.reporting.results import LEAK_KEPT, USE_KEPT, ArmResult, AuditResult, DefenceStudy, Level, Verdict
 from loraleak.types import ArmRole, Interval
 

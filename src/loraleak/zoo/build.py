@@ -11,15 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from loraleak.bases.diffusers_base import DiffusersBase
+from loraleak.bases import DiffusersBase
 from loraleak.defences import TrainingTime, spelled
 from loraleak.errors import PhotosError, UsageError
 from loraleak.files import json_bytes
+from loraleak.finetuning import Job, Recipe, finetune_together, target_modules
 from loraleak.finetuning.class_images import class_images
-from loraleak.finetuning.recipe import Recipe
-from loraleak.finetuning.stacked import Job, finetune_together
-from loraleak.finetuning.targets import target_modules
-from loraleak.people.folders import read_photos
+from loraleak.people import read_photos
 from loraleak.progress import track
 from loraleak.types import Adapter, Images
 from loraleak.zoo.places import Place, forget_partials, open_place, put

@@ -8,8 +8,7 @@ import torch
 
 from loraleak.bases import DiffusersBase
 from loraleak.defences import TrainingTime
-from loraleak.finetuning.recipe import Recipe
-from loraleak.finetuning.stacked import Job, finetune_together
+from loraleak.finetuning import Job, Recipe, finetune_together
 from loraleak.zoo.ranges import RecipeRanges
 
 __all__ = ["ON_CPU", "adapters_together", "as_many_as_fit"]

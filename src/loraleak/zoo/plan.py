@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from loraleak.defences.protocol import TrainingTime
+from loraleak.defences import TrainingTime
 from loraleak.errors import UsageError
-from loraleak.finetuning.recipe import Recipe
-from loraleak.people.folders import IMAGE_SUFFIXES, identity_folders
+from loraleak.finetuning import Recipe
+from loraleak.people import IMAGE_SUFFIXES, identity_folders
 from loraleak.zoo.ranges import RecipeRanges
 from loraleak.zoo.recipes import draw_recipe, snapshot_steps
 

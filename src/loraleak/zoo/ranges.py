@@ -6,7 +6,7 @@ Light to import, so that the command line starts fast.
 from dataclasses import dataclass
 
 from loraleak.errors import UsageError
-from loraleak.finetuning.recipe import Targets
+from loraleak.finetuning import Targets
 
 __all__ = ["RecipeRanges"]
 

@@ -4,7 +4,7 @@ import string
 
 import numpy as np
 
-from loraleak.finetuning.recipe import Recipe
+from loraleak.finetuning import Recipe
 from loraleak.zoo.ranges import RecipeRanges
 
 __all__ = ["draw_recipe", "snapshot_steps"]

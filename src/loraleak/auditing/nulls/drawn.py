@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from loraleak.bases import DiffusersBase, sample
+from loraleak.bases import DiffusersBase, guided, sample
 from loraleak.bases.estimate import Estimate, estimate
-from loraleak.bases.sampling import guided
 from loraleak.files import cache_folder, replacing
 from loraleak.progress import track
 from loraleak.types import Images

@@ -8,7 +8,7 @@ from loraleak.auditing.nulls.other_people import OtherPeople
 from loraleak.auditing.scoring import embed_pictures
 from loraleak.embedders import Embedder
 from loraleak.errors import PhotosError
-from loraleak.people.folders import PhotoFile, identity_folders, read_photos
+from loraleak.people import PhotoFile, identity_folders, read_photos
 from loraleak.types import Embeddings, Images
 
 __all__ = ["people_drawn", "people_in", "people_of"]

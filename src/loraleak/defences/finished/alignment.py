@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from loraleak.adapters.normal_form import ThinSvd, pair_of, thin_svd
+from loraleak.adapters import ThinSvd, pair_of, thin_svd
 from loraleak.bases import DiffusersBase
 from loraleak.defences.finished.modules import by_module
 from loraleak.errors import UsageError

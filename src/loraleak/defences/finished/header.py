@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from loraleak.adapters.public import public_metadata
+from loraleak.adapters import public_metadata
 from loraleak.bases import DiffusersBase
 from loraleak.types import Adapter
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from loraleak.adapters.normal_form import ThinSvd, pair_of, thin_svd
+from loraleak.adapters import ThinSvd, pair_of, thin_svd
 from loraleak.bases import DiffusersBase
 from loraleak.defences.finished.modules import by_module, generator_for
 from loraleak.errors import UsageError

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from loraleak.adapters.normal_form import pair_of, thin_svd
+from loraleak.adapters import pair_of, thin_svd
 from loraleak.bases import DiffusersBase
 from loraleak.defences.finished.modules import by_module
 from loraleak.errors import UsageError

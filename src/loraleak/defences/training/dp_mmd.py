@@ -14,11 +14,7 @@ from loraleak.bases import DiffusersBase
 from loraleak.defences.accounting import gaussian_epsilon, gaussian_noise
 from loraleak.defences.protocol import Guarantee
 from loraleak.errors import UsageError
-from loraleak.finetuning.job import Job
-from loraleak.finetuning.randomness import gaussian_numbers, side_generator
-from loraleak.finetuning.recipe import Recipe
-from loraleak.finetuning.stacked import Snapshot, finetune_together
-from loraleak.finetuning.trainer import Trainer
+from loraleak.finetuning import Job, Recipe, Snapshot, Trainer, finetune_together, gaussian_numbers, side_generator
 
 __all__ = ["DpMmd", "FourierFeatures"]
 

@@ -9,8 +9,7 @@ from loraleak.defences.accounting import Subsampling, noise_for, sampled_epsilon
 from loraleak.defences.protocol import Guarantee
 from loraleak.defences.training.private_steps import Mechanism, PrivateTrainer
 from loraleak.errors import UsageError
-from loraleak.finetuning.recipe import Recipe
-from loraleak.finetuning.stacked import Job, Snapshot, finetune_together
+from loraleak.finetuning import Job, Recipe, Snapshot, finetune_together
 
 __all__ = ["DpSgd"]
 

@@ -7,8 +7,7 @@ from typing import ClassVar
 from loraleak.bases import DiffusersBase
 from loraleak.defences.protocol import NO_PROMISE, Guarantee
 from loraleak.errors import UsageError
-from loraleak.finetuning.recipe import Recipe
-from loraleak.finetuning.stacked import Job, Snapshot, finetune_together
+from loraleak.finetuning import Job, Recipe, Snapshot, finetune_together
 
 __all__ = ["EarlyStopping"]
 

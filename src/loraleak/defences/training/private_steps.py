@@ -11,10 +11,7 @@ from torch import Tensor
 from loraleak.bases import DiffusersBase
 from loraleak.defences.accounting import Subsampling
 from loraleak.errors import TrainingError
-from loraleak.finetuning.job import Job
-from loraleak.finetuning.optimiser import clip_by_adapter
-from loraleak.finetuning.randomness import Draw, draw_for, gaussian_numbers, poisson_sample, shuffled_sample
-from loraleak.finetuning.trainer import Trainer
+from loraleak.finetuning import Draw, Job, Trainer, clip_by_adapter, draw_for, gaussian_numbers, poisson_sample, shuffled_sample
 
 __all__ = ["Mechanism", "PrivateTrainer"]
 

@@ -9,8 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from loraleak.finetuning.optimiser import StackedAdamW
-from loraleak.finetuning.randomness import side_generator
+from loraleak.finetuning import StackedAdamW, side_generator
 
 __all__ = ["Proxies"]
 

@@ -13,11 +13,7 @@ from torch import Tensor
 from loraleak.bases import DiffusersBase
 from loraleak.defences.protocol import NO_PROMISE, Guarantee
 from loraleak.errors import UsageError
-from loraleak.finetuning.job import Job
-from loraleak.finetuning.randomness import side_generator
-from loraleak.finetuning.recipe import Recipe
-from loraleak.finetuning.stacked import Snapshot, finetune_together
-from loraleak.finetuning.trainer import Trainer
+from loraleak.finetuning import Job, Recipe, Snapshot, Trainer, finetune_together, side_generator
 
 __all__ = ["RandomPrompts", "random_prompt"]
 

@@ -15,12 +15,8 @@ from loraleak.bases import DiffusersBase
 from loraleak.defences.protocol import NO_PROMISE, Guarantee
 from loraleak.defences.training.proxies import Proxies
 from loraleak.errors import UsageError
-from loraleak.finetuning.job import Job
-from loraleak.finetuning.randomness import side_generator
-from loraleak.finetuning.recipe import Recipe
-from loraleak.finetuning.stacked import Snapshot, finetune_together
-from loraleak.finetuning.trainer import Trainer
-from loraleak.people.folders import identity_folders, read_photos
+from loraleak.finetuning import Job, Recipe, Snapshot, Trainer, finetune_together, side_generator
+from loraleak.people import identity_folders, read_photos
 from loraleak.types import Images, Picture
 
 __all__ = ["SmpLora", "SmpTrainer"]
