@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from loraleak.base_settings import BaseSettings as BaseSettings
     from loraleak.bases import DiffusersBase as DiffusersBase
     from loraleak.bases import load_base as load_base
+    from loraleak.defences import Finetuned as Finetuned
     from loraleak.defences import Guarantee as Guarantee
     from loraleak.defences import PostHoc as PostHoc
     from loraleak.defences import TrainingTime as TrainingTime
+    from loraleak.defences import finetune as finetune
     from loraleak.defences import known_defences as known_defences
     from loraleak.defences import parse_defence as parse_defence
     from loraleak.defences import scrub as scrub
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
     from loraleak.errors import TrainingError as TrainingError
     from loraleak.errors import UsageError as UsageError
     from loraleak.finetuning import Recipe as Recipe
-    from loraleak.finetuning import finetune as finetune
     from loraleak.inspection import Inspection as Inspection
     from loraleak.inspection import inspect_adapter as inspect_adapter
     from loraleak.inversion import TrainSettings as TrainSettings
@@ -68,7 +69,16 @@ __all__, __getattr__, __dir__ = lazy(
         "auditing": ["AttackSettings", "AuditSettings", "attack", "audit"],
         "base_settings": ["BaseSettings"],
         "bases": ["DiffusersBase", "load_base"],
-        "defences": ["Guarantee", "PostHoc", "TrainingTime", "known_defences", "parse_defence", "scrub"],
+        "defences": [
+            "Finetuned",
+            "Guarantee",
+            "PostHoc",
+            "TrainingTime",
+            "finetune",
+            "known_defences",
+            "parse_defence",
+            "scrub",
+        ],
         "embedders": ["Embedder", "load_embedder"],
         "errors": [
             "AdapterError",
@@ -80,7 +90,7 @@ __all__, __getattr__, __dir__ = lazy(
             "TrainingError",
             "UsageError",
         ],
-        "finetuning": ["Recipe", "finetune"],
+        "finetuning": ["Recipe"],
         "inspection": ["Inspection", "inspect_adapter"],
         "inversion": ["TrainSettings", "WeightAutoencoder", "load_attack", "read_public_people", "train_attack"],
         "people": ["read_photos"],

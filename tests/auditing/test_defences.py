@@ -13,9 +13,8 @@ from loraleak.arms import Scene
 from loraleak.auditing import defences
 from loraleak.auditing.defences import recommended, study_defences
 from loraleak.bases import DiffusersBase
-from loraleak.defences import PostHoc, parse_defence
+from loraleak.defences import PostHoc, finetune, parse_defence
 from loraleak.errors import UsageError
-from loraleak.finetuning.dreambooth import finetune
 from loraleak.finetuning.recipe import Recipe
 from loraleak.reporting.report import Report
 from loraleak.reporting.results import DefenceResult, DefenceStudy
@@ -31,7 +30,7 @@ def _embed(images: Images) -> Embeddings:
 
 @pytest.fixture
 def adapter(base: DiffusersBase, private_images: Images) -> Adapter:
-    return finetune(base, private_images, Recipe(steps=2, rank=2, class_count=2, prior_batch=0), quiet=True)
+    return finetune(base, private_images, Recipe(steps=2, rank=2, class_count=2, prior_batch=0), quiet=True).adapter
 
 
 @pytest.fixture

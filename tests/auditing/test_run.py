@@ -12,8 +12,8 @@ from loraleak.auditing import loading
 from loraleak.auditing.audit_settings import AuditSettings
 from loraleak.auditing.run import audit
 from loraleak.bases import DiffusersBase
+from loraleak.defences import finetune
 from loraleak.errors import UsageError
-from loraleak.finetuning.dreambooth import finetune
 from loraleak.finetuning.recipe import Recipe
 from loraleak.types import Embeddings, Images, Picture
 
@@ -27,7 +27,9 @@ class _Damaged:
 
 @pytest.fixture
 def adapter(tmp_path: Path, base: DiffusersBase, private_images: Images) -> Path:
-    save_adapter(finetune(base, private_images, Recipe(steps=1, rank=1, class_count=2), quiet=True), tmp_path / "a.safetensors")
+    save_adapter(
+        finetune(base, private_images, Recipe(steps=1, rank=1, class_count=2), quiet=True).adapter, tmp_path / "a.safetensors"
+    )
     return tmp_path / "a.safetensors"
 
 

@@ -12,8 +12,8 @@ from loraleak.adapters import load_adapter, save_adapter
 from loraleak.arms import Scene, reconstruct, select_arms
 from loraleak.bases import DiffusersBase, guided, load_base, sample
 from loraleak.bases.conditions import packed, unpacked
+from loraleak.defences import finetune
 from loraleak.errors import BaseMismatchError, UsageError
-from loraleak.finetuning.dreambooth import finetune
 from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Job, finetune_together
 from loraleak.finetuning.targets import target_modules
@@ -75,7 +75,7 @@ def test_what_is_trained_and_written_draws_the_same_in_plain_diffusers(
 ) -> None:
     before = tiny.sha256
     recipe = Recipe(**{**vars(_RECIPE), "text_encoder": text_encoder, "learning_rate": 0.2})
-    adapter = finetune(tiny, private_images, recipe, quiet=True)
+    adapter = finetune(tiny, private_images, recipe, quiet=True).adapter
     del tiny.__dict__["sha256"]
     assert tiny.sha256 == before
     moved = [name for name, f in adapter.factors.items() if f.up.abs().max() > 0]
@@ -107,7 +107,7 @@ def test_adapters_train_together_as_alone(tiny: DiffusersBase, private_images: I
 
 
 def test_every_arm_that_needs_no_training_is_sampled(tiny: DiffusersBase, private_images: Images) -> None:
-    adapter = finetune(tiny, private_images, _RECIPE, quiet=True)
+    adapter = finetune(tiny, private_images, _RECIPE, quiet=True).adapter
     scene = Scene(tiny, adapter, owner_prompt=_RECIPE.prompt)
     made = reconstruct(scene, select_arms(), images=2, seed=0, steps=2)
     assert set(made) == {"base-class", "lora-class", "lora-empty", "lora-guidance", "lora-trigger"}

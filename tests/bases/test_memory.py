@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from loraleak.bases import DiffusersBase, guided, load_base, sample
+from loraleak.defences import finetune
 from loraleak.errors import UsageError
-from loraleak.finetuning.dreambooth import finetune
 from loraleak.finetuning.recipe import Recipe
 from loraleak.types import Adapter, Images
 from oracles.pipelines import FAMILIES, RESOLUTION, tiny_pipeline
@@ -31,7 +31,7 @@ def _pictures(base: DiffusersBase) -> Images:
 
 
 def _trained(base: DiffusersBase, images: Images) -> Adapter:
-    return finetune(base, images, _RECIPE, quiet=True)
+    return finetune(base, images, _RECIPE, quiet=True).adapter
 
 
 def test_slices_give_the_same_pictures_and_the_same_adapter(folder: Path, private_images: Images) -> None:

@@ -218,7 +218,7 @@ def test_finetune_with_a_defence(
         assert main([str(a) for a in ("finetune", photos, "--json", "--defence", "dp-sgd:epsilon=8", *short)]) == 0
         facts = json.loads(capsys.readouterr().out)
         assert 7.9 < facts["guarantee"]["epsilon_image"] <= 8 < facts["guarantee"]["epsilon_person"]
-        assert "seed" not in facts["recipe"]
+        assert "seed" not in facts["recipe"] and facts["guarantee"]["sampling_rate"] > 0 and facts["guarantee"]["says"]
         made.append(file.read_bytes())
     assert made[0] != made[1]  # the seed was drawn: a known one would undo the noise
     header = json.loads(made[0][8 : 8 + int.from_bytes(made[0][:8], "little")])
@@ -227,7 +227,8 @@ def test_finetune_with_a_defence(
     assert "noise, no guarantee" in capsys.readouterr().out
     assert main([str(a) for a in ("finetune", photos, "--json", "--defence", "early-stopping:share=0.5", *short)]) == 0
     facts = json.loads(capsys.readouterr().out)
-    assert facts["recipe"]["steps"] == 1 and facts["guarantee"]["epsilon_image"] is None
+    assert facts["recipe"]["steps"] == 1 and facts["guarantee"]["epsilon_image"] is None and facts["recipe"]["seed"] == 0
     assert "no epsilon for shuffle" in _fault(capsys, "finetune", photos, "--defence", "dp-sgd:sampling=shuffle", *short)
     assert main([str(a) for a in ("finetune", photos, "--defence", "rank-truncation:rank=1", *short)]) == 0
     assert "no guarantee" in capsys.readouterr().out and load_adapter(file).ranks == (1, 1)
+    assert "leave the seed out" in _fault(capsys, "finetune", photos, "--defence", "dp-sgd", "--seed", 7, *short)

@@ -39,6 +39,9 @@ def test_workers_defend_as_a_build_here_does(
     site = Site(people, str(tmp_path / "there"), BaseSettings(str(pipeline_folder), device="cpu"), text)
     assert build_zoo(plan, people, tmp_path / "there", base, builder=local_workers(site, 1)) == []
     assert _bytes(tmp_path / "here") == _bytes(tmp_path / "there")
+    recorded = json.loads((tmp_path / "here" / "zoo.json").read_text())["guarantee"]
+    assert recorded["epsilon_image"] is None and "the seed is not secret" in recorded["says"]
+    assert recorded == plan.guarantee.as_json() and recorded["noise_multiplier"] == 1.0
     zoo, planned = Zoo(tmp_path / "here"), plan.shards[0].adapters[0]
     photos = [p.picture for p in read_photos(people / planned.person, only=planned.images)]
     with one_thread():
@@ -102,6 +105,7 @@ def test_another_defence_is_another_zoo(
         with pytest.raises(UsageError, match="differs in defence: build with the same people, ranges, seed, defence"):
             build_zoo(other, people, tmp_path / "zoo", base)
     facts = json.loads((tmp_path / "zoo" / "zoo.json").read_text())
+    assert "guarantee" not in facts
     del facts["defence"]  # as zoos that were built before there were defences
     (tmp_path / "zoo" / "zoo.json").write_text(json.dumps(facts))
     assert build_zoo(plan, people, tmp_path / "zoo", base) == []
@@ -112,6 +116,7 @@ def test_the_command_line(people: Path, pipeline_folder: Path, tmp_path: Path, c
     few = ("--ranks", 2, "--steps", 2, 2, "--images", 3, 3, "--batch", 1, "--prior-batch", 0, "--snapshots", 2, "--together", 5)
     command = [str(a) for a in ("zoo", "build", people, "-o", zoo, "--base", pipeline_folder, "--workers", 1, *few)]
     assert main([*command, "--defence", "random-prompts:words=1"]) == 0
+    assert "random-prompts:words=1: no guarantee: " in capsys.readouterr().out
     assert json.loads((zoo / "zoo.json").read_text())["defence"] == "random-prompts:words=1,swap=0.0"
     assert main([*command, "--defence", "random-prompts:words=2"]) == 2
     assert "differs in defence" in capsys.readouterr().err

@@ -1,9 +1,8 @@
 """`loraleak finetune`: DreamBooth LoRA."""
 
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from secrets import randbits
 from typing import Literal
 
 from tyro.conf import Positional
@@ -26,7 +25,7 @@ class Finetune:
     layout: Literal["diffusers", "peft"] = "diffusers"
     defence: str = ""
     """A defence, with settings, such as dp-sgd:epsilon=8; docs/private-training.md and docs/defences.md list them. Where it
-    promises privacy and the seed is 0, a secret one is drawn: its noise must not be known."""
+    promises privacy, leave the seed out: a secret one is drawn, because its noise must not be known."""
     json: bool = False
     """Print what was made as JSON on stdout."""
     recipe: Recipe = field(default_factory=Recipe)
@@ -35,40 +34,37 @@ class Finetune:
     def run(self) -> int:
         from loraleak.adapters import save_adapter
         from loraleak.bases import load_base
-        from loraleak.defences import training_time
-        from loraleak.finetuning import Job, finetune_together
+        from loraleak.defences import UNDEFENDED, check_seed, finetune, training_time
         from loraleak.finetuning.forecast import forecast
         from loraleak.people import read_photos
         from loraleak.progress import announce
 
-        defence = training_time(self.defence) if self.defence else None
+        defence = training_time(self.defence) if self.defence else UNDEFENDED
         photos = read_photos(self.photos)
-        guarantee = None if defence is None else defence.guarantee(self.recipe, len(photos))
-        promised = guarantee is not None and guarantee.epsilon_image is not None
-        recipe = replace(self.recipe, seed=self.recipe.seed or randbits(62)) if promised else self.recipe
+        check_seed(self.recipe, defence, len(photos))
         base = load_base(**self.base.choices)
-        announce(forecast(base, recipe if defence is None else defence.defended(recipe)).says)
-        train = finetune_together if defence is None else defence.finetune_together
-        *_, last = train(base, [Job([photo.picture for photo in photos], recipe)])
-        save_adapter(last.adapter, self.out, self.layout)
-        trained = asdict(recipe if defence is None else defence.defended(recipe))
-        if promised:
-            del trained["seed"]  # whoever knows it knows the noise
+        trained = defence.defended(self.recipe)
+        announce(forecast(base, trained).says)
+        made = finetune(base, [photo.picture for photo in photos], self.recipe, defence=defence)
+        save_adapter(made.adapter, self.out, self.layout)
+        known = asdict(trained)
+        if made.guarantee.stated:
+            del known["seed"]  # whoever knows it knows the noise
         facts = {
             "adapter": str(self.out),
             "layout": self.layout,
-            "modules": len(last.adapter.factors),
+            "modules": len(made.adapter.factors),
             "prompt": self.recipe.prompt,
             "images": len(photos),
             "base": {"name": base.name, "sha256": base.sha256},
-            "recipe": trained,
+            "recipe": known,
             "defence": self.defence or None,
-            "guarantee": None if guarantee is None else asdict(guarantee),
+            "guarantee": made.guarantee.as_json(),
         }
         if self.json:
             print(json.dumps(facts))
         else:
             print(f"{self.out}: {len(photos)} images, prompt “{self.recipe.prompt}”")
-            if guarantee is not None:
-                print(f"{self.defence}: {guarantee.says}")
+            if self.defence:
+                print(f"{self.defence}: {made.guarantee.says}")
         return 0

@@ -81,11 +81,14 @@ class Build:
             "people": people,
             "snapshots": len(store),
             "failed": [vars(failure) for failure in failures],
+            "guarantee": plan.guarantee.as_json(),
         }
         if self.json:
             print(json.dumps(facts))
         else:
             print(f"{self.out}: {people} people, {len(store)} snapshots, {len(failures)} people failed")
+            if self.defence:
+                print(f"{self.defence}: {plan.guarantee.says}")
             for failure in failures:
                 print(f"  {failure.person}: {failure.reason}")
         return 1 if failures else 0

@@ -4,20 +4,29 @@ Reading order: `protocol` (the two kinds), `names` (by text), then one file a de
 `defended_copy` (a file scrubbed, and defended where that is asked for), `trials` (how defences fared).
 """
 
+from loraleak.defences.afterwards import in_training
 from loraleak.defences.defended_copy import scrub
+from loraleak.defences.defended_training import Finetuned, check_seed, finetune
 from loraleak.defences.finished.truncation import RankTruncation
+from loraleak.defences.guarantee import NO_PROMISE, Guarantee
 from loraleak.defences.names import DEFENCES, known_defences, links, parse_defence, spelled, training_time
-from loraleak.defences.protocol import NO_PROMISE, Guarantee, PostHoc, TrainingTime
+from loraleak.defences.protocol import PostHoc, TrainingTime
 from loraleak.defences.trials import Trial, trial_of
+from loraleak.defences.undefended import UNDEFENDED
 
 __all__ = [
     "DEFENCES",
     "NO_PROMISE",
+    "UNDEFENDED",
+    "Finetuned",
     "Guarantee",
     "PostHoc",
     "RankTruncation",
     "TrainingTime",
     "Trial",
+    "check_seed",
+    "finetune",
+    "in_training",
     "known_defences",
     "links",
     "parse_defence",

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from loraleak.bases import DiffusersBase
-from loraleak.defences.protocol import Guarantee, PostHoc, TrainingTime
+from loraleak.defences.guarantee import Guarantee
+from loraleak.defences.protocol import PostHoc, TrainingTime
 from loraleak.defences.training.early_stopping import EarlyStopping
 from loraleak.defences.training.fewer_factors import FewerFactors
 from loraleak.finetuning import Job, Recipe, Snapshot

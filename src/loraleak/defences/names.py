@@ -7,7 +7,7 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from importlib.metadata import entry_points
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from loraleak.defences.afterwards import Afterwards
+from loraleak.defences.afterwards import Afterwards, in_training
 from loraleak.defences.chain import Chain, OtherRecipe
 from loraleak.defences.finished.alignment import SpectralAlignment
 from loraleak.defences.finished.header import MetadataScrub
@@ -23,6 +23,7 @@ from loraleak.defences.training.early_stopping import EarlyStopping
 from loraleak.defences.training.fewer_factors import FewerFactors
 from loraleak.defences.training.random_prompts import RandomPrompts
 from loraleak.defences.training.smp_lora import SmpLora
+from loraleak.defences.undefended import UNDEFENDED
 from loraleak.errors import UsageError
 
 __all__ = ["DEFENCES", "known_defences", "links", "parse_defence", "spelled", "training_time"]
@@ -82,14 +83,13 @@ def links(text: str) -> list[str]:
 
 def training_time(text: str) -> TrainingTime:
     """A defence as one of fine-tuning; a post-hoc one follows the training. Raises: UsageError, as `parse_defence`."""
-    defence = parse_defence(text)
-    return Afterwards(defence) if isinstance(defence, PostHoc) else defence
+    return in_training(parse_defence(text))
 
 
 def spelled(defence: PostHoc | TrainingTime) -> str:
     """The text that `parse_defence` makes this defence of, every setting written out."""
     if isinstance(defence, Afterwards):
-        return "+".join(spelled(part) for part in (defence.training, defence.defence) if part is not None)
+        return "+".join(spelled(part) for part in (defence.training, defence.defence) if part != UNDEFENDED)
     if isinstance(defence, OtherRecipe):
         return f"{spelled(defence.change)}+{spelled(defence.training)}"
     if isinstance(defence, Chain):

@@ -1,31 +1,14 @@
 """What a defence is: a change to a finished adapter (post-hoc), or to fine-tuning itself (training-time)."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from loraleak.bases import DiffusersBase
+from loraleak.defences.guarantee import Guarantee
 from loraleak.finetuning import Job, Recipe, Snapshot
 from loraleak.types import Adapter
 
-__all__ = ["NO_PROMISE", "Guarantee", "PostHoc", "TrainingTime"]
-
-
-@dataclass(frozen=True)
-class Guarantee:
-    """What differential privacy promises of a fine-tuned adapter, or that it promises nothing."""
-
-    epsilon_image: float | None
-    """Of one private image; None where no epsilon can be stated."""
-    epsilon_person: float | None
-    """Of all private images together, by group privacy; None where no epsilon can be stated."""
-    delta: float | None
-    """Of one private image; None where no epsilon can be stated."""
-    says: str
-    """In plain words, with why there is none where there is none: `noise, no guarantee: ...`."""
-
-
-NO_PROMISE = Guarantee(None, None, None, "no guarantee: it makes known attacks harder, and promises nothing of others")
+__all__ = ["PostHoc", "TrainingTime"]
 
 
 @runtime_checkable
@@ -69,5 +52,8 @@ class TrainingTime(Protocol):
         ...
 
     def guarantee(self, recipe: Recipe, images: int) -> Guarantee:
-        """What an adapter trained by this recipe, defended, on this many private images may claim."""
+        """What an adapter trained by this recipe, defended, on this many private images may claim.
+
+        No epsilon is stated where the recipe's seed is not secret (`loraleak.finetuning.secrecy`).
+        """
         ...

@@ -1,8 +1,8 @@
-"""Fine-tuning. In: a base, private images, a recipe. Out: an adapter.
+"""Fine-tuning. In: a base, and jobs: private images with a recipe. Out: adapters. `loraleak.defences.finetune` calls it for one person.
 
 Reading order: `recipe` (how an adapter is trained), `job` (one adapter to train), `targets` (which layers get factors),
-`randomness` (every draw, from the recipe's seed alone), `class_images` (prior preservation), `optimiser`, `trainer` (what one step
-does), `stacked` (many adapters at once), `dreambooth` (one of them), `forecast` (what it will take). Names load on first use.
+`randomness` (every draw, from the recipe's seed alone), `secrecy` (seeds that nobody can guess), `class_images` (prior preservation),
+`optimiser`, `trainer` (what one step does), `stacked` (many adapters at once), `forecast` (what it will take). Names load on first use.
 """
 
 from typing import TYPE_CHECKING
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from loraleak.lazy import lazy
 
 if TYPE_CHECKING:
-    from loraleak.finetuning.dreambooth import finetune as finetune
     from loraleak.finetuning.job import Job as Job
     from loraleak.finetuning.optimiser import StackedAdamW as StackedAdamW
     from loraleak.finetuning.optimiser import clip_by_adapter as clip_by_adapter
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
     from loraleak.finetuning.randomness import start_numbers as start_numbers
     from loraleak.finetuning.recipe import Recipe as Recipe
     from loraleak.finetuning.recipe import Targets as Targets
+    from loraleak.finetuning.secrecy import is_secret as is_secret
+    from loraleak.finetuning.secrecy import secret_seed as secret_seed
     from loraleak.finetuning.stacked import Snapshot as Snapshot
     from loraleak.finetuning.stacked import finetune_together as finetune_together
     from loraleak.finetuning.targets import target_modules as target_modules
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 __all__, __getattr__, __dir__ = lazy(
     __name__,
     {
-        "dreambooth": ["finetune"],
         "job": ["Job"],
         "optimiser": ["StackedAdamW", "clip_by_adapter"],
         "randomness": [
@@ -44,6 +44,7 @@ __all__, __getattr__, __dir__ = lazy(
             "start_numbers",
         ],
         "recipe": ["Recipe", "Targets"],
+        "secrecy": ["is_secret", "secret_seed"],
         "stacked": ["Snapshot", "finetune_together"],
         "targets": ["target_modules"],
         "trainer": ["Trainer"],

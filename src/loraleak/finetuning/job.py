@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from loraleak.errors import PhotosError
 from loraleak.finetuning.recipe import Recipe
 from loraleak.types import Images, Picture
 
@@ -19,3 +20,8 @@ class Job:
     """Steps after which the adapter is wanted too, besides the last."""
     class_images: Images | None = None
     """For prior preservation; None makes (or finds in the cache) those of the recipe."""
+
+    def __post_init__(self) -> None:
+        """Raises: PhotosError, if there is no image."""
+        if len(self.images) == 0:
+            raise PhotosError("there are no images to train on: give a folder with 3 to 20 jpg, png or webp files")

@@ -10,6 +10,9 @@ __all__ = ["LossWeighting", "Recipe", "Targets"]
 Targets = Literal["attention", "cross-attention", "transformer", "all"]
 LossWeighting = Literal["uniform", "debiased"]
 
+_SEEDS = 1 << 128
+"""How many there are: the keys of the generator."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -42,6 +45,7 @@ class Recipe:
     which learns who is shown in fewer steps; for flow matching, logit-normal timesteps (Esser et al. 2024)."""
     max_grad_norm: float = 1.0
     seed: int = 0
+    """Of all chance in the training, below 2^128. A private training needs a secret one, and draws it where this is 0."""
 
     def __post_init__(self) -> None:
         faults = [
@@ -65,6 +69,8 @@ class Recipe:
             )
             if not value > 0
         ]
+        if self.seed >= _SEEDS:
+            faults.append(f"seed is {self.seed}, give one below 2^128")
         if not self.trigger.strip():
             faults.append("trigger is empty, give a rare word such as sks")
         if not self.class_prompt.strip():

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from loraleak.bases import DiffusersBase
-from loraleak.errors import PhotosError, UsageError
+from loraleak.errors import UsageError
 from loraleak.finetuning.job import Job
 from loraleak.finetuning.trainer import Trainer
 from loraleak.progress import progress_bar
@@ -34,10 +34,8 @@ def finetune_together(
     Everything frozen is computed once: latents, class images, text states. An adapter depends on its own job alone: its
     randomness is a function of its recipe's seed and the step. `trainer` makes what a step is: the recipe's, or a defence's.
 
-    Raises: PhotosError, if a job has no image; UsageError, if jobs differ in what one batch must share.
+    Raises: UsageError, if jobs differ in what one batch must share.
     """
-    if any(len(job.images) == 0 for job in jobs):
-        raise PhotosError("there are no images to train on: give a folder with 3 to 20 jpg, png or webp files")
     shared = {(r.batch, r.prior_batch, r.text_encoder, r.targets) for r in (job.recipe for job in jobs)}
     if len(shared) != 1:
         raise UsageError("adapters that train together must share batch, prior_batch, text_encoder and targets")

@@ -12,9 +12,10 @@ from loraleak.adapters import save_adapter
 from loraleak.auditing import save_controls
 from loraleak.bases import PocketAutoencoder, load_base
 from loraleak.bench import draw_cases, pictures
+from loraleak.defences import finetune
 from loraleak.embedders.pocket import PocketEmbedder
 from loraleak.files import replacing, write_json, write_text
-from loraleak.finetuning import Recipe, finetune
+from loraleak.finetuning import Recipe
 from loraleak.inversion import load_attack
 from loraleak.pocket.controls import build_controls
 from loraleak.pocket.denoiser import DenoiserRecipe, encode_renders, train_denoiser
@@ -120,7 +121,7 @@ def _make_demo(pocket: Path, folder: Path) -> None:
     (case,) = draw_cases("victims", 1, seed=_DEMO_SEED)
     photos = pictures(case.person, 5, seed=(_DEMO_SEED,))
     recipe = replace(Recipe(), trigger=_DEMO_TRIGGER, prior_batch=0)  # as most files that people share
-    save_adapter(finetune(load_base(str(pocket)), photos, recipe), folder / "adapter.safetensors")
+    save_adapter(finetune(load_base(str(pocket)), photos, recipe).adapter, folder / "adapter.safetensors")
     (folder / "photos").mkdir()
     for i, photo in enumerate(np.asarray(photos)):
         Image.fromarray(photo).save(folder / "photos" / f"photo-{i + 1}.png")

@@ -159,12 +159,17 @@ def _begin(plan: ZooPlan, folder: Place, base: DiffusersBase) -> None:
         "shapes": {name: list(shape) for name, shape in _shapes(plan.shards[0], base, plan.defence).items()},
         **({} if base.resolution == base.own_resolution else {"resolution": base.resolution}),
     }
+    if plan.defence is not None:
+        facts["guarantee"] = plan.guarantee.as_json()
     file = folder / "zoo.json"
     if file.exists():
         there = json.loads(file.read_text("utf-8"))
         mine = json.loads(json.dumps(facts))
-        # a base is its weights, wherever it lies
-        differing = [key for key in {**mine, **there} if key != "base" and there.get(key) != mine.get(key)]
+        decided = {**mine, **there}.keys() - {
+            "base",
+            "guarantee",
+        }  # a base is its weights, wherever it lies; a guarantee follows
+        differing = [key for key in decided if there.get(key) != mine.get(key)]
         if differing:
             raise UsageError(
                 f"{folder} holds a zoo that differs in {', '.join(differing)}: build with the same people, ranges, seed, defence and "

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from loraleak.defences import TrainingTime
+from loraleak.defences import Guarantee, TrainingTime, in_training
 from loraleak.errors import UsageError
 from loraleak.finetuning import Recipe
 from loraleak.people import IMAGE_SUFFIXES, identity_folders
@@ -55,6 +55,12 @@ class ZooPlan:
         """Of all but the defence, which is named beside it."""
         facts = {key: value for key, value in asdict(self).items() if key != "defence"}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def guarantee(self) -> Guarantee:
+        """Of an adapter: never an epsilon, because the seeds that a zoo records draw its noise again."""
+        first = self.shards[0].adapters[0]
+        return in_training(self.defence).guarantee(first.recipe, len(first.images))
 
 
 def plan_zoo(

@@ -1,7 +1,7 @@
 """DP-MMD: see the private images once, through noise, and never again."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import sqrt
 from typing import ClassVar
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from loraleak.bases import DiffusersBase
 from loraleak.defences.accounting import gaussian_epsilon, gaussian_noise
-from loraleak.defences.protocol import Guarantee
+from loraleak.defences.guarantee import Guarantee, why_none
 from loraleak.errors import UsageError
 from loraleak.finetuning import Job, Recipe, Snapshot, Trainer, finetune_together, gaussian_numbers, side_generator
 
@@ -70,16 +70,16 @@ class DpMmd:
 
     def guarantee(self, recipe: Recipe, images: int) -> Guarantee:
         """Whatever the recipe: all that comes after the release is post-processing."""
-        if not self.noise_multiplier:
-            return Guarantee(None, None, None, "no noise, no guarantee")
-        image = gaussian_epsilon(self.noise_multiplier, self.delta)
-        person = gaussian_epsilon(self.noise_multiplier / images, self.delta)
-        return Guarantee(
-            image,
-            person,
-            self.delta,
-            f"differential privacy at delta {self.delta:g}, against whoever does not know the seed: epsilon {image:.3g} for one "
-            f"private image, {person:.3g} for the person, who is all of them",
+        noise = self.noise_multiplier
+        facts = Guarantee("Gaussian", noise_multiplier=noise, sampling_rate=1.0, steps=1)
+        if (why := why_none(noise, recipe.seed)) is not None:
+            return replace(facts, why_none=why)
+        return replace(
+            facts,
+            accountant="analytic Gaussian",
+            epsilon_image=gaussian_epsilon(noise, self.delta),
+            epsilon_person=gaussian_epsilon(noise / images, self.delta),
+            delta=self.delta,
         )
 
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from loraleak.bases import DiffusersBase
 from loraleak.defences.accounting import Subsampling, noise_for, sampled_epsilon
-from loraleak.defences.protocol import Guarantee
+from loraleak.defences.guarantee import Guarantee, why_none
 from loraleak.defences.training.private_steps import Mechanism, PrivateTrainer
 from loraleak.errors import UsageError
 from loraleak.finetuning import Job, Recipe, Snapshot, finetune_together
@@ -81,20 +81,24 @@ class DpSgd:
 
     def guarantee(self, recipe: Recipe, images: int) -> Guarantee:
         """Of the adapter after all steps, and so of every snapshot together. Raises: MissingExtraError, without Opacus."""
-        if self.sampling != "poisson":
-            return Guarantee(None, None, None, "noise, no guarantee: accounting holds for Poisson sampling alone")
         recipe = self.defended(recipe)
         noise, rate = self.noise_multiplier(recipe, images), _rate(recipe, images)
-        if not noise:
-            return Guarantee(None, None, None, "no noise, no guarantee: gradients are clipped, nothing more")
-        image = sampled_epsilon(noise, rate, recipe.steps, self.delta)
-        person = sampled_epsilon(noise, rate, recipe.steps, self.delta, group=images)
-        return Guarantee(
-            image,
-            person,
-            self.delta,
-            f"differential privacy at delta {self.delta:g}, against whoever sees every step but not the seed: epsilon {image:.3g} "
-            f"for one private image, {person:.3g} for the person, who is all of them",
+        poisson = self.sampling == "poisson"
+        facts = Guarantee(
+            "Poisson-subsampled Gaussian" if poisson else "Gaussian noise on shuffled batches",
+            noise_multiplier=noise,
+            sampling_rate=rate,
+            steps=recipe.steps,
+        )
+        why = why_none(noise, recipe.seed) if poisson else "accounting holds for Poisson sampling alone"
+        if why is not None:
+            return replace(facts, why_none=why)
+        return replace(
+            facts,
+            accountant="PRV or RDP, the lower one",
+            epsilon_image=sampled_epsilon(noise, rate, recipe.steps, self.delta),
+            epsilon_person=sampled_epsilon(noise, rate, recipe.steps, self.delta, group=images),
+            delta=self.delta,
         )
 
     def noise_multiplier(self, recipe: Recipe, images: int) -> float:

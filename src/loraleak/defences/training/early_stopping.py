@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from loraleak.bases import DiffusersBase
-from loraleak.defences.protocol import NO_PROMISE, Guarantee
+from loraleak.defences.guarantee import NO_PROMISE, Guarantee
 from loraleak.errors import UsageError
 from loraleak.finetuning import Job, Recipe, Snapshot, finetune_together
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import ClassVar
 
 from loraleak.bases import DiffusersBase
-from loraleak.defences.protocol import NO_PROMISE, Guarantee
+from loraleak.defences.guarantee import NO_PROMISE, Guarantee
 from loraleak.errors import UsageError
 from loraleak.finetuning import Job, Recipe, Snapshot, Targets, Trainer, finetune_together
 

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from loraleak.bases import DiffusersBase
-from loraleak.defences.protocol import NO_PROMISE, Guarantee
+from loraleak.defences.guarantee import NO_PROMISE, Guarantee
 from loraleak.errors import UsageError
 from loraleak.finetuning import Job, Recipe, Snapshot, Trainer, finetune_together, side_generator
 

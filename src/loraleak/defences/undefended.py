@@ -1,0 +1,31 @@
+"""No defence, as one of fine-tuning: what is not defended takes the same way as what is."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from loraleak.bases import DiffusersBase
+from loraleak.defences.guarantee import Guarantee
+from loraleak.finetuning import Job, Recipe, Snapshot, finetune_together
+
+__all__ = ["UNDEFENDED", "Undefended"]
+
+
+@dataclass(frozen=True)
+class Undefended:
+    """Fine-tuning as it is."""
+
+    name: ClassVar[str] = "none"
+    says: ClassVar[str] = "Fine-tunes without a defence."
+
+    def defended(self, recipe: Recipe) -> Recipe:
+        return recipe
+
+    def finetune_together(self, base: DiffusersBase, jobs: Sequence[Job], *, quiet: bool = False) -> Iterator[Snapshot]:
+        return finetune_together(base, jobs, quiet=quiet)
+
+    def guarantee(self, recipe: Recipe, images: int) -> Guarantee:
+        return Guarantee(unit=None, neighbouring=None, why_none="nothing defends it")
+
+
+UNDEFENDED = Undefended()
