@@ -6,14 +6,14 @@ import pytest
 
 from loraleak.bases import DiffusersBase
 from loraleak.defences import DEFENCES, PostHoc, names, parse_defence, spelled
-from loraleak.defences.chain import Chain
+from loraleak.defences.chain import PostHocChain
 from loraleak.defences.finished.scaling import Scaling
 from loraleak.errors import UsageError
 from loraleak.types import Adapter
 
 
 @dataclass(frozen=True)
-class Third:
+class Third(PostHoc):
     """Stands for a third party's."""
 
     name: ClassVar[str] = "third"
@@ -54,7 +54,7 @@ def test_settings_are_read_by_their_types(third: None) -> None:
 
 def test_chains_run_in_order(third: None) -> None:
     chain = parse_defence("third+scaling:factor=0.25")
-    assert chain == Chain((Third(), Scaling(0.25)))
+    assert chain == PostHocChain((Third(), Scaling(0.25)))
     assert parse_defence(spelled(chain)) == chain
 
 

@@ -1,6 +1,6 @@
 """What each post-hoc defence does to the audited adapter: to what strangers can make of it, and to what its owner can."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from loraleak.arms import Scene, reconstruct, select_arms
-from loraleak.defences import PostHoc, RankTruncation, Trial, known_defences, parse_defence, spelled, trial_of
+from loraleak.defences import PostHoc, Trial, known_defences, parse_defence, spelled, trial_of
 from loraleak.errors import UsageError
 from loraleak.progress import track
 from loraleak.reporting import DefenceResult, DefenceStudy, Side
@@ -35,7 +35,6 @@ _SETTINGS = (
 )
 """From mild to strong within a defence. Those of third parties are measured as they come."""
 
-_NO_WEIGHTS = {"metadata-scrub"}
 _FLOOR, _CEILING = "base-class", "lora-trigger"
 
 Embed = Callable[[Images], Float[np.ndarray, "images dim"]]
@@ -69,12 +68,14 @@ def study_defences(
         return _Measured(nearest, made, excess)
 
     before = measured(scene.adapter)
-    settings = [defence for defence in _settings() if _applies(defence, scene)]
+    settings = [defence for defence in _settings() if defence.changes_weights(scene.adapter)]
     tried = []
     for defence in track(settings, "defences", len(settings)):
         now = measured(defence.apply(scene.adapter, scene.base))
-        needs_base, trial = _needs_base(defence, scene), trial_of(defence.name)
-        tried.append(_result(now, before, spelled(defence), defence.name, defence.says, needs_base=needs_base, trial=trial))
+        trial = trial_of(defence.name)
+        tried.append(
+            _result(now, before, spelled(defence), defence.name, defence.says, needs_base=defence.needs_base, trial=trial)
+        )
     undefended = _result(before, before, "", "as it is", "The file as you would publish it.")
     return DefenceStudy(tuple(attacks), _FLOOR, undefended, tuple(tried), recommended(tried))
 
@@ -139,29 +140,11 @@ def _kept(now: float, before: Float[np.ndarray, " images"]) -> float | None:
     return now / whole if whole > 0 else None
 
 
-def _settings() -> Iterator[PostHoc]:
-    """Ours, then those of third parties that can be had without settings."""
+def _settings() -> list[PostHoc]:
+    """Ours, then all others that can be had without settings."""
     ours = [parse_defence(text) for text in _SETTINGS]
-    names = {defence.name for defence in ours} | _NO_WEIGHTS
-    yield from (defence for defence in ours if isinstance(defence, PostHoc))
-    for name, kind in known_defences().items():
-        if name not in names and hasattr(kind, "apply"):
-            with suppress(UsageError):  # one that needs a setting
-                defence = parse_defence(name)
-                if isinstance(defence, PostHoc):
-                    yield defence
-
-
-def _applies(defence: PostHoc, scene: Scene) -> bool:
-    """A truncation to a rank that no module exceeds changes nothing."""
-    return not isinstance(defence, RankTruncation) or defence.rank < scene.adapter.ranks[1]
-
-
-def _needs_base(defence: PostHoc, scene: Scene) -> bool:
-    """Tried on one module: whether it does is the defence's own affair, not the module's."""
-    name, factors = next(iter(scene.adapter.factors.items()))
-    try:
-        defence.apply(replace(scene.adapter, factors={name: factors}, magnitudes={}), None)
-    except UsageError:
-        return True
-    return False
+    others = known_defences().keys() - {defence.name for defence in ours}
+    for name in sorted(others):
+        with suppress(UsageError):  # one that needs a setting
+            ours.append(parse_defence(name))
+    return [defence for defence in ours if defence.stage == "post-hoc"]

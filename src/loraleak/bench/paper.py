@@ -18,7 +18,7 @@ from loraleak.bench.bench_settings import PaperBench
 from loraleak.bench.captioned import Captioned, captioned_cases, share_right
 from loraleak.bench.cases import VICTIM_SEED, Case, CaseSettings, draw_cases, templates
 from loraleak.bench.runs import CaseResult, run_cases
-from loraleak.defences import PostHoc, in_training, parse_defence
+from loraleak.defences import UNDEFENDED, PostHoc, in_training, parse_defence
 from loraleak.embedders import Embedder, load_embedder
 from loraleak.errors import UsageError
 from loraleak.finetuning import secret_seed
@@ -156,7 +156,7 @@ def _cell_rows(
     roles = {arm.name: arm.role for arm in arms}
     # of the mechanism, where an owner's seed is secret; those of the bench are known, so that it can be run again
     by_secret_seed = replace(here.recipe, seed=secret_seed())
-    promised = in_training(defence).guarantee(by_secret_seed, cell.photos)
+    promised = in_training(defence or UNDEFENDED).guarantee(by_secret_seed, cell.photos)
     facts = {
         "photos": cell.photos,
         "defence": cell.defence,

@@ -1,16 +1,15 @@
 """Defences. In: an adapter (post-hoc), or a base and jobs to fine-tune (training-time). Out: the defended adapter.
 
-Reading order: `protocol` (the two kinds), `names` (by text), then one file a defence: `finished` (post-hoc), `training`;
-`defended_copy` (a file scrubbed, and defended where that is asked for), `trials` (how defences fared).
+Reading order: `protocol` (the two kinds), `guarantee` (what a private one promises), `names` and `chain` (by text), one file a defence
+in `finished` (post-hoc) and `training`; `defended_training` and `defended_copy` (what people call), `trials` (how defences fared).
 """
 
-from loraleak.defences.afterwards import in_training
+from loraleak.defences.chain import in_training
 from loraleak.defences.defended_copy import scrub
 from loraleak.defences.defended_training import Finetuned, check_seed, finetune
-from loraleak.defences.finished.truncation import RankTruncation
 from loraleak.defences.guarantee import NO_PROMISE, Guarantee
 from loraleak.defences.names import DEFENCES, known_defences, links, parse_defence, spelled, training_time
-from loraleak.defences.protocol import PostHoc, TrainingTime
+from loraleak.defences.protocol import Defence, PostHoc, TrainingTime
 from loraleak.defences.trials import Trial, trial_of
 from loraleak.defences.undefended import UNDEFENDED
 
@@ -18,10 +17,10 @@ __all__ = [
     "DEFENCES",
     "NO_PROMISE",
     "UNDEFENDED",
+    "Defence",
     "Finetuned",
     "Guarantee",
     "PostHoc",
-    "RankTruncation",
     "TrainingTime",
     "Trial",
     "check_seed",

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from loraleak.bases import DiffusersBase
-from loraleak.defences.afterwards import in_training
+from loraleak.defences.chain import in_training
 from loraleak.defences.guarantee import Guarantee
-from loraleak.defences.protocol import PostHoc, TrainingTime
+from loraleak.defences.protocol import Defence, TrainingTime
+from loraleak.defences.undefended import UNDEFENDED
 from loraleak.errors import UsageError
 from loraleak.finetuning import Job, Recipe, is_secret, secret_seed
 from loraleak.types import Adapter, Images, Picture
@@ -27,7 +28,7 @@ def finetune(
     images: Sequence[Picture] | Images,
     recipe: Recipe,
     *,
-    defence: PostHoc | TrainingTime | None = None,
+    defence: Defence = UNDEFENDED,
     quiet: bool = False,
 ) -> Finetuned:
     """Train an adapter on the images (DreamBooth: Ruiz et al. 2023; LoRA: Hu et al. 2022).

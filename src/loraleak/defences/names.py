@@ -2,13 +2,12 @@
 changes a step, then what changes the finished adapter."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from importlib.metadata import entry_points
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from loraleak.defences.afterwards import Afterwards, in_training
-from loraleak.defences.chain import Chain, OtherRecipe
+from loraleak.defences.chain import chained, in_training
 from loraleak.defences.finished.alignment import SpectralAlignment
 from loraleak.defences.finished.header import MetadataScrub
 from loraleak.defences.finished.noise import GaussianNoise
@@ -16,7 +15,7 @@ from loraleak.defences.finished.quantisation import Quantisation
 from loraleak.defences.finished.refactoring import RandomRefactoring
 from loraleak.defences.finished.scaling import Scaling
 from loraleak.defences.finished.truncation import RankTruncation
-from loraleak.defences.protocol import PostHoc, TrainingTime
+from loraleak.defences.protocol import Defence, TrainingTime
 from loraleak.defences.training.dp_mmd import DpMmd
 from loraleak.defences.training.dp_sgd import DpSgd
 from loraleak.defences.training.early_stopping import EarlyStopping
@@ -53,7 +52,7 @@ def known_defences() -> Mapping[str, type]:
     return DEFENCES | {e.name: e.load() for e in entry_points(group="loraleak.defences") if e.name not in DEFENCES}
 
 
-def parse_defence(text: str) -> PostHoc | TrainingTime:
+def parse_defence(text: str) -> Defence:
     """A defence from its text.
 
     Raises: UsageError, with all faults in one line: names that there are not, settings that a defence does not have or that are no
@@ -64,7 +63,7 @@ def parse_defence(text: str) -> PostHoc | TrainingTime:
     >>> spelled(parse_defence("scaling:factor=0.5+gaussian-noise:level=1"))
     'scaling:factor=0.5+gaussian-noise:level=1.0,seed=0'
     """
-    made: list[PostHoc | TrainingTime] = []
+    made: list[Defence] = []
     faults: list[str] = []
     for part in links(text):
         try:
@@ -73,7 +72,7 @@ def parse_defence(text: str) -> PostHoc | TrainingTime:
             faults.append(str(error))
     if faults:
         raise UsageError("; ".join(faults))
-    return made[0] if len(made) == 1 else _chained(made)
+    return made[0] if len(made) == 1 else chained(made)
 
 
 def links(text: str) -> list[str]:
@@ -82,42 +81,21 @@ def links(text: str) -> list[str]:
 
 
 def training_time(text: str) -> TrainingTime:
-    """A defence as one of fine-tuning; a post-hoc one follows the training. Raises: UsageError, as `parse_defence`."""
-    return in_training(parse_defence(text))
+    """A defence as one of fine-tuning; a post-hoc one follows the training, an empty text is none. Raises: as `parse_defence`."""
+    return in_training(parse_defence(text)) if text else UNDEFENDED
 
 
-def spelled(defence: PostHoc | TrainingTime) -> str:
-    """The text that `parse_defence` makes this defence of, every setting written out."""
-    if isinstance(defence, Afterwards):
-        return "+".join(spelled(part) for part in (defence.training, defence.defence) if part != UNDEFENDED)
-    if isinstance(defence, OtherRecipe):
-        return f"{spelled(defence.change)}+{spelled(defence.training)}"
-    if isinstance(defence, Chain):
-        return "+".join(spelled(link) for link in defence.links)
-    settings = [f"{key}={_written(getattr(defence, key))}" for key in _settings(type(defence))]
-    return f"{defence.name}:{','.join(settings)}" if settings else defence.name
+def spelled(defence: Defence) -> str:
+    """The text that `parse_defence` makes this defence of, every setting written out; empty for none."""
+    return "+".join(_spelled(link) for link in defence.links)
 
 
-def _chained(links: Sequence[PostHoc | TrainingTime]) -> PostHoc | TrainingTime:
-    late = tuple(link for link in links if isinstance(link, PostHoc))
-    early = [link for link in links if not isinstance(link, PostHoc)]
-    if [*early, *late] != list(links):
-        raise UsageError(f"{early[-1].name} changes fine-tuning: put it before {late[0].name}, which changes what came of it")
-    after = late[0] if len(late) == 1 else Chain(late)
-    if not early:
-        return after
-    *changes, training = early
-    for change in reversed(changes):
-        if not isinstance(change, EarlyStopping | FewerFactors) or (isinstance(change, FewerFactors) and change.freeze_down):
-            raise UsageError(
-                f"{change.name} and {training.name} both change what a step does: before {training.name} only early-stopping and "
-                "fewer-factors can stand, and these without freeze_down"
-            )
-        training = OtherRecipe(change, training)
-    return Afterwards(after, training) if late else training
+def _spelled(link: Defence) -> str:
+    settings = [f"{key}={_written(getattr(link, key))}" for key in _settings(type(link))]
+    return f"{link.name}:{','.join(settings)}" if settings else link.name
 
 
-def _one(text: str) -> PostHoc | TrainingTime:
+def _one(text: str) -> Defence:
     name, _, rest = text.partition(":")
     known = known_defences()
     if name not in known:
@@ -143,7 +121,7 @@ def _one(text: str) -> PostHoc | TrainingTime:
     faults += [f"{name} needs {key}, write {name}:{key}=..." for key in missing]
     if faults:
         raise UsageError("; ".join(faults))
-    made: PostHoc | TrainingTime = kind(**given)
+    made: Defence = kind(**given)
     return made
 
 

@@ -165,11 +165,8 @@ def _begin(plan: ZooPlan, folder: Place, base: DiffusersBase) -> None:
     if file.exists():
         there = json.loads(file.read_text("utf-8"))
         mine = json.loads(json.dumps(facts))
-        decided = {**mine, **there}.keys() - {
-            "base",
-            "guarantee",
-        }  # a base is its weights, wherever it lies; a guarantee follows
-        differing = [key for key in decided if there.get(key) != mine.get(key)]
+        follows = ("base", "guarantee")  # a base is its weights, wherever it lies; a guarantee is that of the defence
+        differing = [key for key in {**mine, **there} if key not in follows and there.get(key) != mine.get(key)]
         if differing:
             raise UsageError(
                 f"{folder} holds a zoo that differs in {', '.join(differing)}: build with the same people, ranges, seed, defence and "

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from loraleak.defences import Guarantee, TrainingTime, in_training
+from loraleak.defences import UNDEFENDED, Guarantee, TrainingTime
 from loraleak.errors import UsageError
 from loraleak.finetuning import Recipe
 from loraleak.people import IMAGE_SUFFIXES, identity_folders
@@ -60,7 +60,7 @@ class ZooPlan:
     def guarantee(self) -> Guarantee:
         """Of an adapter: never an epsilon, because the seeds that a zoo records draw its noise again."""
         first = self.shards[0].adapters[0]
-        return in_training(self.defence).guarantee(first.recipe, len(first.images))
+        return (self.defence or UNDEFENDED).guarantee(first.recipe, len(first.images))
 
 
 def plan_zoo(

@@ -11,6 +11,7 @@ from torch import Tensor
 from loraleak.adapters import ThinSvd, pair_of, thin_svd
 from loraleak.bases import DiffusersBase
 from loraleak.defences.finished.modules import by_module
+from loraleak.defences.protocol import PostHoc
 from loraleak.errors import UsageError
 from loraleak.types import Adapter, Factors
 
@@ -18,7 +19,7 @@ __all__ = ["SpectralAlignment", "alignment"]
 
 
 @dataclass(frozen=True)
-class SpectralAlignment:
+class SpectralAlignment(PostHoc):
     """Keeps the singular channels of each `dW` that are aligned with the base weight's top subspace, and removes the others.
 
     The idea is that of arXiv 2605.10439, in our own reading: a fine-tuned channel that lies along directions which the base
@@ -31,6 +32,7 @@ class SpectralAlignment:
         "Of the directions that each layer learned, keeps those that lie most along what the base model already does, and drops the "
         "others as particular to the photos."
     )
+    needs_base: ClassVar[bool] = True
     keep: float = 0.5
     """Share of each module's singular channels that stays, the most aligned first; at least one."""
     top: float = 0.25

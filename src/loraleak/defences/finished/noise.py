@@ -9,6 +9,7 @@ from torch import Tensor
 from loraleak.adapters import ThinSvd, pair_of, thin_svd
 from loraleak.bases import DiffusersBase
 from loraleak.defences.finished.modules import by_module, generator_for
+from loraleak.defences.protocol import PostHoc
 from loraleak.errors import UsageError
 from loraleak.types import Adapter, Factors
 
@@ -16,7 +17,7 @@ __all__ = ["GaussianNoise"]
 
 
 @dataclass(frozen=True)
-class GaussianNoise:
+class GaussianNoise(PostHoc):
     """`dW + N`, brought back to the adapter's rank; the entries of N are independent and of equal variance.
 
     A file of rank r cannot hold `dW + N`, which is of full rank. To first order its best approximation of rank r is `dW + P N`,

@@ -9,6 +9,7 @@ from torch import Tensor
 from loraleak.adapters import ThinSvd, pair_of, thin_svd
 from loraleak.bases import DiffusersBase
 from loraleak.defences.finished.modules import by_module
+from loraleak.defences.protocol import PostHoc
 from loraleak.errors import UsageError
 from loraleak.types import Adapter, Factors
 
@@ -16,7 +17,7 @@ __all__ = ["Quantisation"]
 
 
 @dataclass(frozen=True)
-class Quantisation:
+class Quantisation(PostHoc):
     """The singular vectors of each `dW`, rounded to `2^bits - 1` even steps between plus and minus their largest entry.
 
     Each vector has steps of its own, and their number is odd, so that zero stays zero and the sign of a vector does not matter. What is

@@ -7,6 +7,7 @@ import torch
 
 from loraleak.bases import DiffusersBase
 from loraleak.defences.finished.modules import by_module, generator_for
+from loraleak.defences.protocol import PostHoc
 from loraleak.errors import UsageError
 from loraleak.types import Adapter, Factors
 
@@ -14,7 +15,7 @@ __all__ = ["RandomRefactoring"]
 
 
 @dataclass(frozen=True)
-class RandomRefactoring:
+class RandomRefactoring(PostHoc):
     """`B -> B M^-1`, `A -> M A` with a random invertible M: `dW`, and so every picture, stays what it was.
 
     `M = P diag(s) Q` with P and Q orthogonal and uniform, and s between 1/2 and 2, so that float32 loses little. It stops an attack

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from loraleak.bases import DiffusersBase
 from loraleak.defences.finished.modules import by_module
+from loraleak.defences.protocol import PostHoc
 from loraleak.errors import UsageError
 from loraleak.types import Adapter
 
@@ -12,7 +13,7 @@ __all__ = ["Scaling"]
 
 
 @dataclass(frozen=True)
-class Scaling:
+class Scaling(PostHoc):
     """`dW -> factor dW`, by way of B: the scale itself stays as the file tells it, or does not tell it."""
 
     name: ClassVar[str] = "scaling"

@@ -6,6 +6,7 @@ from typing import ClassVar
 from loraleak.adapters import pair_of, thin_svd
 from loraleak.bases import DiffusersBase
 from loraleak.defences.finished.modules import by_module
+from loraleak.defences.protocol import PostHoc
 from loraleak.errors import UsageError
 from loraleak.types import Adapter, Factors
 
@@ -13,7 +14,7 @@ __all__ = ["RankTruncation"]
 
 
 @dataclass(frozen=True)
-class RankTruncation:
+class RankTruncation(PostHoc):
     """The best approximation of each `dW` at a lower rank (Eckart and Young 1936), exact by the cores of the thin factors.
 
     A module whose rank is not above `rank` keeps its update. The result is in normal form.
@@ -27,6 +28,10 @@ class RankTruncation:
     def __post_init__(self) -> None:
         if self.rank < 1:
             raise UsageError(f"rank-truncation: rank is {self.rank}, give at least 1")
+
+    def changes_weights(self, adapter: Adapter) -> bool:
+        """Not where no module's rank is higher."""
+        return self.rank < adapter.ranks[1]
 
     def apply(self, adapter: Adapter, base: DiffusersBase | None) -> Adapter:
         return by_module(adapter, self._truncated)

@@ -13,6 +13,7 @@ from torch import Tensor
 from loraleak.bases import DiffusersBase
 from loraleak.defences.accounting import gaussian_epsilon, gaussian_noise
 from loraleak.defences.guarantee import Guarantee, why_none
+from loraleak.defences.protocol import TrainingTime
 from loraleak.errors import UsageError
 from loraleak.finetuning import Job, Recipe, Snapshot, Trainer, finetune_together, gaussian_numbers, side_generator
 
@@ -20,7 +21,7 @@ __all__ = ["DpMmd", "FourierFeatures"]
 
 
 @dataclass(frozen=True)
-class DpMmd:
+class DpMmd(TrainingTime):
     """The mean embedding of the private latents is released once by the Gaussian mechanism (Harder et al. 2021; analytic noise of
     Balle and Wang 2018); fine-tuning then pulls the mean embedding of generated latents towards it.
 
@@ -55,9 +56,6 @@ class DpMmd:
     def noise_multiplier(self) -> float:
         """The noise's standard deviation, divided by the norm of one image's embedding."""
         return gaussian_noise(self.epsilon, self.delta) if self.noise is None else self.noise
-
-    def defended(self, recipe: Recipe) -> Recipe:
-        return recipe
 
     def finetune_together(self, base: DiffusersBase, jobs: Sequence[Job], *, quiet: bool = False) -> Iterator[Snapshot]:
         """Raises: UsageError, without class images, from which generation starts, or with fewer than 2 images a step."""

@@ -7,6 +7,7 @@ from typing import ClassVar
 from loraleak.bases import DiffusersBase
 from loraleak.defences.accounting import Subsampling, noise_for, sampled_epsilon
 from loraleak.defences.guarantee import Guarantee, why_none
+from loraleak.defences.protocol import TrainingTime
 from loraleak.defences.training.private_steps import Mechanism, PrivateTrainer
 from loraleak.errors import UsageError
 from loraleak.finetuning import Job, Recipe, Snapshot, finetune_together
@@ -15,7 +16,7 @@ __all__ = ["DpSgd"]
 
 
 @dataclass(frozen=True)
-class DpSgd:
+class DpSgd(TrainingTime):
     """Gradients by private image, clipped, with noise (Abadi et al. 2016); AdamW and all that follows are post-processing."""
 
     name: ClassVar[str] = "dp-sgd"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from loraleak.bases import DiffusersBase
-from loraleak.defences.guarantee import NO_PROMISE, Guarantee
+from loraleak.defences.protocol import TrainingTime
 from loraleak.errors import UsageError
 from loraleak.finetuning import Job, Recipe, Snapshot, finetune_together
 
@@ -13,11 +13,12 @@ __all__ = ["EarlyStopping"]
 
 
 @dataclass(frozen=True)
-class EarlyStopping:
+class EarlyStopping(TrainingTime):
     """A share of the recipe's steps."""
 
     name: ClassVar[str] = "early-stopping"
     says: ClassVar[str] = "Stops before the person is learned to the full. Whatever the owner can still draw, others may find."
+    recipe_only: ClassVar[bool] = True
     share: float = 0.4
     """Of the steps."""
 
@@ -31,6 +32,3 @@ class EarlyStopping:
     def finetune_together(self, base: DiffusersBase, jobs: Sequence[Job], *, quiet: bool = False) -> Iterator[Snapshot]:
         """Snapshots that are wanted after the last step do not come."""
         return finetune_together(base, [replace(job, recipe=self.defended(job.recipe)) for job in jobs], quiet=quiet)
-
-    def guarantee(self, recipe: Recipe, images: int) -> Guarantee:
-        return NO_PROMISE

@@ -6,7 +6,7 @@ from functools import partial
 from typing import ClassVar
 
 from loraleak.bases import DiffusersBase
-from loraleak.defences.guarantee import NO_PROMISE, Guarantee
+from loraleak.defences.protocol import TrainingTime
 from loraleak.errors import UsageError
 from loraleak.finetuning import Job, Recipe, Snapshot, Targets, Trainer, finetune_together
 
@@ -14,7 +14,7 @@ __all__ = ["FewerFactors"]
 
 
 @dataclass(frozen=True)
-class FewerFactors:
+class FewerFactors(TrainingTime):
     """A lower rank, fewer modules, or A left as it starts."""
 
     name: ClassVar[str] = "fewer-factors"
@@ -32,6 +32,10 @@ class FewerFactors:
         if self.rank is None and self.targets is None and not self.freeze_down:
             raise UsageError("fewer-factors changes nothing: give rank=, targets= or freeze_down=true")
 
+    @property
+    def recipe_only(self) -> bool:
+        return not self.freeze_down
+
     def defended(self, recipe: Recipe) -> Recipe:
         rank = recipe.rank if self.rank is None else min(self.rank, recipe.rank)
         return replace(recipe, rank=rank, alpha=recipe.alpha * rank / recipe.rank, targets=self.targets or recipe.targets)
@@ -39,6 +43,3 @@ class FewerFactors:
     def finetune_together(self, base: DiffusersBase, jobs: Sequence[Job], *, quiet: bool = False) -> Iterator[Snapshot]:
         defended = [replace(job, recipe=self.defended(job.recipe)) for job in jobs]
         return finetune_together(base, defended, quiet=quiet, trainer=partial(Trainer, freeze_down=self.freeze_down))
-
-    def guarantee(self, recipe: Recipe, images: int) -> Guarantee:
-        return NO_PROMISE

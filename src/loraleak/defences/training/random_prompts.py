@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from loraleak.bases import DiffusersBase
-from loraleak.defences.guarantee import NO_PROMISE, Guarantee
+from loraleak.defences.protocol import TrainingTime
 from loraleak.errors import UsageError
 from loraleak.finetuning import Job, Recipe, Snapshot, Trainer, finetune_together, side_generator
 
@@ -19,7 +19,7 @@ __all__ = ["RandomPrompts", "random_prompt"]
 
 
 @dataclass(frozen=True)
-class RandomPrompts:
+class RandomPrompts(TrainingTime):
     """Random words in the owner's prompt, and now and then another trigger (Somepalli et al. 2023), drawn anew at every step."""
 
     name: ClassVar[str] = "random-prompts"
@@ -40,14 +40,8 @@ class RandomPrompts:
         if faults:
             raise UsageError("random-prompts: " + "; ".join(faults))
 
-    def defended(self, recipe: Recipe) -> Recipe:
-        return recipe
-
     def finetune_together(self, base: DiffusersBase, jobs: Sequence[Job], *, quiet: bool = False) -> Iterator[Snapshot]:
         return finetune_together(base, jobs, quiet=quiet, trainer=partial(_RandomPrompts, words=self.words, swap=self.swap))
-
-    def guarantee(self, recipe: Recipe, images: int) -> Guarantee:
-        return NO_PROMISE
 
 
 def random_prompt(recipe: Recipe, rng: np.random.Generator, *, words: int, swap: float) -> str:

@@ -12,10 +12,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from loraleak.bases import DiffusersBase
-from loraleak.defences.guarantee import NO_PROMISE, Guarantee
+from loraleak.defences.protocol import TrainingTime
 from loraleak.defences.training.proxies import Proxies
 from loraleak.errors import UsageError
-from loraleak.finetuning import Job, Recipe, Snapshot, Trainer, finetune_together, side_generator
+from loraleak.finetuning import Job, Snapshot, Trainer, finetune_together, side_generator
 from loraleak.people import identity_folders, read_photos
 from loraleak.types import Images, Picture
 
@@ -23,7 +23,7 @@ __all__ = ["SmpLora", "SmpTrainer"]
 
 
 @dataclass(frozen=True)
-class SmpLora:
+class SmpLora(TrainingTime):
     """Minimise `adaptation loss / (1 - weight * gain)`, `gain` being that of a proxy attacker, which is trained in alternation (Luo
     et al. 2025, AAAI, arXiv 2402.11989)."""
 
@@ -50,16 +50,10 @@ class SmpLora:
         if faults:
             raise UsageError("smp-lora: " + "; ".join(faults))
 
-    def defended(self, recipe: Recipe) -> Recipe:
-        return recipe
-
     def finetune_together(self, base: DiffusersBase, jobs: Sequence[Job], *, quiet: bool = False) -> Iterator[Snapshot]:
         """Raises: UsageError, if there are neither class images nor a folder of public people; PhotosError, as `read_photos`."""
         public = _public(self.nonmembers) if self.nonmembers else None
         return finetune_together(base, jobs, quiet=quiet, trainer=partial(SmpTrainer, settings=self, nonmembers=public))
-
-    def guarantee(self, recipe: Recipe, images: int) -> Guarantee:
-        return NO_PROMISE
 
 
 class SmpTrainer(Trainer):
