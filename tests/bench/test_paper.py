@@ -12,6 +12,7 @@ from loraleak.bench.cases import draw_cases
 from loraleak.bench.paper import ROWS, bench_paper, cells, joined
 from loraleak.bench.pareto import as_markdown, draw_pareto, summaries
 from loraleak.defences import parse_defence, spelled
+from loraleak.defences.undefended import Undefended
 from loraleak.errors import UsageError
 from loraleak.finetuning.recipe import Recipe
 
@@ -129,7 +130,7 @@ def test_every_cell_on_a_tiny_base(pipeline_folder: Path, tmp_path: Path, monkey
         (defences[1], "training-time"),
     }
     assert len(list(tmp_path.glob("adapters-*/*.safetensors"))) == 4  # post-hoc cells have none of their own
-    monkeypatch.setattr("loraleak.bench.runs.finetune_together", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr(Undefended, "finetune_together", lambda *_, **__: pytest.fail("trained again"))
     assert bench_paper(settings, tmp_path) == table
     assert all(summary.victims == 2 for summary in summaries(table))
 

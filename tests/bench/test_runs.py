@@ -10,6 +10,7 @@ from loraleak.bases import DiffusersBase
 from loraleak.bench import runs
 from loraleak.bench.cases import CaseSettings, draw_cases
 from loraleak.bench.runs import CaseResult, run_cases
+from loraleak.defences.undefended import Undefended
 from loraleak.embedders import Embedder
 from loraleak.finetuning.recipe import Recipe
 
@@ -44,7 +45,7 @@ def test_an_arm_that_is_asked_for_later_uses_the_adapters_that_are_there(
     whole = _run(base, tmp_path / "b", "lora-empty", "lora-class")
 
     sampled: list[list[str]] = []
-    monkeypatch.setattr(runs, "finetune_together", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr(Undefended, "finetune_together", lambda *_, **__: pytest.fail("trained again"))
     inner = runs.reconstruct
     monkeypatch.setattr(
         runs, "reconstruct", lambda scene, arms, **k: sampled.append([a.name for a in arms]) or inner(scene, arms, **k)

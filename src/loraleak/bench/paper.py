@@ -18,7 +18,7 @@ from loraleak.bench.bench_settings import PaperBench
 from loraleak.bench.captioned import Captioned, captioned_cases, share_right
 from loraleak.bench.cases import VICTIM_SEED, Case, CaseSettings, draw_cases, templates
 from loraleak.bench.runs import CaseResult, run_cases
-from loraleak.defences import UNDEFENDED, PostHoc, in_training, parse_defence
+from loraleak.defences import UNDEFENDED, in_training, parse_defence
 from loraleak.embedders import Embedder, load_embedder
 from loraleak.errors import UsageError
 from loraleak.finetuning import secret_seed
@@ -146,7 +146,7 @@ def _cell_rows(
     folder: Path,
     title: str,
 ) -> Iterator[dict[str, object]]:
-    defence = parse_defence(cell.defence) if cell.defence else None
+    defence = parse_defence(cell.defence) if cell.defence else UNDEFENDED
     here = CaseSettings.of(settings, cell.photos)
     if cell.attack is not None:
         attack = attack_for(base, cell.attack)
@@ -156,11 +156,11 @@ def _cell_rows(
     roles = {arm.name: arm.role for arm in arms}
     # of the mechanism, where an owner's seed is secret; those of the bench are known, so that it can be run again
     by_secret_seed = replace(here.recipe, seed=secret_seed())
-    promised = in_training(defence or UNDEFENDED).guarantee(by_secret_seed, cell.photos)
+    promised = in_training(defence).guarantee(by_secret_seed, cell.photos)
     facts = {
         "photos": cell.photos,
         "defence": cell.defence,
-        "kind": "none" if defence is None else "post-hoc" if isinstance(defence, PostHoc) else "training-time",
+        "kind": defence.stage if cell.defence else "none",
         "adversary": "static" if cell.attack is None else "adaptive",
         "epsilon_image": promised.epsilon_image,
         "epsilon_person": promised.epsilon_person,

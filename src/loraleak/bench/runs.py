@@ -17,10 +17,10 @@ from loraleak.adapters import load_adapter, save_adapter
 from loraleak.arms import Arm, Scene, reconstruct
 from loraleak.bases import DiffusersBase
 from loraleak.bench.cases import Case, CaseSettings
-from loraleak.defences import PostHoc, TrainingTime, spelled
+from loraleak.defences import UNDEFENDED, Defence, TrainingTime, spelled
 from loraleak.embedders import Embedder
 from loraleak.files import replacing, write_text
-from loraleak.finetuning import Job, finetune_together
+from loraleak.finetuning import Job
 from loraleak.inversion import WeightAutoencoder
 from loraleak.progress import track
 from loraleak.types import Adapter, Images
@@ -51,7 +51,7 @@ def run_cases(
     folder: Path,
     attack: WeightAutoencoder | None = None,
     *,
-    defence: PostHoc | TrainingTime | None = None,
+    defence: Defence = UNDEFENDED,
     title: str = "",
 ) -> list[CaseResult]:
     """Fine-tune on each case and sample every arm; goes on from `folder`. An arm that lacks something is in no result.
@@ -62,10 +62,12 @@ def run_cases(
     home = _home(folder, "arms", [asdict(settings), base.sha256, embedder.name, by_attack, *_named(defence)])
     left = {case: [arm for arm in arms if arm.name not in _read(home / _name(case, ".npz"))] for case in cases}
     missing = [case for case in cases if left[case]]
-    after = defence if isinstance(defence, PostHoc) else None
-    adapters = fine_tuned(base, missing, settings, folder, None if isinstance(defence, PostHoc) else defence, title=title)
+    training = UNDEFENDED if defence.stage == "post-hoc" else defence
+    adapters = fine_tuned(base, missing, settings, folder, training, title=title)
     for case, file in track(zip(missing, adapters, strict=True), f"{title}sampling", total=len(missing)):
-        adapter = load_adapter(file) if after is None else after.apply(load_adapter(file), base)
+        adapter = load_adapter(file)
+        if defence.stage == "post-hoc":
+            adapter = defence.apply(adapter, base)
         made = _made(base, case, adapter, left[case], settings, attack)
         vectors = {arm.name: embedder.embed(list(made[arm.name])) if arm.name in made else _NOTHING for arm in left[case]}
         _add(home / _name(case, ".npz"), vectors)
@@ -82,7 +84,7 @@ def fine_tuned(
     cases: Sequence[Case],
     settings: CaseSettings,
     folder: Path,
-    defence: TrainingTime | None = None,
+    defence: TrainingTime = UNDEFENDED,
     *,
     title: str = "",
 ) -> list[Path]:
@@ -96,13 +98,12 @@ def fine_tuned(
 
 
 def _trained(
-    base: DiffusersBase, missing: Sequence[tuple[Case, Path]], settings: CaseSettings, defence: TrainingTime | None
+    base: DiffusersBase, missing: Sequence[tuple[Case, Path]], settings: CaseSettings, defence: TrainingTime
 ) -> Iterator[tuple[Path, Adapter]]:
-    train = finetune_together if defence is None else defence.finetune_together
     for start in range(0, len(missing), _TOGETHER):
         group = missing[start : start + _TOGETHER]
         jobs = [Job(settings.private_images(case), settings.recipe_of(case)) for case, _ in group]
-        for snapshot in train(base, jobs, quiet=True):
+        for snapshot in defence.finetune_together(base, jobs, quiet=True):
             yield group[snapshot.job][1], snapshot.adapter
 
 
@@ -128,8 +129,8 @@ def _made(
     return reconstruct(scene, arms, images=settings.images, seed=int(noise_seed), steps=settings.steps)
 
 
-def _named(defence: PostHoc | TrainingTime | None) -> list[str]:
-    return [] if defence is None else [spelled(defence)]
+def _named(defence: Defence) -> list[str]:
+    return [spelled(defence)] if defence.links else []
 
 
 def _home(folder: Path, what: str, decided_by: list[Any]) -> Path:

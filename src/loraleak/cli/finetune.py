@@ -34,12 +34,12 @@ class Finetune:
     def run(self) -> int:
         from loraleak.adapters import save_adapter
         from loraleak.bases import load_base
-        from loraleak.defences import UNDEFENDED, check_seed, finetune, training_time
+        from loraleak.defences import check_seed, finetune, training_time
         from loraleak.finetuning.forecast import forecast
         from loraleak.people import read_photos
         from loraleak.progress import announce
 
-        defence = training_time(self.defence) if self.defence else UNDEFENDED
+        defence = training_time(self.defence)
         photos = read_photos(self.photos)
         check_seed(self.recipe, defence, len(photos))
         base = load_base(**self.base.choices)

@@ -73,10 +73,10 @@ class Scrub:
 
             return scrub_header(self.file, out, self.keep), None
         from loraleak.bases import load_base
-        from loraleak.defences import PostHoc, parse_defence, scrub, spelled
+        from loraleak.defences import parse_defence, scrub, spelled
 
         defence = parse_defence(self.defence)
-        if not isinstance(defence, PostHoc):
+        if defence.stage != "post-hoc":
             raise UsageError(f"{defence.name} changes fine-tuning, not a finished file: give it to `loraleak finetune`")
         base = load_base(**self.base.choices) if self.base.base else None
         return scrub(self.file, out, defence=defence, base=base, keep=self.keep), spelled(defence)

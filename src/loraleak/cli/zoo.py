@@ -62,7 +62,7 @@ class Build:
             recorded_together,
         )
 
-        defence = training_time(self.defence) if self.defence else None
+        defence = training_time(self.defence)
         asked = replace(self.base, device="cpu") if self.ray else self.base
         base = load_base(**asked.choices)
         there = self.base if self.ray else replace(self.base, device=base.device.type)
@@ -111,11 +111,11 @@ class Defend:
     def run(self) -> int:
         store_class = _store_class()
         from loraleak.bases import load_base
-        from loraleak.defences import PostHoc, parse_defence
+        from loraleak.defences import parse_defence
         from loraleak.zoo import defend_zoo
 
         defence = parse_defence(self.defence)
-        if not isinstance(defence, PostHoc):
+        if defence.stage != "post-hoc":
             raise UsageError(f"{defence.name} changes fine-tuning: build a zoo with it (`zoo build --defence`)")
         made = defend_zoo(store_class(self.zoo), defence, self.out, load_base(**self.base.choices))
         facts = {"zoo": self.out, "snapshots": len(made), "defence": self.defence}

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 
 from loraleak.bases import DiffusersBase
-from loraleak.defences import TrainingTime, spelled
+from loraleak.defences import UNDEFENDED, TrainingTime, spelled
 from loraleak.errors import PhotosError, UsageError
 from loraleak.files import json_bytes
-from loraleak.finetuning import Job, Recipe, finetune_together, target_modules
+from loraleak.finetuning import Job, Recipe, target_modules
 from loraleak.finetuning.class_images import class_images
 from loraleak.people import read_photos
 from loraleak.progress import track
@@ -90,7 +90,7 @@ def recorded_together(folder: str | Place) -> int:
 
 
 def build_shard(
-    shard: PlannedShard, people: Path, folder: Place, base: DiffusersBase, defence: TrainingTime | None = None
+    shard: PlannedShard, people: Path, folder: Place, base: DiffusersBase, defence: TrainingTime = UNDEFENDED
 ) -> None:
     """Train a shard's adapters together and write them; who has no adapter, and why, stands beside.
 
@@ -100,7 +100,7 @@ def build_shard(
         _build_shard(shard, people, folder, base, defence)
 
 
-def _build_shard(shard: PlannedShard, people: Path, folder: Place, base: DiffusersBase, defence: TrainingTime | None) -> None:
+def _build_shard(shard: PlannedShard, people: Path, folder: Place, base: DiffusersBase, defence: TrainingTime) -> None:
     prior, base_sha256 = _read_class_images(folder), base.sha256  # of the bare base: while training it holds adapters
     jobs: list[tuple[PlannedAdapter, Job]] = []
     failed: list[Failure] = []
@@ -113,8 +113,7 @@ def _build_shard(shard: PlannedShard, people: Path, folder: Place, base: Diffuse
             jobs.append((planned, Job([photo.picture for photo in photos], planned.recipe, planned.snapshots, prior)))
     snapshots: list[tuple[dict[str, Any], Adapter]] = []
     if jobs:
-        train = finetune_together if defence is None else defence.finetune_together
-        for snapshot in train(base, [job for _, job in jobs], quiet=True):
+        for snapshot in defence.finetune_together(base, [job for _, job in jobs], quiet=True):
             snapshots.append((_facts(jobs[snapshot.job][0], snapshot.step, base_sha256, defence), snapshot.adapter))
     diverged = {facts["person"] for facts, adapter in snapshots if not _fits_half(adapter)}
     failed += [Failure(person, "its factors grew without bound: lower the learning rate") for person in sorted(diverged)]
@@ -124,18 +123,14 @@ def _build_shard(shard: PlannedShard, people: Path, folder: Place, base: Diffuse
     write_shard(folder, shard.name, kept, _shapes(shard, base, defence))
 
 
-def _shapes(shard: PlannedShard, base: DiffusersBase, defence: TrainingTime | None) -> dict[str, torch.Size]:
+def _shapes(shard: PlannedShard, base: DiffusersBase, defence: TrainingTime) -> dict[str, torch.Size]:
     """Weight shapes of the modules that get factors, the same in every shard."""
-    trained = _trained(shard.adapters[0].recipe, defence)
+    trained = defence.defended(shard.adapters[0].recipe)
     return target_modules(base, trained.targets, text_encoder=trained.text_encoder)
 
 
-def _trained(recipe: Recipe, defence: TrainingTime | None) -> Recipe:
-    return recipe if defence is None else defence.defended(recipe)
-
-
 def _build_here(
-    shards: Sequence[PlannedShard], *, people: Path, folder: Place, base: DiffusersBase, defence: TrainingTime | None
+    shards: Sequence[PlannedShard], *, people: Path, folder: Place, base: DiffusersBase, defence: TrainingTime
 ) -> Iterable[Outcome]:
     for shard in shards:
         try:
@@ -155,11 +150,11 @@ def _begin(plan: ZooPlan, folder: Place, base: DiffusersBase) -> None:
         "seed": plan.seed,
         "together": plan.together,
         "ranges": asdict(plan.ranges),
-        "defence": None if plan.defence is None else spelled(plan.defence),
+        "defence": spelled(plan.defence) or None,
         "shapes": {name: list(shape) for name, shape in _shapes(plan.shards[0], base, plan.defence).items()},
         **({} if base.resolution == base.own_resolution else {"resolution": base.resolution}),
     }
-    if plan.defence is not None:
+    if facts["defence"]:
         facts["guarantee"] = plan.guarantee.as_json()
     file = folder / "zoo.json"
     if file.exists():
@@ -198,8 +193,8 @@ def _class_images_file(folder: Place) -> Place:
     return folder / "class-images.npy"
 
 
-def _facts(planned: PlannedAdapter, step: int, base_sha256: str, defence: TrainingTime | None) -> dict[str, Any]:
-    recipe = _trained(planned.recipe, defence)
+def _facts(planned: PlannedAdapter, step: int, base_sha256: str, defence: TrainingTime) -> dict[str, Any]:
+    recipe = defence.defended(planned.recipe)
     return {
         "person": planned.person,
         "step": step,

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from loraleak.bases import DiffusersBase
-from loraleak.defences import TrainingTime
-from loraleak.finetuning import Job, Recipe, finetune_together
+from loraleak.defences import UNDEFENDED, TrainingTime
+from loraleak.finetuning import Job, Recipe
 from loraleak.zoo.ranges import RecipeRanges
 
 __all__ = ["ON_CPU", "adapters_together", "as_many_as_fit"]
@@ -21,7 +21,7 @@ _SHARE = 0.8
 """Of the free memory; the rest is for fragments."""
 
 
-def adapters_together(base: DiffusersBase, ranges: RecipeRanges, defence: TrainingTime | None = None) -> int:
+def adapters_together(base: DiffusersBase, ranges: RecipeRanges, defence: TrainingTime = UNDEFENDED) -> int:
     """The number for this base and its device, for the highest rank of the ranges."""
     if base.device.type != "cuda":
         return ON_CPU
@@ -37,7 +37,7 @@ def as_many_as_fit(peak: Callable[[int], int], budget: float) -> int:
     return int(np.clip((budget - (one - each)) // each, 1, _MAX_ADAPTERS))
 
 
-def _peak(base: DiffusersBase, ranges: RecipeRanges, count: int, defence: TrainingTime | None) -> int:
+def _peak(base: DiffusersBase, ranges: RecipeRanges, count: int, defence: TrainingTime) -> int:
     """Bytes that one step of `count` adapters takes on top of what is allocated before."""
     before = torch.cuda.memory_allocated(base.device)
     torch.cuda.reset_peak_memory_stats(base.device)
@@ -52,7 +52,6 @@ def _peak(base: DiffusersBase, ranges: RecipeRanges, count: int, defence: Traini
     )
     blank = np.zeros((max(2, ranges.batch), base.resolution, base.resolution, 3), dtype=np.uint8)
     jobs = [Job(blank, replace(recipe, seed=k), class_images=blank) for k in range(count)]
-    train = finetune_together if defence is None else defence.finetune_together
-    for _ in train(base, jobs, quiet=True):
+    for _ in defence.finetune_together(base, jobs, quiet=True):
         pass
     return torch.cuda.max_memory_allocated(base.device) - before

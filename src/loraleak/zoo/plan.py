@@ -47,7 +47,7 @@ class ZooPlan:
     seed: int
     together: int
     shards: tuple[PlannedShard, ...]
-    defence: TrainingTime | None = None
+    defence: TrainingTime = UNDEFENDED
     """Every adapter is trained with it. Recipes are those that it gets, snapshots those that it gives."""
 
     @property
@@ -60,11 +60,11 @@ class ZooPlan:
     def guarantee(self) -> Guarantee:
         """Of an adapter: never an epsilon, because the seeds that a zoo records draw its noise again."""
         first = self.shards[0].adapters[0]
-        return (self.defence or UNDEFENDED).guarantee(first.recipe, len(first.images))
+        return self.defence.guarantee(first.recipe, len(first.images))
 
 
 def plan_zoo(
-    people: str | Path, ranges: RecipeRanges, *, seed: int = 0, together: int = 16, defence: TrainingTime | None = None
+    people: str | Path, ranges: RecipeRanges, *, seed: int = 0, together: int = 16, defence: TrainingTime = UNDEFENDED
 ) -> ZooPlan:
     """Draw a recipe for each identity folder, and put people whose recipes can share a batch into shards of `together`.
 
@@ -86,13 +86,13 @@ def plan_zoo(
     return ZooPlan(ranges=ranges, seed=seed, together=together, shards=shards, defence=defence)
 
 
-def _planned(folder: Path, ranges: RecipeRanges, seed: int, defence: TrainingTime | None) -> PlannedAdapter:
+def _planned(folder: Path, ranges: RecipeRanges, seed: int, defence: TrainingTime) -> PlannedAdapter:
     key = int.from_bytes(hashlib.sha256(folder.name.encode()).digest()[:8], "big")
     rng = np.random.Generator(np.random.Philox(key=[seed, key]))
     files = sorted(f.name for f in folder.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES)
     recipe, count = draw_recipe(ranges, rng, available=len(files))
     chosen = tuple(files[i] for i in sorted(rng.choice(len(files), count, replace=False)))
-    steps = recipe.steps if defence is None else defence.defended(recipe).steps
+    steps = defence.defended(recipe).steps
     return PlannedAdapter(folder.name, chosen, recipe, snapshot_steps(steps, min(steps, ranges.snapshots)))
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from loraleak.base_settings import BaseSettings
 from loraleak.bases import DiffusersBase, load_base
-from loraleak.defences import TrainingTime, training_time
+from loraleak.defences import training_time
 from loraleak.zoo.build import Outcome, ShardBuilder, build_shard
 from loraleak.zoo.capacity import adapters_together
 from loraleak.zoo.places import open_place
@@ -44,7 +44,7 @@ class Site:
 def build_one(site: Site, shard: PlannedShard) -> Outcome:
     """Build one shard in this process, on a base that is loaded once a process."""
     try:
-        build_shard(shard, site.people, open_place(site.folder), _base(site.base), _defence(site))
+        build_shard(shard, site.people, open_place(site.folder), _base(site.base), training_time(site.defence))
     except Exception as error:  # noqa: BLE001 - whatever befalls one shard must not stop the others
         return Outcome(shard.name, f"its shard was not made ({type(error).__name__}: {error})")
     return Outcome(shard.name)
@@ -52,7 +52,7 @@ def build_one(site: Site, shard: PlannedShard) -> Outcome:
 
 def measure_together(site: Site, ranges: RecipeRanges) -> int:
     """How many adapters to train in one batch, measured in this process."""
-    return adapters_together(_base(site.base), ranges, _defence(site))
+    return adapters_together(_base(site.base), ranges, training_time(site.defence))
 
 
 def local_workers(site: Site, count: int) -> ShardBuilder:
@@ -98,10 +98,6 @@ def _begin(stop: Event, parent: int) -> None:
         os._exit(0)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def _defence(site: Site) -> TrainingTime | None:
-    return training_time(site.defence) if site.defence else None
 
 
 @cache
