@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 import pytest
 
 from loraleak.bases import DiffusersBase
-from loraleak.defences import DEFENCES, PostHoc, names, parse_defence, spelled
+from loraleak.defences import DEFENCES, PostHoc, parse_defence, spelled
 from loraleak.defences.chain import PostHocChain
 from loraleak.defences.finished.scaling import Scaling
 from loraleak.errors import UsageError
@@ -32,7 +32,7 @@ class Third(PostHoc):
 def third(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = EntryPoint("third", f"{__name__}:Third", "loraleak.defences")
     monkeypatch.setattr(EntryPoint, "load", lambda self: Third)
-    monkeypatch.setattr(names, "entry_points", lambda group: [entry] if group == "loraleak.defences" else [])
+    monkeypatch.setattr("loraleak.plugins.entry_points", lambda group: [entry] if group == "loraleak.defences" else [])
 
 
 @pytest.mark.parametrize("name", sorted(DEFENCES))

@@ -29,7 +29,7 @@ def test_third_parties_add_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
         def load(self) -> type[Flat]:
             return Flat
 
-    monkeypatch.setattr("loraleak.embedders.names.entry_points", lambda group: [Entry("flat", "x:y", group)])
+    monkeypatch.setattr("loraleak.plugins.entry_points", lambda group: [Entry("flat", "x:y", group)])
     embedder = load_embedder("flat")
     assert isinstance(embedder, Embedder) and embedder.name == "flat"
 

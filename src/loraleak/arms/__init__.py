@@ -1,6 +1,6 @@
 """Arms: ways of sampling a victim's LoRA. In: a scene (base, prompts, adapter already attached). Out: pictures by arm.
 
-A new arm is one more class with the four members of `Arm`, and one more line in `ARMS` or an entry point in the group
+A new arm derives from `Arm`, and is one more line in `ARMS` or an entry point in the group
 `loraleak.arms`.
 """
 
@@ -8,7 +8,7 @@ from loraleak.arms.guidance import LoraGuidance
 from loraleak.arms.matching import MatchingUpdates
 from loraleak.arms.prompts import BaseClass, LoraClass, LoraEmpty, LoraTrigger
 from loraleak.arms.reconstruct import ARMS, SLOW_ARMS, forecast, reconstruct, select_arms
-from loraleak.arms.scene import Arm, Scene
+from loraleak.arms.scene import Arm, Need, Scene
 from loraleak.arms.weights import (
     BaseZ,
     DecodesZ,
@@ -40,6 +40,7 @@ __all__ = [
     "LoraZGuidance",
     "LoraZKey",
     "MatchingUpdates",
+    "Need",
     "Scene",
     "forecast",
     "reconstruct",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from loraleak.arms.scene import Scene
+from loraleak.arms.scene import Arm, Scene, without_adapter
 from loraleak.bases import Denoiser, Timestep, guided
 from loraleak.types import ArmRole
 
@@ -12,7 +12,7 @@ __all__ = ["LoraGuidance"]
 
 
 @dataclass(frozen=True)
-class LoraGuidance:
+class LoraGuidance(Arm):
     """`eps_0 + w (eps_ft - eps_0)`, both with the class prompt (Wu et al., FineXtract, ICML 2025); velocities in the place of noise,
     where the base predicts these."""
 
@@ -27,11 +27,10 @@ class LoraGuidance:
         with scene.base.bare():
             (condition,) = scene.base.embed([scene.class_prompt])
         tuned = guided(scene.base, tuned_condition, tuned_condition, 1.0)
-        plain = guided(scene.base, condition, condition, 1.0)
+        plain = without_adapter(scene.base, guided(scene.base, condition, condition, 1.0))
 
         def denoiser(latents: Tensor, timestep: Timestep) -> Tensor:
-            with scene.base.bare():
-                before = plain(latents, timestep)
+            before = plain(latents, timestep)
             return before + self.weight * (tuned(latents, timestep) - before)
 
         return denoiser

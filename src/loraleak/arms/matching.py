@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from loraleak.arms.scene import Scene
+from loraleak.arms.scene import Arm, Scene
 from loraleak.bases import Denoiser, DiffusersBase, Stack, Timestep
 from loraleak.inversion import stack_adapters
 from loraleak.types import ArmRole
@@ -17,7 +17,7 @@ __all__ = ["MatchingUpdates", "guess", "mismatch"]
 
 
 @dataclass(frozen=True)
-class MatchingUpdates:
+class MatchingUpdates(Arm):
     """Gradient matching (Geiping et al. 2020) of latents and a prompt embedding, as the baseline of Yao 2024.
 
     B starts at zero, so the first steps move it along `-dL/dB = -G A^T`, with A hardly changed: guesses are fitted until that

@@ -1,18 +1,17 @@
 """Arms that only choose a prompt and whether the LoRA is on."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from torch import Tensor
-
-from loraleak.arms.scene import Scene
-from loraleak.bases import Denoiser, Timestep, guided
+from loraleak.arms.scene import Arm, Need, Scene, without_adapter
+from loraleak.bases import Denoiser, guided
 from loraleak.types import ArmRole
 
 __all__ = ["BaseClass", "LoraClass", "LoraEmpty", "LoraTrigger"]
 
 
 @dataclass(frozen=True)
-class BaseClass:
+class BaseClass(Arm):
     name: str = "base-class"
     role: ArmRole = "floor"
     says: str = "The base model without your file: it cannot know the person, so this is what chance looks like."
@@ -21,17 +20,11 @@ class BaseClass:
     def denoiser(self, scene: Scene) -> Denoiser:
         with scene.base.bare():
             condition, empty = scene.base.embed([scene.class_prompt, ""])
-        inner = guided(scene.base, condition, empty, scene.guidance_scale)
-
-        def denoiser(latents: Tensor, timestep: Timestep) -> Tensor:
-            with scene.base.bare():
-                return inner(latents, timestep)
-
-        return denoiser
+        return without_adapter(scene.base, guided(scene.base, condition, empty, scene.guidance_scale))
 
 
 @dataclass(frozen=True)
-class LoraClass:
+class LoraClass(Arm):
     name: str = "lora-class"
     role: ArmRole = "attack"
     says: str = "Anybody with your file who types an ordinary prompt, without your trigger word."
@@ -43,7 +36,7 @@ class LoraClass:
 
 
 @dataclass(frozen=True)
-class LoraEmpty:
+class LoraEmpty(Arm):
     name: str = "lora-empty"
     role: ArmRole = "attack"
     says: str = "Anybody with your file who types nothing at all."
@@ -55,11 +48,12 @@ class LoraEmpty:
 
 
 @dataclass(frozen=True)
-class LoraTrigger:
+class LoraTrigger(Arm):
     name: str = "lora-trigger"
     role: ArmRole = "ceiling"
     says: str = "You, with your own prompt and trigger word: the most that the file can show."
     control: str | None = "base-class"
+    needs: ClassVar[frozenset[Need]] = frozenset({"prompt"})
 
     def denoiser(self, scene: Scene) -> Denoiser | None:
         if scene.owner_prompt is None:

@@ -1,7 +1,6 @@
 """Sample arms for one adapter."""
 
 from collections.abc import Mapping, Sequence
-from importlib.metadata import entry_points
 
 from loraleak.arms.guidance import LoraGuidance
 from loraleak.arms.matching import MatchingUpdates
@@ -9,7 +8,6 @@ from loraleak.arms.prompts import BaseClass, LoraClass, LoraEmpty, LoraTrigger
 from loraleak.arms.scene import Arm, Scene
 from loraleak.arms.weights import (
     BaseZ,
-    DecodesZ,
     LoraMeanZ,
     LoraRandomZ,
     LoraSwappedZ,
@@ -21,6 +19,7 @@ from loraleak.arms.weights import (
 from loraleak.bases import sample
 from loraleak.bases.estimate import Estimate, estimate
 from loraleak.errors import UsageError
+from loraleak.plugins import third_party
 from loraleak.progress import progress_bar
 from loraleak.types import Images
 
@@ -51,7 +50,8 @@ def select_arms(names: Sequence[str] = tuple(ARMS)) -> tuple[Arm, ...]:
 
     Raises: UsageError, listing the names that there are.
     """
-    known = {**ARMS, **SLOW_ARMS} | {e.name: e.load() for e in entry_points(group="loraleak.arms") if e.name not in ARMS}
+    ours = {**ARMS, **SLOW_ARMS}
+    known = ours | third_party("loraleak.arms", ours)
     unknown = [name for name in names if name not in known]
     if unknown:
         raise UsageError(f"no arm is called {unknown[0]!r}: choose from {', '.join(sorted(known))}")
@@ -74,7 +74,7 @@ def reconstruct(
     """
     made: dict[str, Images] = {}
     with progress_bar(hidden=quiet) as bar, scene.base.adapted(scene.adapter):
-        ready = [arm for arm in arms if _applies(arm, scene)]
+        ready = [arm for arm in arms if arm.needs <= scene.offers]
         task = bar.add_task("sampling", total=len(ready), figures="")
         for arm in ready:
             bar.update(task, figures=arm.name)
@@ -89,12 +89,5 @@ def forecast(scene: Scene, arms: Sequence[Arm], *, images: int, steps: int = 20)
     """What it takes to sample these arms: about two passes a step for each picture, one where the base is distilled."""
     scene.base.check(scene.adapter)
     twice = 1 if scene.base.distilled else 2
-    ready = sum(_applies(arm, scene) for arm in arms)
+    ready = sum(arm.needs <= scene.offers for arm in arms)
     return estimate(scene.base, passes=twice * images * steps * ready, batch=twice * images)
-
-
-def _applies(arm: Arm, scene: Scene) -> bool:
-    """As far as it can be told before the arm is asked: it has the attack, or the owner's prompt, that it needs."""
-    if isinstance(arm, DecodesZ):
-        return scene.attack is not None
-    return scene.owner_prompt is not None or not isinstance(arm, LoraTrigger)

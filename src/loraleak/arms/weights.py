@@ -5,12 +5,13 @@ Effects (method.md): key = `lora-mean-z` less `lora-class`; reading = `lora-z` l
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from loraleak.arms.scene import Scene
+from loraleak.arms.scene import Arm, Need, Scene, without_adapter
 from loraleak.bases import Denoiser, Timestep, guided
 from loraleak.inversion import WeightAutoencoder
 from loraleak.types import ArmRole
@@ -28,15 +29,21 @@ __all__ = [
 ]
 
 
-class DecodesZ:
-    """Samples with codes in the place of a prompt; nothing where the scene has no attack."""
+class DecodesZ(Arm):
+    """Samples with codes in the place of a prompt."""
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"attack"})
 
     def codes(self, scene: Scene, attack: WeightAutoencoder) -> Float[Tensor, "codes tokens dim"]:
         """Picture `i` is made with code `i`, modulo their number."""
         return attack.encode([scene.adapter], [scene.step]).mean
 
+    def decoded(self, scene: Scene, attack: WeightAutoencoder) -> Denoiser:
+        """The prediction under the codes."""
+        return _decoded(scene, self.codes(scene, attack))
+
     def denoiser(self, scene: Scene) -> Denoiser | None:
-        return None if scene.attack is None else _decoded(scene, self.codes(scene, scene.attack))
+        return None if scene.attack is None else self.decoded(scene, scene.attack)
 
 
 @dataclass(frozen=True)
@@ -57,15 +64,13 @@ class LoraZGuidance(DecodesZ):
     control: str | None = "lora-swapped-z"
     weight: float = 1.0
 
-    def denoiser(self, scene: Scene) -> Denoiser | None:
-        if scene.attack is None:
-            return None
-        z = self.codes(scene, scene.attack).to(scene.base.device)
+    def decoded(self, scene: Scene, attack: WeightAutoencoder) -> Denoiser:
+        z = self.codes(scene, attack).to(scene.base.device)
         guided_by_z, with_z = _decoded(scene, z), guided(scene.base, z, z[0], 1.0)
+        plain = without_adapter(scene.base, with_z)
 
         def denoiser(latents: Tensor, timestep: Timestep) -> Tensor:
-            with scene.base.bare():
-                before = with_z(latents, timestep)
+            before = plain(latents, timestep)
             return guided_by_z(latents, timestep) + self.weight * (with_z(latents, timestep) - before)
 
         return denoiser
@@ -81,10 +86,8 @@ class LoraZKey(DecodesZ):
     says: str = "The same reader, who also uses one code that was learned to open any such file."
     control: str | None = "lora-swapped-z"
 
-    def denoiser(self, scene: Scene) -> Denoiser | None:
-        if scene.attack is None:
-            return None
-        return _decoded(scene, self.codes(scene, scene.attack), scene.attack.universal_z[None])
+    def decoded(self, scene: Scene, attack: WeightAutoencoder) -> Denoiser:
+        return _decoded(scene, self.codes(scene, attack), attack.universal_z[None])
 
 
 @dataclass(frozen=True)
@@ -96,16 +99,8 @@ class BaseZ(DecodesZ):
     )
     control: str | None = "base-class"
 
-    def denoiser(self, scene: Scene) -> Denoiser | None:
-        inner = super().denoiser(scene)
-        if inner is None:
-            return None
-
-        def denoiser(latents: Tensor, timestep: Timestep) -> Tensor:
-            with scene.base.bare():
-                return inner(latents, timestep)
-
-        return denoiser
+    def decoded(self, scene: Scene, attack: WeightAutoencoder) -> Denoiser:
+        return without_adapter(scene.base, super().decoded(scene, attack))
 
 
 @dataclass(frozen=True)
@@ -163,11 +158,11 @@ def _decoded(scene: Scene, *conditions: Float[Tensor, "codes tokens dim"]) -> De
     """
     with scene.base.bare():
         (empty,) = scene.base.embed([""])
+    plain = without_adapter(scene.base, guided(scene.base, empty, empty, 1.0))
     of_each = [z.to(scene.base.device) for z in conditions]
 
     def denoiser(latents: Tensor, timestep: Timestep) -> Tensor:
-        with scene.base.bare():
-            without = guided(scene.base, empty, empty, 1.0)(latents, timestep)
+        without = plain(latents, timestep)
         chosen = [z[torch.arange(len(latents)) % len(z)] for z in of_each]
         tuned = torch.stack([guided(scene.base, z, empty, 1.0)(latents, timestep) for z in chosen]).mean(0)
         return without + scene.guidance_scale * (tuned - without)

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from loraleak.arms import Scene
+from loraleak.arms import Arm, Scene
 from loraleak.bases import Denoiser, guided
 from loraleak.bench.cases import Case, draw_cases
 from loraleak.people import caption, draw_look
@@ -24,7 +24,7 @@ def captioned_cases() -> list[Case]:
 
 
 @dataclass(frozen=True)
-class Captioned:
+class Captioned(Arm):
     """Captions of other people, a caption a picture, without the owner's trigger."""
 
     name: str = "lora-captions"

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
-from loraleak.arms import Arm, DecodesZ, select_arms
+from loraleak.arms import Arm, select_arms
 from loraleak.bases import DiffusersBase, load_base
 from loraleak.bench.bench_settings import PaperBench
 from loraleak.bench.captioned import Captioned, captioned_cases, share_right
@@ -150,7 +150,7 @@ def _cell_rows(
     here = CaseSettings.of(settings, cell.photos)
     if cell.attack is not None:
         attack = attack_for(base, cell.attack)
-    arms = [arm for arm in _chosen(settings.arms) if cell.attack is None or isinstance(arm, DecodesZ)]
+    arms = [arm for arm in _chosen(settings.arms) if cell.attack is None or "attack" in arm.needs]
     if cell.attack is None:
         arms += [*_chosen((CEILING,) if cell.defence else (FLOOR, CEILING)), Captioned()]
     roles = {arm.name: arm.role for arm in arms}

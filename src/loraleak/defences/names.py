@@ -4,7 +4,6 @@ changes a step, then what changes the finished adapter."""
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
-from importlib.metadata import entry_points
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from loraleak.defences.chain import chained, in_training
@@ -24,6 +23,7 @@ from loraleak.defences.training.random_prompts import RandomPrompts
 from loraleak.defences.training.smp_lora import SmpLora
 from loraleak.defences.undefended import UNDEFENDED
 from loraleak.errors import UsageError
+from loraleak.plugins import third_party
 
 __all__ = ["DEFENCES", "known_defences", "links", "parse_defence", "spelled", "training_time"]
 
@@ -49,7 +49,7 @@ _LINK = re.compile(r"\+(?=\s*[A-Za-z])")  # the plus of 1e+5 is none
 
 def known_defences() -> Mapping[str, type]:
     """Ours and third parties'."""
-    return DEFENCES | {e.name: e.load() for e in entry_points(group="loraleak.defences") if e.name not in DEFENCES}
+    return DEFENCES | third_party("loraleak.defences", DEFENCES)
 
 
 def parse_defence(text: str) -> Defence:

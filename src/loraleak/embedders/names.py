@@ -1,10 +1,10 @@
 """Embedders by name."""
 
 from collections.abc import Callable, Mapping
-from importlib.metadata import entry_points
 
 from loraleak.embedders.protocol import Embedder
 from loraleak.errors import UsageError
+from loraleak.plugins import third_party
 
 __all__ = ["load_embedder"]
 
@@ -20,12 +20,11 @@ def load_embedder(name: str = "pocket") -> Embedder:
         return _FROM_SOURCE[kind](source)
     if not colon and kind in _PLAIN:
         return _PLAIN[kind]()
-    for entry in entry_points(group="loraleak.embedders"):
-        if entry.name == name:
-            loaded: Embedder = entry.load()()
-            return loaded
-    known = [*_PLAIN, *(f"{kind}:<folder or hub id>" for kind in _FROM_SOURCE)]
-    known += [entry.name for entry in entry_points(group="loraleak.embedders")]
+    added = third_party("loraleak.embedders", _PLAIN)
+    if name in added:
+        loaded: Embedder = added[name]()
+        return loaded
+    known = [*_PLAIN, *(f"{kind}:<folder or hub id>" for kind in _FROM_SOURCE), *added]
     raise UsageError(f"no embedder is called {name!r}: choose from {', '.join(known)}")
 
 

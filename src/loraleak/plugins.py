@@ -1,0 +1,30 @@
+"""What third parties add: entry points of installed packages, one group a protocol."""
+
+from collections.abc import Collection
+from importlib.metadata import entry_points
+from typing import Any, Literal
+
+from loraleak.errors import UsageError
+
+__all__ = ["Group", "third_party"]
+
+Group = Literal["loraleak.arms", "loraleak.defences", "loraleak.embedders"]
+
+
+def third_party(group: Group, known: Collection[str] = ()) -> dict[str, Any]:
+    """What is registered in a group, by name; a name that is `known` stays ours.
+
+    Raises: UsageError, if a package cannot be loaded.
+    """
+    found: dict[str, Any] = {}
+    for entry in entry_points(group=group):
+        if entry.name in known:
+            continue
+        try:
+            found[entry.name] = entry.load()
+        except Exception as error:
+            raise UsageError(
+                f"{entry.name} of the group {group} cannot be loaded from {entry.value} ({type(error).__name__}: {error}): "
+                "mend or uninstall the package that brings it"
+            ) from error
+    return found
