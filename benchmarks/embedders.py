@@ -1,41 +1,68 @@
 """How well an embedder tells identities apart: python benchmarks/embedders.py faces PEOPLE/ (PEOPLE/<identity>/<image>).
 
+Of an image that shows several people the first counts, which is the largest face; images that show nobody are counted and left out.
 Rank-1 asks each image, the first of its identity apart, for its nearest among the first images of all identities.
+`--sides 64 256` tells the same of copies with these sides in pixels, and what an image costs in ms of processor time.
 """
 
 import argparse
+import time
 
 import numpy as np
+from jaxtyping import Float
+from PIL import Image
 
-from loraleak.embedders import load_embedder
+from loraleak.embedders import Embedder, load_embedder
 from loraleak.people.folders import identity_folders, read_photos
-from loraleak.scores import auc, gallery_ranks
+from loraleak.scores import auc, found, gallery_ranks
+from loraleak.types import Picture, Sightings
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("embedder", help="pocket, faces, general, clip:<folder or hub id> or dino:<folder or hub id>")
     parser.add_argument("folder", help="one folder an identity")
+    parser.add_argument("--sides", type=int, nargs="*", default=[], help="longest sides of copies, in pixels")
     arguments = parser.parse_args()
     embedder = load_embedder(arguments.embedder)
     photos = [read_photos(folder) for folder in identity_folders(arguments.folder)]
     who = np.repeat(np.arange(len(photos)), [len(p) for p in photos])
-    vectors = embedder.embed([photo.picture for group in photos for photo in group])
+    pictures = [photo.picture for group in photos for photo in group]
+    print(f"{embedder.name} on {arguments.folder}: {len(photos)} identities, {len(pictures)} images")
+    print(f"{'side':>8}{'shown':>8}{'several':>9}{'ms':>7}{'AUC':>9}{'rank-1':>9}{'same':>8}{'1%':>8}{'other':>8}{'99%':>8}")
+    for side in (None, *arguments.sides):
+        _print_row(embedder, who, [picture if side is None else _resized(picture, side) for picture in pictures], side)
 
+
+def _print_row(embedder: Embedder, who: np.ndarray, pictures: list[Picture], side: int | None) -> None:
+    start = time.process_time()
+    sightings = embedder.embed(pictures)
+    cost = (time.process_time() - start) / len(pictures) * 1000
+    shown = found(sightings)
+    vectors, who = _first(sightings), who[shown]
     above = np.triu_indices(len(who), 1)
     cosine = (vectors @ vectors.T)[above]
     genuine = (who[:, None] == who)[above]
     same, other = cosine[genuine], cosine[~genuine]
-    first = np.unique(who, return_index=True)[1]
-    ranks = [gallery_ranks(vectors[[i]], vectors[first], int(who[i]))[0] for i in np.setdiff1d(np.arange(len(who)), first)]
+    people, first = np.unique(who, return_index=True)
+    asked = np.setdiff1d(np.arange(len(who)), first)
+    ranks = [gallery_ranks(vectors[[i]], vectors[first], int(np.searchsorted(people, who[i])))[0] for i in asked]
+    print(
+        f"{side or 'own':>8}{shown.mean():>8.3f}{(sightings.counts > 1).mean():>9.3f}{cost:>7.1f}{auc(same, other):>9.4f}"
+        f"{np.mean(np.array(ranks) == 0):>9.4f}{same.mean():>8.3f}{np.quantile(same, 0.01):>8.3f}{other.mean():>8.3f}"
+        f"{np.quantile(other, 0.99):>8.3f}",
+        flush=True,
+    )
 
-    print(f"{embedder.name} on {arguments.folder}")
-    print(f"{'identities':>12}{'images':>10}{'AUC':>10}{'rank-1':>10}")
-    print(f"{len(photos):>12}{len(who):>10}{auc(same, other):>10.4f}{np.mean(np.array(ranks) == 0):>10.4f}")
-    print(f"{'cosine of':>12}{'pairs':>10}{'mean':>10}{'5%':>10}{'median':>10}{'95%':>10}")
-    for title, values in (("same", same), ("other", other)):
-        low, median, high = np.quantile(values, (0.05, 0.5, 0.95))
-        print(f"{title:>12}{len(values):>10}{values.mean():>10.4f}{low:>10.4f}{median:>10.4f}{high:>10.4f}")
+
+def _first(sightings: Sightings) -> Float[np.ndarray, "shown dim"]:
+    return np.stack([vectors[0] for vectors in sightings if len(vectors)])
+
+
+def _resized(picture: Picture, side: int) -> Picture:
+    scale = side / max(picture.shape[:2])
+    size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
 
 
 if __name__ == "__main__":

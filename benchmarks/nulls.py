@@ -106,17 +106,17 @@ def _in_the_same_clothes(known: Population, victims: Sequence[Case], others: Seq
         rng = np.random.default_rng((_SETTINGS.seed, case.index, 0))
         looks = [draw_look(rng, case.person.style) for _ in range(_SETTINGS.photos)]
         alike = [other.person for other in others if other.person.style == case.person.style]
-        wrong.append([embedder.embed([render(person, look) for look in looks]) for person in alike])
+        wrong.append([embedder.embed([render(person, look) for look in looks]).vectors for person in alike])
     return Population("known styles, in the clothes of the training photos", known.results, known.own, wrong)
 
 
 def _photos(embedder: Embedder, case: Case) -> Embeddings:
-    return embedder.embed(list(_SETTINGS.private_images(case)))
+    return embedder.embed(list(_SETTINGS.private_images(case))).vectors
 
 
 def _one_photo_each(embedder: Embedder, styles: tuple[str, ...]) -> OtherPeople:
     cases = draw_cases("public", 99, seed=VICTIM_SEED, styles=styles)
-    vectors = embedder.embed([pictures(case.person, 1, seed=(_SETTINGS.seed, case.index, 2))[0] for case in cases])
+    vectors = embedder.embed([pictures(case.person, 1, seed=(_SETTINGS.seed, case.index, 2))[0] for case in cases]).vectors
     return OtherPeople(tuple(vector[None] for vector in vectors), "people")
 
 

@@ -2,11 +2,12 @@
 
 from dataclasses import FrozenInstanceError
 
+import numpy as np
 import pytest
 import torch
 
 from loraleak import errors
-from loraleak.types import Adapter, Factors
+from loraleak.types import Adapter, Factors, Sightings
 
 
 def _factors(rank: int, scale: float | None = 1.0) -> Factors:
@@ -33,3 +34,14 @@ def test_every_error_is_one_that_the_command_line_prints() -> None:
     for name in errors.__all__:
         assert issubclass(getattr(errors, name), errors.LoraleakError)
     assert issubclass(errors.BaseMismatchError, errors.AdapterError)
+
+
+def test_sightings_are_cut_and_joined_by_picture() -> None:
+    two, nobody, one = np.eye(3)[:2], np.zeros((0, 3)), np.eye(3)[2:]
+    sightings = Sightings.of([two, nobody, one])
+    assert len(sightings) == 3 and sightings.dim == 3 and sightings.counts.tolist() == [2, 0, 1]
+    for vectors, expected in zip(sightings.select([2, 1, 0]), (one, nobody, two), strict=True):
+        np.testing.assert_array_equal(vectors, expected)
+    joined = Sightings.joined([sightings, Sightings.one_each(one)])
+    assert joined.counts.tolist() == [2, 0, 1, 1] and len(joined.vectors) == 4
+    assert Sightings.of([nobody, nobody]).dim == 3

@@ -1,6 +1,6 @@
 """The types that flow from room to room."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -20,6 +20,7 @@ __all__ = [
     "Interval",
     "Picture",
     "Severity",
+    "Sightings",
     "StackedFactors",
 ]
 
@@ -31,6 +32,50 @@ Images = UInt8[np.ndarray, "images _height _width 3"]
 
 Embeddings = Float[np.ndarray, "_images dim"]
 """Unit vectors, one an image; their inner product is the raw cosine."""
+
+
+@dataclass(frozen=True)
+class Sightings:
+    """Whom an embedder found in pictures: one unit vector for each person (or thing), picture after picture."""
+
+    vectors: Float[np.ndarray, "found dim"]
+    """Those of the first picture, then those of the second, and so on; within a picture in the embedder's order."""
+    counts: Int[np.ndarray, " pictures"]
+    """How many were found in each picture; 0 where nobody was found."""
+
+    @classmethod
+    def one_each(cls, vectors: Embeddings) -> "Sightings":
+        """Of an embedder that sees a picture as a whole: one vector a picture."""
+        return cls(vectors, np.ones(len(vectors), np.int64))
+
+    @classmethod
+    def of(cls, pictures: Sequence[Float[np.ndarray, "_found dim"]]) -> "Sightings":
+        """From the vectors of each picture, of which there is at least one."""
+        return cls(np.concatenate(pictures), np.array([len(vectors) for vectors in pictures], np.int64))
+
+    @classmethod
+    def joined(cls, parts: Iterable["Sightings"]) -> "Sightings":
+        """The pictures of all parts, in their order."""
+        return cls.of([vectors for part in parts for vectors in part])
+
+    @property
+    def dim(self) -> int:
+        return int(self.vectors.shape[1])
+
+    def __len__(self) -> int:
+        """How many pictures."""
+        return len(self.counts)
+
+    def __iter__(self) -> Iterator[Float[np.ndarray, "_found dim"]]:
+        """The vectors of each picture."""
+        ends = np.cumsum(self.counts)
+        return (self.vectors[end - count : end] for end, count in zip(ends, self.counts, strict=True))
+
+    def select(self, pictures: Sequence[int]) -> "Sightings":
+        """Of these pictures alone, of which there is at least one."""
+        vectors = list(self)
+        return Sightings.of([vectors[i] for i in pictures])
+
 
 ArmRole = Literal["attack", "control", "floor", "ceiling"]
 Severity = Literal["critical", "high", "medium"]

@@ -15,14 +15,15 @@ from loraleak.bases import DiffusersBase
 from loraleak.defences import finetune
 from loraleak.errors import UsageError
 from loraleak.finetuning.recipe import Recipe
-from loraleak.types import Embeddings, Images, Picture
+from loraleak.types import Images, Picture, Sightings
 
 
 class _Damaged:
     name = "damaged"
+    same_person = None
 
-    def embed(self, images: Sequence[Picture]) -> Embeddings:
-        return np.full((len(images), 4), np.nan, dtype=np.float32)
+    def embed(self, images: Sequence[Picture]) -> Sightings:
+        return Sightings.one_each(np.full((len(images), 4), np.nan, dtype=np.float32))
 
 
 @pytest.fixture

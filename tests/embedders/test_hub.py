@@ -45,7 +45,7 @@ def test_clip(tmp_path: Path) -> None:
     processor = CLIPImageProcessorPil(**_size(32))
     model.save_pretrained(tmp_path)
     processor.save_pretrained(tmp_path)
-    vectors = load_embedder(f"clip:{tmp_path}").embed(_pictures())
+    vectors = load_embedder(f"clip:{tmp_path}").embed(_pictures()).vectors
     with torch.no_grad():
         expected = model(processor(_pictures(), return_tensors="pt").pixel_values).image_embeds
     np.testing.assert_allclose(vectors, expected / expected.norm(dim=1, keepdim=True), atol=1e-5)
@@ -67,7 +67,7 @@ def test_dino(model: Callable[[], PreTrainedModel], processor: BaseImageProcesso
     network = model().eval()
     network.save_pretrained(tmp_path)
     processor.save_pretrained(tmp_path)
-    vectors = load_embedder(f"dino:{tmp_path}").embed(_pictures())
+    vectors = load_embedder(f"dino:{tmp_path}").embed(_pictures()).vectors
     with torch.no_grad():
         expected = network(processor(_pictures(), return_tensors="pt").pixel_values).last_hidden_state[:, 0]
     np.testing.assert_allclose(vectors, expected / expected.norm(dim=1, keepdim=True), atol=1e-5)
@@ -86,7 +86,7 @@ def test_a_whole_clip_in_half_precision(tmp_path: Path, capfd: pytest.CaptureFix
     assert capfd.readouterr() == ("", "")
     with torch.no_grad():
         expected = model.float().get_image_features(processor(_pictures(), return_tensors="pt").pixel_values).pooler_output
-    np.testing.assert_allclose(embedder.embed(_pictures()), expected / expected.norm(dim=1, keepdim=True), atol=1e-5)
+    np.testing.assert_allclose(embedder.embed(_pictures()).vectors, expected / expected.norm(dim=1, keepdim=True), atol=1e-5)
     assert embedder.name == "clip:a-clip"  # the rest of the path is nobody's business
 
 

@@ -9,13 +9,15 @@ import pytest
 
 from loraleak.embedders import Embedder, load_embedder
 from loraleak.errors import MissingExtraError, UsageError
+from loraleak.types import Sightings
 
 
 class Flat:
     name = "flat"
+    same_person = None
 
-    def embed(self, images: list[np.ndarray]) -> np.ndarray:
-        return np.ones((len(images), 1), np.float32)
+    def embed(self, images: list[np.ndarray]) -> Sightings:
+        return Sightings.one_each(np.ones((len(images), 1), np.float32))
 
 
 @pytest.mark.parametrize("name", ["nobody", "clip:", "pocket:x", ""])

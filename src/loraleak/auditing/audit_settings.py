@@ -47,8 +47,9 @@ class AttackSettings(BaseSettings):
 class AuditSettings(AttackSettings):
     """How an audit samples and scores."""
 
-    embedder: str = "pocket"
-    """`pocket`, `faces`, `general`, `clip:<folder or id>` or `dino:<folder or id>`."""
+    embedder: str = "auto"
+    """`auto`: `pocket` on pocket, else `faces` if most photos show a face, else `general`. Or one by name: `pocket`,
+    `faces`, `general`, `clip:<folder or id>` or `dino:<folder or id>`."""
     others: Path | None = None
     """Folder with photos of other people, one sub-folder a person or one photo a person; they are like yours, but show nobody whom
     your photos show. None takes those that come with the base's controls, or else lets the base draw some."""

@@ -15,9 +15,10 @@ from loraleak.auditing.scene import scene_of
 from loraleak.auditing.scoring import embed_pictures
 from loraleak.bases import load_base
 from loraleak.bases.estimate import Estimate
-from loraleak.embedders import Embedder, load_embedder
+from loraleak.embedders import Choice, Embedder, choose_embedder, load_embedder
 from loraleak.errors import UsageError
 from loraleak.people import PhotoFile, read_photos
+from loraleak.scores import left_out, recurring
 from loraleak.types import Embeddings
 
 __all__ = ["Loaded", "check", "estimate_of", "load"]
@@ -29,12 +30,17 @@ class Loaded:
 
     adapter_path: Path
     photos: tuple[PhotoFile, ...]
+    """Those that show the person."""
+    left_out: tuple[str, ...]
+    """A line for each photo that does not."""
     scene: Scene
     """The adapter on its base, with the attack that reads it where there is one."""
     arms: tuple[Arm, ...]
     embedder: Embedder
+    choice: Choice
+    """The embedder's name, and why it was taken."""
     photo_vectors: Embeddings
-    """What the embedder makes of the photos."""
+    """The person, photo by photo."""
     controls: Controls | None
     """Adapters of other people that were sampled as this one will be; None where there are none."""
     others: OtherPeople | None
@@ -49,10 +55,14 @@ def load(adapter: str | Path, photos: str | Path, settings: AuditSettings) -> Lo
     arms = select_arms(settings.arms or tuple(ARMS))
     loaded = load_adapter(adapter)
     photo_files = tuple(read_photos(photos))
+    pictures = [photo.picture for photo in photo_files]
+    choice = choose_embedder(settings.embedder, settings.base, pictures)
+    embedder = load_embedder(choice.name)
+    sightings = embed_pictures(embedder, pictures)
+    shown = recurring(sightings, embedder.same_person)
+    lines = left_out([photo.name for photo in photo_files], sightings, shown)
     base = load_base(**settings.choices)
     scene = scene_of(loaded, base, settings)
-    embedder = load_embedder(settings.embedder)
-    photo_vectors = embed_pictures(embedder, [photo.picture for photo in photo_files])
     controls = load_controls(
         SamplingSetup(
             base.sha256,
@@ -67,7 +77,8 @@ def load(adapter: str | Path, photos: str | Path, settings: AuditSettings) -> Lo
         others: OtherPeople | None = people_in(settings.others, embedder, photo_files)
     else:
         others = None if controls is None else people_of(controls)
-    return Loaded(Path(adapter), photo_files, scene, arms, embedder, photo_vectors, controls, others)
+    kept = tuple(photo_files[i] for i in shown.person.photos)
+    return Loaded(Path(adapter), kept, lines, scene, arms, embedder, choice, shown.person.vectors, controls, others)
 
 
 def check(loaded: Loaded, settings: AuditSettings) -> None:

@@ -1,6 +1,7 @@
 """The main job: an adapter file and its owner's photos in, a report out."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -15,10 +16,11 @@ from loraleak.auditing.nulls.drawn import draw_people
 from loraleak.auditing.nulls.other_people import OtherPeople
 from loraleak.auditing.nulls.sources import people_drawn
 from loraleak.auditing.remarks import advice, knowledge, limits
-from loraleak.auditing.scoring import Scored, embed, embed_pictures, score
+from loraleak.auditing.scoring import Scored, embed, embed_beside, score
 from loraleak.auditing.verdict import judge
 from loraleak.progress import announce
 from loraleak.reporting import DefenceStudy, Photo, Report, Verdict
+from loraleak.scores import template
 from loraleak.untrusted import encodable
 from loraleak.version import __version__
 
@@ -34,8 +36,10 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
     marks = {"start": perf_counter()}
     loaded = load(adapter, photos, settings)
     check(loaded, settings)
+    settings = replace(settings, embedder=loaded.choice.name)
     if not quiet:
-        announce(estimate_of(loaded, settings).says)
+        for line in (loaded.choice.why, *loaded.left_out, estimate_of(loaded, settings).says):
+            announce(line)
     marks["load"] = perf_counter()
     others = _other_people(loaded, settings, quiet=quiet)
     made = reconstruct(loaded.scene, loaded.arms, images=settings.images, seed=settings.seed, steps=settings.steps, quiet=quiet)
@@ -49,7 +53,7 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
         study = study_defences(
             loaded.scene,
             embedded.photos,
-            partial(embed_pictures, loaded.embedder),
+            partial(embed_beside, loaded.embedder, template(embedded.photos)),
             scored.attacks,
             images=settings.images,
             steps=settings.steps,

@@ -10,10 +10,10 @@ from loraleak.arms import Arm
 from loraleak.embedders import Embedder
 from loraleak.errors import UsageError
 from loraleak.reporting import ArmResult
-from loraleak.scores import bootstrap_mean, exposure, mean_cosine, paired_difference
-from loraleak.types import Embeddings, Images, Picture
+from loraleak.scores import bootstrap_mean, exposure, mean_cosine, nearest, paired_difference, template
+from loraleak.types import Embeddings, Images, Picture, Sightings
 
-__all__ = ["Embedded", "Scored", "embed", "embed_pictures", "score"]
+__all__ = ["Embedded", "Scored", "embed", "embed_beside", "embed_pictures", "score"]
 
 
 @dataclass(frozen=True)
@@ -39,15 +39,21 @@ class Scored:
 
 def embed(embedder: Embedder, photos: Embeddings, made: Mapping[str, Images]) -> Embedded:
     """Embed what every arm made, beside the photos' vectors. Raises: as `embed_pictures`."""
-    return Embedded(photos, {name: embed_pictures(embedder, images) for name, images in made.items()})
+    person = template(photos)
+    return Embedded(photos, {name: embed_beside(embedder, person, images) for name, images in made.items()})
 
 
-def embed_pictures(embedder: Embedder, pictures: Sequence[Picture] | Images) -> Embeddings:
+def embed_beside(embedder: Embedder, person: Float[np.ndarray, " dim"], images: Images) -> Embeddings:
+    """What of each picture is nearest to a person; zeros where a picture shows nobody. Raises: as `embed_pictures`."""
+    return nearest(embed_pictures(embedder, images), person)
+
+
+def embed_pictures(embedder: Embedder, pictures: Sequence[Picture] | Images) -> Sightings:
     """Embed pictures, and check the vectors. Raises: UsageError, if the embedder gives vectors that are no numbers."""
-    vectors = embedder.embed(list(pictures))
-    if not np.isfinite(vectors).all():
+    sightings = embedder.embed(list(pictures))
+    if not np.isfinite(sightings.vectors).all():
         raise UsageError(f"embedder {embedder.name} gave vectors that are no numbers: its weights are damaged, load it anew")
-    return vectors
+    return sightings
 
 
 def score(arms: Sequence[Arm], made: Mapping[str, Images], embedded: Embedded) -> Scored:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from loraleak.bench.cases import Case as Case
     from loraleak.bench.cases import CaseSettings as CaseSettings
     from loraleak.bench.cases import draw_cases as draw_cases
+    from loraleak.bench.cases import person_on as person_on
     from loraleak.bench.cases import pictures as pictures
     from loraleak.bench.cases import templates as templates
     from loraleak.bench.grid import bench_grid as bench_grid
@@ -39,7 +40,7 @@ __all__, __getattr__, __dir__ = lazy(
     {
         "arms": ["bench_arms"],
         "bench_settings": ["ArmsBench", "PaperBench", "ProbeSettings", "SampleSettings"],
-        "cases": ["Case", "CaseSettings", "draw_cases", "pictures", "templates"],
+        "cases": ["Case", "CaseSettings", "draw_cases", "person_on", "pictures", "templates"],
         "grid": ["bench_grid", "draw_intensity", "intensity", "transfer"],
         "paper": ["ROWS", "bench_paper", "joined"],
         "pareto": ["as_markdown", "draw_pareto", "summaries"],

@@ -12,7 +12,7 @@ from loraleak.arms import ARMS, select_arms
 from loraleak.auditing import Controls, against_controls, against_other_people, load_controls, people_of, verdict_of
 from loraleak.bases import load_base
 from loraleak.bench.bench_settings import ArmsBench
-from loraleak.bench.cases import VICTIM_SEED, CaseSettings, draw_cases, templates
+from loraleak.bench.cases import VICTIM_SEED, CaseSettings, draw_cases, person_on, templates
 from loraleak.bench.runs import run_cases
 from loraleak.embedders import load_embedder
 from loraleak.inversion import attack_for
@@ -49,7 +49,7 @@ def bench_arms(settings: ArmsBench, folder: Path) -> dict[str, Any]:
     arms = select_arms(settings.arms or tuple(ARMS))
     how = CaseSettings.of(settings, settings.photos)
     results = run_cases(base, embedder, chosen, arms, how, folder, attack)
-    photos = [embedder.embed(list(result.private_images)) for result in results]
+    photos = [person_on(result.private_images, embedder).vectors for result in results]
     made = [result.arms for result in results]
     scored = {name: _victim_scores([m[name] for m in made], photos, gallery) for name in made[0]}
     controls = {arm.name: arm.control for arm in arms}

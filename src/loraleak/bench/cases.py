@@ -14,10 +14,10 @@ from loraleak.embedders import Embedder
 from loraleak.finetuning import Recipe
 from loraleak.inversion import WeightAutoencoder
 from loraleak.people import TRAINING_STYLES, Person, Split, draw_look, draw_people, render
-from loraleak.scores import template
+from loraleak.scores import Appearances, recurring
 from loraleak.types import Images
 
-__all__ = ["VICTIM_SEED", "Case", "CaseSettings", "draw_cases", "pictures", "templates"]
+__all__ = ["VICTIM_SEED", "Case", "CaseSettings", "draw_cases", "person_on", "pictures", "templates"]
 
 VICTIM_SEED = 3
 """Of the people of galleries, the first of whom are the victims; used for no tuning."""
@@ -67,7 +67,12 @@ def draw_cases(split: Split, count: int, *, seed: int, styles: tuple[str, ...] =
 def templates(cases: Sequence[Case], embedder: Embedder, *, seed: int) -> Float[np.ndarray, "people dim"]:
     """One template a person, from looks that no adapter was trained on."""
     looks = [pictures(case.person, _TEMPLATE_LOOKS, seed=(seed, case.index, 1)) for case in cases]
-    return np.stack([template(embedder.embed(list(images))) for images in looks])
+    return np.stack([person_on(images, embedder).template for images in looks])
+
+
+def person_on(images: Images, embedder: Embedder) -> Appearances:
+    """Whom these pictures show."""
+    return recurring(embedder.embed(list(images)), embedder.same_person).person
 
 
 def pictures(person: Person, count: int, *, seed: tuple[int, ...]) -> Images:

@@ -16,7 +16,7 @@ from loraleak.arms import Arm, select_arms
 from loraleak.bases import DiffusersBase, load_base
 from loraleak.bench.bench_settings import PaperBench
 from loraleak.bench.captioned import Captioned, captioned_cases, share_right
-from loraleak.bench.cases import VICTIM_SEED, Case, CaseSettings, draw_cases, templates
+from loraleak.bench.cases import VICTIM_SEED, Case, CaseSettings, draw_cases, person_on, templates
 from loraleak.bench.runs import CaseResult, run_cases
 from loraleak.defences import UNDEFENDED, in_training, parse_defence
 from loraleak.embedders import Embedder, load_embedder
@@ -168,7 +168,7 @@ def _cell_rows(
     }
     results = run_cases(base, embedder, people.victims, arms, here, folder, attack, defence=defence, title=title)
     for case, result in zip(people.victims, results, strict=True):
-        photos = embedder.embed(list(result.private_images))
+        photos = person_on(result.private_images, embedder).vectors
         for name, made in result.arms.items():
             scores = (
                 _captioned(case, made, people, here) if name == Captioned.name else _scores(case, result, name, photos, people)

@@ -16,13 +16,14 @@ from jaxtyping import Float
 from loraleak.adapters import load_adapter, save_adapter
 from loraleak.arms import Arm, Scene, reconstruct
 from loraleak.bases import DiffusersBase
-from loraleak.bench.cases import Case, CaseSettings
+from loraleak.bench.cases import Case, CaseSettings, person_on
 from loraleak.defences import UNDEFENDED, Defence, TrainingTime, spelled
 from loraleak.embedders import Embedder
 from loraleak.files import replacing, write_text
 from loraleak.finetuning import Job
 from loraleak.inversion import WeightAutoencoder
 from loraleak.progress import track
+from loraleak.scores import nearest
 from loraleak.types import Adapter, Images
 
 __all__ = ["CaseResult", "fine_tuned", "run_cases"]
@@ -39,7 +40,7 @@ class CaseResult:
 
     private_images: Images
     arms: Mapping[str, Float[np.ndarray, "images dim"]]
-    """By arm, the embeddings of what it made."""
+    """By arm, what of each picture is nearest to the person; zeros where a picture shows nobody."""
 
 
 def run_cases(
@@ -69,7 +70,9 @@ def run_cases(
         if defence.stage == "post-hoc":
             adapter = defence.apply(adapter, base)
         made = _made(base, case, adapter, left[case], settings, attack)
-        vectors = {arm.name: embedder.embed(list(made[arm.name])) if arm.name in made else _NOTHING for arm in left[case]}
+        person = person_on(settings.private_images(case), embedder).template
+        vectors = {name: nearest(embedder.embed(list(images)), person) for name, images in made.items()}
+        vectors = {arm.name: vectors.get(arm.name, _NOTHING) for arm in left[case]}
         _add(home / _name(case, ".npz"), vectors)
     results = []
     for case in cases:

@@ -4,6 +4,7 @@ Only that package's model files are used; it is never imported. OpenCV (from 4.1
 block-quantised layers, and wants the weights of SFace as inputs.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -14,17 +15,19 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from loraleak.errors import MissingExtraError, PhotosError
-from loraleak.types import Embeddings, Picture
+from loraleak.errors import MissingExtraError
+from loraleak.types import Picture, Sightings
 
 __all__ = ["Face", "FacesEmbedder", "aligned", "decode_faces", "similarity_transform"]
 
 _DETECTOR = "face_detection_yunet_2023mar_int8bq.onnx"
 _RECOGNISER = "face_recognition_sface_2021dec_int8bq.onnx"
-_CANVAS = 640
+_SMALLEST, _LARGEST = 256, 640
+"""Sides in pixels between which a picture is searched as it is; smaller ones are enlarged, larger ones shrunk."""
 _STRIDES = (8, 16, 32)
 _OUTPUTS = tuple(f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in _STRIDES)
 _MIN_SCORE = 0.6
+_DIM = 128
 _MAX_OVERLAP = 0.3
 
 _TEMPLATE = np.array([[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]])
@@ -41,9 +44,11 @@ class Face:
 
 
 class FacesEmbedder:
-    """The largest face of each picture as a unit vector `[images, 128]`."""
+    """Every face of each picture as a unit vector of 128 numbers, the largest face first."""
 
     name = "faces-sface-1"
+    same_person = 0.363
+    """SFace's cosine threshold on LFW, as OpenCV publishes it (tutorial "DNN-based face detection and recognition")."""
 
     def __init__(self, detector: Any, recogniser: Any) -> None:
         self._detector = detector
@@ -60,32 +65,29 @@ class FacesEmbedder:
 
         return cls(*(cv2.dnn.readNet(str(file)) for file in files))
 
-    def embed(self, images: Sequence[Picture]) -> Embeddings:
-        """Raises: PhotosError, naming the pictures without a face."""
-        faces = [self.detect(image) for image in images]
-        without = [str(i + 1) for i, found in enumerate(faces) if not found]
-        if without:
-            raise PhotosError(
-                f"no face found in {'picture' if len(without) == 1 else 'pictures'} {', '.join(without[:8])} of {len(images)}: "
-                "use pictures that show a face, or another embedder"
-            )
-        largest = [max(found, key=lambda face: face.box[2] * face.box[3]) for found in faces]
-        crops = [aligned(image, face.landmarks) for image, face in zip(images, largest, strict=True)]
-        vectors = np.concatenate([self._recognise(crop) for crop in crops])
-        unit: Embeddings = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-        return unit
+    def embed(self, images: Sequence[Picture]) -> Sightings:
+        return Sightings.of([self._embedded(image) for image in images])
 
     def detect(self, image: Picture) -> list[Face]:
-        """Faces by falling score. The picture is scaled to fill the detector's canvas, so that small ones are found too."""
+        """Faces by falling score."""
         height, width = image.shape[:2]
-        scale = _CANVAS / max(height, width)
+        longest = max(height, width)
+        scale = min(max(longest, _SMALLEST), _LARGEST) / longest
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        canvas = np.zeros((_CANVAS, _CANVAS, 3), np.float32)
+        side = -(-max(size) // _STRIDES[-1]) * _STRIDES[-1]
+        canvas = np.zeros((side, side, 3), np.float32)
         canvas[: size[1], : size[0]] = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
         blue_first = np.ascontiguousarray(canvas[None, :, :, ::-1].transpose(0, 3, 1, 2))
         self._detector.setInput(blue_first, "input")
         outputs = dict(zip(_OUTPUTS, self._detector.forward(_OUTPUTS), strict=True))
         return [Face(f.score, f.box / scale, f.landmarks / scale) for f in decode_faces(outputs)]
+
+    def _embedded(self, image: Picture) -> Float[np.ndarray, "faces 128"]:
+        by_size = sorted(self.detect(image), key=lambda face: -face.box[2] * face.box[3])
+        # one at a time: OpenCV takes as long or longer for a batch
+        vectors = [self._recognise(aligned(image, face.landmarks)) for face in by_size]
+        unit: np.ndarray = np.concatenate([np.zeros((0, _DIM), np.float32), *vectors])
+        return unit / np.linalg.norm(unit, axis=1, keepdims=True)
 
     def _recognise(self, crop: Picture) -> Float[np.ndarray, "1 128"]:
         data = crop.astype(np.float32).transpose(2, 0, 1)[None]
@@ -95,12 +97,12 @@ class FacesEmbedder:
 
 
 def decode_faces(outputs: Mapping[str, Float[np.ndarray, "1 cells values"]]) -> list[Face]:
-    """YuNet's grids (strides 8, 16, 32) to faces by falling score, overlapping ones removed, in pixels of the canvas."""
+    """YuNet's square grids (strides 8, 16, 32) to faces by falling score, overlapping ones removed, in pixels of the canvas."""
     faces: list[Face] = []
     for stride in _STRIDES:
         objectness, classes = outputs[f"obj_{stride}"][0, :, 0], outputs[f"cls_{stride}"][0, :, 0]
         scores = np.sqrt(np.clip(objectness, 0, 1) * np.clip(classes, 0, 1))
-        side = _CANVAS // stride
+        side = math.isqrt(len(scores))
         for cell in np.flatnonzero(scores >= _MIN_SCORE):
             corner = np.array([cell % side, cell // side], dtype=np.float64)
             box = outputs[f"bbox_{stride}"][0, cell].astype(np.float64)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from loraleak.errors import MissingExtraError
-from loraleak.types import Embeddings, Picture
+from loraleak.types import Picture, Sightings
 
 __all__ = ["EfficientNetLite0", "GeneralEmbedder"]
 
@@ -82,6 +82,7 @@ class GeneralEmbedder:
     """Pooled features of a network trained on ImageNet, as unit vectors `[images, 1280]`."""
 
     name = "general-efficientnet-lite0-1"
+    same_person = None
 
     def __init__(self, net: EfficientNetLite0) -> None:
         self._net = net.eval()
@@ -98,11 +99,10 @@ class GeneralEmbedder:
         return cls(net)
 
     @torch.no_grad()
-    def embed(self, images: Sequence[Picture]) -> Embeddings:
+    def embed(self, images: Sequence[Picture]) -> Sightings:
         pixels = torch.from_numpy(np.stack([_resized(image) for image in images])).permute(0, 3, 1, 2)
         features = [self._net((batch.float() - 127) / 128) for batch in pixels.split(32)]
-        vectors: Embeddings = F.normalize(torch.cat(features), dim=1).numpy()
-        return vectors
+        return Sightings.one_each(F.normalize(torch.cat(features), dim=1).numpy())
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:

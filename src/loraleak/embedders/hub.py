@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from loraleak.errors import UsageError
-from loraleak.types import Embeddings, Picture
+from loraleak.types import Picture, Sightings
 
 __all__ = ["ClipEmbedder", "DinoEmbedder"]
 
@@ -20,6 +20,8 @@ _BATCH = 16
 
 class ClipEmbedder:
     """CLIP's image embeddings (Radford et al. 2021) as unit vectors `[images, projection_dim]`."""
+
+    same_person = None
 
     def __init__(self, name: str, model: Any, processor: Any) -> None:
         self.name, self._model, self._processor = name, model, processor
@@ -36,12 +38,14 @@ class ClipEmbedder:
             f"clip:{_title(source)}", *_loaded(source, CLIPVisionModelWithProjection, "CLIP", ("clip", "clip_vision_model"))
         )
 
-    def embed(self, images: Sequence[Picture]) -> Embeddings:
+    def embed(self, images: Sequence[Picture]) -> Sightings:
         return _embedded(images, self._processor, lambda pixels: self._model(pixels).image_embeds)
 
 
 class DinoEmbedder:
     """DINO's or DINOv2's class token (Caron et al. 2021; Oquab et al. 2023) as unit vectors `[images, hidden_size]`."""
+
+    same_person = None
 
     def __init__(self, name: str, model: Any, processor: Any) -> None:
         self.name, self._model, self._processor = name, model, processor
@@ -53,7 +57,7 @@ class DinoEmbedder:
 
         return cls(f"dino:{_title(source)}", *_loaded(source, AutoModel, "DINO", ("vit", "dinov2", "dinov2_with_registers")))
 
-    def embed(self, images: Sequence[Picture]) -> Embeddings:
+    def embed(self, images: Sequence[Picture]) -> Sightings:
         return _embedded(images, self._processor, lambda pixels: self._model(pixels).last_hidden_state[:, 0])
 
 
@@ -100,10 +104,9 @@ def _quiet() -> Iterator[None]:
 
 
 @torch.no_grad()
-def _embedded(images: Sequence[Picture], processor: Any, features: Callable[[Tensor], Tensor]) -> Embeddings:
+def _embedded(images: Sequence[Picture], processor: Any, features: Callable[[Tensor], Tensor]) -> Sightings:
     parts: list[Tensor] = []
     for start in range(0, len(images), _BATCH):
         pictures = [Image.fromarray(image) for image in images[start : start + _BATCH]]
         parts.append(F.normalize(features(processor(pictures, return_tensors="pt").pixel_values), dim=1))
-    vectors: Embeddings = torch.cat(parts).numpy()
-    return vectors
+    return Sightings.one_each(torch.cat(parts).numpy())

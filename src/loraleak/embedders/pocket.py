@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from loraleak.assets import POCKET_EMBEDDER
-from loraleak.types import Embeddings, Picture
+from loraleak.types import Picture, Sightings
 
 __all__ = ["PeopleNet", "PocketEmbedder"]
 
@@ -63,6 +63,7 @@ class PocketEmbedder:
     """Identity vectors `[images, 128]` of pocket people; also the judge that names their attributes."""
 
     name = "pocket-people-1"
+    same_person = None
 
     def __init__(self, net: PeopleNet) -> None:
         self.net = net.eval()
@@ -83,8 +84,8 @@ class PocketEmbedder:
         save_file(state, folder / "model.safetensors")
         (folder / "attributes.json").write_text(json.dumps(self.net.attributes, indent=1), "utf-8")
 
-    def embed(self, images: Sequence[Picture]) -> Embeddings:
-        return np.concatenate([identity.numpy() for identity, _ in self._forward(images)])
+    def embed(self, images: Sequence[Picture]) -> Sightings:
+        return Sightings.one_each(np.concatenate([identity.numpy() for identity, _ in self._forward(images)]))
 
     def attributes(self, images: Sequence[Picture]) -> list[dict[str, str]]:
         """The likeliest value of every attribute, for each image."""

@@ -3,23 +3,25 @@
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from loraleak.types import Embeddings, Picture
+from loraleak.types import Picture, Sightings
 
 __all__ = ["Embedder"]
 
 
 @runtime_checkable
 class Embedder(Protocol):
-    """Maps RGB images of any size to unit vectors `[images, dim]`."""
+    """Maps RGB images of any size to unit vectors: one an image, or one for each person that it finds there."""
 
     @property
     def name(self) -> str:
         """A name that tells model and version, for reports."""
         ...
 
-    def embed(self, images: Sequence[Picture]) -> Embeddings:
-        """Unit vectors in the order of the images.
+    @property
+    def same_person(self) -> float | None:
+        """The published raw cosine from which two vectors count as one person; None where the model has none."""
+        ...
 
-        Raises: PhotosError, if an image has nothing to embed (a face embedder and a picture without a face).
-        """
+    def embed(self, images: Sequence[Picture]) -> Sightings:
+        """Unit vectors in the order of the images, of which there is at least one. An image that shows nobody has none."""
         ...

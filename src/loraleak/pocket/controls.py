@@ -7,7 +7,7 @@ import numpy as np
 from loraleak.arms import ARMS, select_arms
 from loraleak.auditing import Controls
 from loraleak.bases import DiffusersBase
-from loraleak.bench import CaseSettings, draw_cases, pictures, run_cases
+from loraleak.bench import CaseSettings, draw_cases, person_on, pictures, run_cases
 from loraleak.embedders import Embedder
 from loraleak.inversion import WeightAutoencoder
 from loraleak.scores import template
@@ -35,7 +35,8 @@ def build_controls(
     settings = CaseSettings()
     results = run_cases(base, embedder, cases[:count], arms, settings, folder, attack)
     people = [
-        embedder.embed(list(pictures(case.person, _PHOTOS, seed=(settings.seed, case.index, 0)))) for case in cases[count:]
+        person_on(pictures(case.person, _PHOTOS, seed=(settings.seed, case.index, 0)), embedder).vectors
+        for case in cases[count:]
     ]
     return Controls(
         sampling=settings.setup(base, embedder, attack),

@@ -34,7 +34,7 @@ def autoencoder_quality(base: DiffusersBase, renders: Renders) -> dict[str, Any]
 
 def embedder_quality(embedder: PocketEmbedder, renders: Renders) -> dict[str, Any]:
     """Verification over all pairs of pictures, rank-1 with one gallery picture a person, and the judge's own accuracy."""
-    vectors = embedder.embed(list(renders.images))
+    vectors = embedder.embed(list(renders.images)).vectors
     who = np.repeat(np.arange(len(renders.people)), renders.looks_per_person)
     similarity = vectors @ vectors.T
     above = np.triu_indices(len(who), 1)

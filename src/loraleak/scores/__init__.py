@@ -1,21 +1,29 @@
-"""Pure functions of arrays. In: embeddings and similarities. Out: rates, areas, intervals."""
+"""Pure functions of arrays. In: whom pictures show, embeddings and similarities. Out: persons, rates, areas, intervals."""
 
 from loraleak.scores.copying import exposure
 from loraleak.scores.identification import gallery_ranks, leave_one_out
 from loraleak.scores.intervals import bootstrap_mean, paired_difference
+from loraleak.scores.recurrence import Appearances, Shown, left_out, recurring
+from loraleak.scores.sightings import found, nearest
 from loraleak.scores.similarity import evidence, mean_cosine, template
 from loraleak.scores.verification import accept_threshold, auc, true_accept_rate
 
 __all__ = [
+    "Appearances",
+    "Shown",
     "accept_threshold",
     "auc",
     "bootstrap_mean",
     "evidence",
     "exposure",
+    "found",
     "gallery_ranks",
     "leave_one_out",
+    "left_out",
     "mean_cosine",
+    "nearest",
     "paired_difference",
+    "recurring",
     "template",
     "true_accept_rate",
 ]

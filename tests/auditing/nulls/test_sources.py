@@ -10,17 +10,18 @@ from PIL import Image
 from loraleak.auditing.nulls.sources import people_drawn, people_in
 from loraleak.errors import PhotosError
 from loraleak.people.folders import read_photos
-from loraleak.types import Embeddings, Images, Picture
+from loraleak.types import Images, Picture, Sightings
 
 
 class _Colours:
     """Embeds a picture as the direction of its mean colour."""
 
     name = "colours"
+    same_person = None
 
-    def embed(self, images: Sequence[Picture]) -> Embeddings:
+    def embed(self, images: Sequence[Picture]) -> Sightings:
         means = np.array([image.mean(axis=(0, 1)) + 1 for image in images], dtype=np.float32)
-        return means / np.linalg.norm(means, axis=1, keepdims=True)
+        return Sightings.one_each(means / np.linalg.norm(means, axis=1, keepdims=True))
 
 
 def _save(file: Path, colour: tuple[int, int, int]) -> None:

@@ -9,6 +9,7 @@ from loraleak.auditing.scoring import embed_pictures
 from loraleak.embedders import Embedder
 from loraleak.errors import PhotosError
 from loraleak.people import PhotoFile, identity_folders, read_photos
+from loraleak.scores import recurring
 from loraleak.types import Embeddings, Images
 
 __all__ = ["people_drawn", "people_in", "people_of"]
@@ -20,13 +21,15 @@ def people_of(controls: Controls) -> OtherPeople:
 
 
 def people_drawn(pictures: Images, embedder: Embedder) -> OtherPeople:
-    """People whom the base drew, one picture each."""
-    vectors = embed_pictures(embedder, pictures)
-    return OtherPeople(tuple(vector[None] for vector in vectors), "people whom the base itself draws, one picture each")
+    """People whom the base drew, one picture each; a picture that shows nobody is no person."""
+    people = tuple(vectors[:1] for vectors in embed_pictures(embedder, pictures) if len(vectors))
+    return OtherPeople(people, "people whom the base itself draws, one picture each")
 
 
 def people_in(folder: Path, embedder: Embedder, owner: Sequence[PhotoFile]) -> OtherPeople:
     """People in a folder: one identity a sub-folder, and one identity a photo that lies in the folder itself.
+
+    Those on whose photos nobody is found are left out.
 
     Raises: PhotosError, if the folder cannot be read, or if a photo of the owner is among these.
     """
@@ -38,7 +41,9 @@ def people_in(folder: Path, embedder: Embedder, owner: Sequence[PhotoFile]) -> O
             raise PhotosError(
                 f"{double.name} of {name} in --others is one of the owner's own photos: leave this person out of the other people"
             )
-        people.append(embed_pictures(embedder, [photo.picture for photo in photos]))
+        sightings = embed_pictures(embedder, [photo.picture for photo in photos])
+        if sightings.counts.any():
+            people.append(recurring(sightings, embedder.same_person).person.vectors)
     return OtherPeople(tuple(people), f"people in {folder.name}")
 
 

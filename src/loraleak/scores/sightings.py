@@ -1,0 +1,28 @@
+"""Whom pictures show, beside one person. A picture in which nobody was found shows nobody: its cosine with everybody is 0."""
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from loraleak.types import Sightings
+
+__all__ = ["found", "nearest"]
+
+
+def nearest(sightings: Sightings, person: Float[np.ndarray, " dim"]) -> Float[np.ndarray, "pictures dim"]:
+    """For each picture the vector nearest to a template, the first of equals; a row of zeros where nobody was found.
+
+    The same rule for everybody: whoever is looked for gets the face that suits them best.
+    """
+    counts, starts = sightings.counts, np.cumsum(sightings.counts) - sightings.counts
+    picture = np.repeat(np.arange(len(counts)), counts)
+    nearest_first = np.lexsort((-(sightings.vectors @ person), picture))
+    rows = np.zeros((len(counts), sightings.dim), sightings.vectors.dtype)
+    shown = found(sightings)
+    rows[shown] = sightings.vectors[nearest_first[starts[shown]]]
+    return rows
+
+
+def found(sightings: Sightings) -> Bool[np.ndarray, " pictures"]:
+    """In which pictures anybody was found."""
+    anybody: np.ndarray = sightings.counts > 0
+    return anybody
