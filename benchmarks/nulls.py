@@ -32,7 +32,7 @@ from loraleak.people import TRAINING_STYLES
 from loraleak.people.avatars import draw_look, render
 from loraleak.reporting.words import in_brackets
 from loraleak.scores import bootstrap_mean
-from loraleak.types import Embeddings
+from loraleak.types import Embeddings, Sightings
 
 _ATTACKS = ("lora-class", "lora-empty", "lora-guidance", "lora-universal-z", "base-z", "lora-z", "lora-z-key")
 _SETTINGS = CaseSettings()
@@ -121,14 +121,18 @@ def _one_photo_each(embedder: Embedder, styles: tuple[str, ...]) -> OtherPeople:
 
 
 def _among(others: OtherPeople, attacks: Sequence[str] = _ATTACKS) -> Test:
-    return lambda arms, photos: against_other_people(arms, photos, others, attacks=attacks, floor="base-class").p_value
+    return lambda arms, photos: against_other_people(_shown(arms), photos, others, attacks=attacks, floor="base-class").p_value
+
+
+def _shown(arms: Mapping[str, Embeddings]) -> Mapping[str, Sightings]:
+    return {name: Sightings.one_each(vectors) for name, vectors in arms.items()}
 
 
 def _both(controls: Controls) -> Test:
     others = people_of(controls)
 
     def test(arms: Mapping[str, Embeddings], photos: Embeddings) -> float:
-        among_people = against_other_people(arms, photos, others, attacks=_ATTACKS, floor="base-class")
+        among_people = against_other_people(_shown(arms), photos, others, attacks=_ATTACKS, floor="base-class")
         return verdict_of([among_people, against_controls(arms, photos, controls, _ATTACKS)]).p_value
 
     return test

@@ -7,7 +7,7 @@ from loraleak.auditing.nulls.other_people import OtherPeople
 from loraleak.auditing.positive_controls import owner_prompt_is_seen, photos_show_one_person
 from loraleak.auditing.scoring import Embedded, Scored
 from loraleak.reporting.results import ArmResult
-from loraleak.types import Interval
+from loraleak.types import Interval, Sightings
 
 DIM = 24
 NAMES = ("1.png", "2.png", "3.png", "4.png")
@@ -58,7 +58,9 @@ def _sampled(rng: np.random.Generator, photos: np.ndarray, *, shows: float, ceil
     base = _units(rng.standard_normal((8, DIM)))
     arms = {"base-class": base, "lora-trigger": _units(shows * photos.mean(axis=0) + 0.2 * rng.standard_normal((8, DIM)))}
     results = (_arm("base-class", "floor"), _arm("lora-trigger", "ceiling"))[: 2 if ceiling else 1]
-    return Embedded(photos, arms), Scored(results, np.zeros(len(photos)))
+    return Embedded(photos, {name: Sightings.one_each(vectors) for name, vectors in arms.items()}), Scored(
+        results, np.zeros(len(photos))
+    )
 
 
 def test_the_owners_prompt_must_show_the_person() -> None:

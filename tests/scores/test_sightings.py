@@ -1,10 +1,11 @@
 """Whom pictures show, beside a search by hand."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loraleak.scores import found, gallery_ranks, nearest
+from loraleak.scores import found, gallery_ranks, nearest, nearness
 from loraleak.types import Sightings
 
 COUNTS = st.lists(st.integers(0, 4), min_size=1, max_size=8)
@@ -56,3 +57,12 @@ def test_nobody_anywhere() -> None:
     nobody = Sightings(np.zeros((0, 4), np.float32), np.zeros(3, np.int64))
     np.testing.assert_array_equal(nearest(nobody, np.ones(4)), np.zeros((3, 4)))
     assert not found(nobody).any()
+
+
+def test_nearness_is_that_of_plain_loops() -> None:
+    rng = np.random.default_rng(9)
+    pictures = [rng.standard_normal((count, 5)).astype(np.float32) for count in (2, 0, 1, 3)]
+    people = rng.standard_normal((4, 5))
+    by_hand = [np.mean([max(vectors @ person) if len(vectors) else 0.0 for vectors in pictures]) for person in people]
+    assert nearness(Sightings.of(pictures), people) == pytest.approx(by_hand, rel=1e-5)
+    assert not nearness(Sightings.of([np.zeros((0, 5), np.float32)]), people).any()

@@ -42,7 +42,7 @@ def owner_prompt_is_seen(embedded: Embedded, scored: Scored, others: OtherPeople
     if not ceiling:
         return None
     floor = next(arm.name for arm in scored.arms if arm.role == "floor")
-    test = against_other_people(embedded.arms, embedded.photos, others, attacks=ceiling, floor=floor)
+    test = against_other_people(embedded.pictures, embedded.photos, others, attacks=ceiling, floor=floor)
     passed = test.p_value <= _MAX_P
     verb = "show" if passed else "do not show"
     return PositiveControl(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
@@ -21,7 +22,14 @@ class Embedded:
     """Vectors of the owner's photos, and of what every arm made."""
 
     photos: Embeddings
-    arms: Mapping[str, Embeddings]
+    pictures: Mapping[str, Sightings]
+    """By arm, whom its pictures show."""
+
+    @cached_property
+    def arms(self) -> Mapping[str, Embeddings]:
+        """By arm, what of each picture is nearest to the owner's person; zeros where a picture shows nobody."""
+        person = template(self.photos)
+        return {name: nearest(sightings, person) for name, sightings in self.pictures.items()}
 
 
 @dataclass(frozen=True)
@@ -39,8 +47,7 @@ class Scored:
 
 def embed(embedder: Embedder, photos: Embeddings, made: Mapping[str, Images]) -> Embedded:
     """Embed what every arm made, beside the photos' vectors. Raises: as `embed_pictures`."""
-    person = template(photos)
-    return Embedded(photos, {name: embed_beside(embedder, person, images) for name, images in made.items()})
+    return Embedded(photos, {name: embed_pictures(embedder, images) for name, images in made.items()})
 
 
 def embed_beside(embedder: Embedder, person: Float[np.ndarray, " dim"], images: Images) -> Embeddings:

@@ -29,7 +29,7 @@ def judge(
     if not scored.attacks:
         raise UsageError("no attack arm was sampled, so there is nothing to judge by: add lora-class to the arms")
     floor = next(arm.name for arm in scored.arms if arm.role == "floor")
-    tests = [against_other_people(embedded.arms, embedded.photos, others, attacks=scored.attacks, floor=floor)]
+    tests = [against_other_people(embedded.pictures, embedded.photos, others, attacks=scored.attacks, floor=floor)]
     if controls is not None:
         tests.append(against_controls(embedded.arms, embedded.photos, controls, scored.attacks))
     prompt = owner_prompt_is_seen(embedded, scored, others)

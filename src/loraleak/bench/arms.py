@@ -18,7 +18,7 @@ from loraleak.embedders import load_embedder
 from loraleak.inversion import attack_for
 from loraleak.reporting import Verdict
 from loraleak.scores import accept_threshold, bootstrap_mean, gallery_ranks, mean_cosine, paired_difference
-from loraleak.types import Interval
+from loraleak.types import Interval, Sightings
 
 __all__ = ["bench_arms"]
 
@@ -122,7 +122,8 @@ def _verdicts(
     }
 
     def verdict(i: int, j: int) -> Verdict:
-        among_people = against_other_people(made[i], photos[j], others, attacks=attacks, floor="base-class")
+        pictures = {name: Sightings.one_each(vectors) for name, vectors in made[i].items()}
+        among_people = against_other_people(pictures, photos[j], others, attacks=attacks, floor="base-class")
         return verdict_of([among_people, against_controls(made[i], photos[j], controls, attacks)])
 
     table: dict[str, Any] = {"controls": len(controls), "other_people": len(others)}

@@ -4,7 +4,7 @@ from loraleak.scores.copying import exposure
 from loraleak.scores.identification import gallery_ranks, leave_one_out
 from loraleak.scores.intervals import bootstrap_mean, paired_difference
 from loraleak.scores.recurrence import Appearances, Shown, left_out, recurring
-from loraleak.scores.sightings import found, nearest
+from loraleak.scores.sightings import found, nearest, nearness
 from loraleak.scores.similarity import evidence, mean_cosine, template
 from loraleak.scores.verification import accept_threshold, auc, true_accept_rate
 
@@ -22,6 +22,7 @@ __all__ = [
     "left_out",
     "mean_cosine",
     "nearest",
+    "nearness",
     "paired_difference",
     "recurring",
     "template",

@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float
 
 from loraleak.types import Sightings
 
-__all__ = ["found", "nearest"]
+__all__ = ["found", "nearest", "nearness"]
 
 
 def nearest(sightings: Sightings, person: Float[np.ndarray, " dim"]) -> Float[np.ndarray, "pictures dim"]:
@@ -26,3 +26,14 @@ def found(sightings: Sightings) -> Bool[np.ndarray, " pictures"]:
     """In which pictures anybody was found."""
     anybody: np.ndarray = sightings.counts > 0
     return anybody
+
+
+def nearness(sightings: Sightings, people: Float[np.ndarray, "people dim"]) -> Float[np.ndarray, " people"]:
+    """Mean over pictures of the inner product of each person with whoever on the picture suits them best; 0 for nobody."""
+    shown = found(sightings)
+    best = np.zeros((len(sightings), len(people)))
+    if shown.any():
+        starts = (np.cumsum(sightings.counts) - sightings.counts)[shown]
+        best[shown] = np.maximum.reduceat(sightings.vectors.astype(np.float64) @ people.T, starts, axis=0)
+    mean: np.ndarray = best.mean(axis=0)
+    return mean

@@ -8,6 +8,7 @@ import pytest
 
 from loraleak.auditing.nulls.other_people import OtherPeople, against_other_people, standing_out
 from loraleak.reporting.results import NullTest
+from loraleak.types import Sightings
 
 ATTACKS = ("lora-class", "lora-empty")
 DIM = 24
@@ -30,8 +31,12 @@ def _arms(rng: np.random.Generator, shown: np.ndarray, *, leak: float = 0.0) -> 
     return {"base-class": base, **{name: _units(trained_on + rng.standard_normal((8, DIM))) for name in ATTACKS}}
 
 
+def _shown(arms: Mapping[str, np.ndarray]) -> Mapping[str, Sightings]:
+    return {name: Sightings.one_each(vectors) for name, vectors in arms.items()}
+
+
 def _test(arms: Mapping[str, np.ndarray], photos: np.ndarray, others: list[np.ndarray]) -> NullTest:
-    return against_other_people(arms, photos, OtherPeople(tuple(others), "people"), attacks=ATTACKS, floor="base-class")
+    return against_other_people(_shown(arms), photos, OtherPeople(tuple(others), "people"), attacks=ATTACKS, floor="base-class")
 
 
 def test_p_takes_each_of_its_values_once_over_all_choices_of_the_owner() -> None:
@@ -76,7 +81,7 @@ def test_the_statistic_is_that_of_plain_loops() -> None:
     rng = np.random.default_rng(4)
     owner, *others = _people(rng, 6, photos=4)
     arms = _arms(rng, owner)
-    standing = standing_out(arms, owner[:2], OtherPeople(tuple(others), "people"), attacks=ATTACKS, floor="base-class")
+    standing = standing_out(_shown(arms), owner[:2], OtherPeople(tuple(others), "people"), attacks=ATTACKS, floor="base-class")
     for column, name in enumerate(ATTACKS):
         nearer = []
         for photos in (owner[:2], *(mine[:2] for mine in others)):
@@ -99,3 +104,19 @@ def test_it_says_how_fine_p_can_be_and_with_whom_it_compares() -> None:
     owner, *others = _people(rng, 40, photos=3)
     test = _test(_arms(rng, owner), owner, others)
     assert test.smallest_p == pytest.approx(1 / 40) and test.says == "the photos of 39 people"
+
+
+def test_everybody_gets_the_face_that_suits_them_best_and_a_picture_without_a_face_shows_nobody() -> None:
+    """Exact too where pictures show two faces, one or none: the p-values are 1/20, 2/20, ... 20/20."""
+    rng = np.random.default_rng(7)
+    people = _people(rng, 20, photos=3)
+
+    def crowded(vectors: np.ndarray) -> Sightings:
+        return Sightings.of([vectors[:2], vectors[:0], vectors[2:3], vectors[3:6], vectors[6:7]])
+
+    arms = {name: crowded(vectors) for name, vectors in _arms(rng, people[0], leak=2.0).items()}
+    p = []
+    for i in range(20):
+        others = OtherPeople(tuple(people[:i] + people[i + 1 :]), "people")
+        p.append(against_other_people(arms, people[i], others, attacks=ATTACKS, floor="base-class").p_value)
+    assert sorted(p) == pytest.approx(np.arange(1, 21) / 20)

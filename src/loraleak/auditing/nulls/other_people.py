@@ -11,7 +11,8 @@ import numpy as np
 from jaxtyping import Float
 
 from loraleak.reporting.results import NullTest
-from loraleak.types import Embeddings
+from loraleak.scores import nearness
+from loraleak.types import Embeddings, Sightings
 
 __all__ = ["OtherPeople", "against_other_people", "standing_out"]
 
@@ -37,7 +38,7 @@ class OtherPeople:
 
 
 def against_other_people(
-    arms: Mapping[str, Embeddings], photos: Embeddings, others: OtherPeople, *, attacks: Sequence[str], floor: str
+    arms: Mapping[str, Sightings], photos: Embeddings, others: OtherPeople, *, attacks: Sequence[str], floor: str
 ) -> NullTest:
     """Rank of the owner among other people, by how much the attacks' pictures stand out towards each of them.
 
@@ -62,16 +63,17 @@ def against_other_people(
 
 
 def standing_out(
-    arms: Mapping[str, Embeddings], photos: Embeddings, others: OtherPeople, *, attacks: Sequence[str], floor: str
+    arms: Mapping[str, Sightings], photos: Embeddings, others: OtherPeople, *, attacks: Sequence[str], floor: str
 ) -> Float[np.ndarray, "people arms"]:
     """How much nearer each arm's pictures are to each person than the base's own, in standard deviations over the people.
 
-    The owner is row 0. Nearness is the mean cosine over pictures and photos. At most as many photos of each other person count as the
-    owner has. Where another person has fewer, that person's mean varies more than the owner's, which can only raise p.
+    The owner is row 0. Nearness is the mean cosine over pictures and photos; of several faces on a picture the one counts that suits
+    the person best, whoever the person is. At most as many photos of each other person count as the owner has. Where another person
+    has fewer, that person's mean varies more than the owner's, which can only raise p.
     """
     people = [photos, *(mine[: len(photos)] for mine in others.photos)]
     centres = np.stack([mine.mean(axis=0, dtype=np.float64) for mine in people])
-    moved = [arms[name].mean(axis=0, dtype=np.float64) - arms[floor].mean(axis=0, dtype=np.float64) for name in attacks]
-    nearer = centres @ np.stack(moved, axis=1)
+    by_base = nearness(arms[floor], centres)
+    nearer = np.stack([nearness(arms[name], centres) - by_base for name in attacks], axis=1)
     standard: np.ndarray = (nearer - nearer.mean(axis=0)) / np.maximum(nearer.std(axis=0), _TINY)
     return standard
