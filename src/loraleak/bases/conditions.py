@@ -1,4 +1,4 @@
-"""A condition is one tensor, also where a base takes more than one from a prompt: what is pooled stands in rows of its own, last.
+"""Conditions as one tensor each. Where a base takes a pooled state too, that state fills rows of its own, the last ones.
 
 So everything that mixes, repeats, learns or stores conditions handles `[tokens, dim]`, whatever the base.
 """
@@ -12,7 +12,7 @@ __all__ = ["packed", "pooled_rows", "unpacked"]
 
 
 def packed(states: Float[Tensor, "batch tokens dim"], pooled: Float[Tensor, "batch width"]) -> Float[Tensor, "batch rows dim"]:
-    """States of tokens, then the pooled state in as many rows as it fills, zeros behind it."""
+    """States of tokens, then the pooled state in as many rows as it fills, with zeros in the rest of the last row."""
     dim = states.shape[2]
     rows = pooled_rows(pooled.shape[1], dim)
     filled = F.pad(pooled, (0, rows * dim - pooled.shape[1])).unflatten(1, (rows, dim))
@@ -22,11 +22,11 @@ def packed(states: Float[Tensor, "batch tokens dim"], pooled: Float[Tensor, "bat
 def unpacked(
     condition: Float[Tensor, "batch rows dim"], width: int
 ) -> tuple[Float[Tensor, "batch tokens dim"], Float[Tensor, "batch width"]]:
-    """States of tokens, and the pooled state, which is this wide."""
+    """States of tokens, and the pooled state of this width."""
     tokens = condition.shape[1] - pooled_rows(width, condition.shape[2])
     return condition[:, :tokens], condition[:, tokens:].flatten(1)[:, :width]
 
 
 def pooled_rows(width: int, dim: int) -> int:
-    """How many rows a pooled state fills."""
+    """Number of rows that a pooled state fills."""
     return -(-width // dim)

@@ -1,4 +1,4 @@
-"""What every base does, whichever its family: encode, decode, predict, run with an adapter. Families fill in the rest."""
+"""The part that bases of all families share: encode, decode, predict, run with an adapter. A family fills in the rest."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -27,29 +27,29 @@ __all__ = ["Blocks", "DiffusersBase"]
 
 @dataclass(frozen=True)
 class Blocks:
-    """Which layers of a denoiser are where, by parts of their names."""
+    """Parts of layers' names that tell where in a denoiser the layers are."""
 
     within: tuple[str, ...]
-    """How the names of its repeated blocks start, the component first."""
+    """Prefixes of the names of repeated blocks, the component first."""
     transformer: str
-    """In the names of what belongs to a transformer block."""
+    """Part of the name of every layer in a transformer block."""
     prompt: tuple[str, ...]
-    """In the names of attention projections by which the prompt enters."""
+    """Parts of names: every attention projection that takes the prompt has one of them."""
 
 
 class DiffusersBase(ABC):
-    """A latent diffusion model with a prompt: `E, D` (vae), `tau` (text encoders) and `eps` (denoiser) of method.md.
+    """A latent diffusion model with a prompt (Rombach et al. 2022): an autoencoder, text encoders and a denoiser.
 
-    A family is a subclass: it says what a prompt becomes, what the denoiser takes, and where its layers are.
+    A family is a subclass. It says what a prompt becomes, what the denoiser takes, and where its layers are.
     """
 
     denoiser_name: ClassVar[str]
-    """The denoiser's component."""
+    """Name of the component that is the denoiser."""
     text_encoders: ClassVar[tuple[str, ...]]
     """Components that read the prompt; some may be missing in a pipeline."""
     blocks: ClassVar[Blocks]
     patch: ClassVar[int] = 1
-    """Side of what the denoiser takes as one token, in latents."""
+    """Side of one token of the denoiser, in latents."""
     distilled: bool = False
     """Whether classifier-free guidance is an input of the denoiser, in the place of a second pass (Meng et al. 2023)."""
 
@@ -58,7 +58,8 @@ class DiffusersBase(ABC):
     """Whether pictures go through the denoiser one after the other, where no gradient is wanted."""
 
     def __init__(self, name: str, pipeline: Any, *, device: torch.device, resolution: int | None = None) -> None:
-        """`pipeline` holds its models on `device`, or moves them there by itself. Without `resolution`, it is the pipeline's own.
+        """`pipeline` holds its models on `device`, or moves them there by itself. `resolution` is the pipeline's own where
+        None.
 
         Raises: UsageError, if the resolution is none that the denoiser takes.
         """
@@ -79,12 +80,12 @@ class DiffusersBase(ABC):
             raise UsageError(f"resolution is {self.resolution}, base {name!r} takes multiples of {step}: give one of them")
         self.schedule = self._schedule(pipeline.scheduler)
 
-    # What a family says.
+    # Each family defines these.
 
     @property
     @abstractmethod
     def own_resolution(self) -> int:
-        """Side of the images that it was made for."""
+        """Side in pixels of the images that the base was made for."""
 
     @property
     @abstractmethod
@@ -95,7 +96,7 @@ class DiffusersBase(ABC):
 
     @abstractmethod
     def embed_with_gradient(self, prompts: Sequence[str]) -> Float[Tensor, "prompts tokens dim"]:
-        """As `embed`, for training the text encoders."""
+        """Embed prompts with gradients, for training the text encoders."""
 
     @abstractmethod
     def _denoise(
@@ -107,11 +108,12 @@ class DiffusersBase(ABC):
     ) -> Float[Tensor, "batch channels h w"]:
         """The denoiser's own output."""
 
-    # What all have in common.
+    # All families share these.
 
     @cached_property
     def sha256(self) -> str:
-        """Over the names and bytes of all weights of the denoiser, the text encoders and the autoencoder, in the type they run in."""
+        """Hash over the names and bytes of all weights of the denoiser, the text encoders and the autoencoder, in the type they
+        run in."""
         digest = hashlib.sha256()
         for part in (*self.components.values(), self.vae):
             for key, value in sorted(part.state_dict().items()):
@@ -140,7 +142,7 @@ class DiffusersBase(ABC):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the denoiser's weights."""
+        """Type of the denoiser's weights."""
         kind: torch.dtype = next(self.denoiser.parameters()).dtype
         return kind
 
@@ -169,7 +171,7 @@ class DiffusersBase(ABC):
 
     @property
     def timesteps(self) -> Num[Tensor, " levels"]:
-        """Those that training draws from, from little noise to much."""
+        """Timesteps that training draws from, from little noise to much."""
         return self.schedule.timesteps
 
     @property
@@ -178,7 +180,8 @@ class DiffusersBase(ABC):
 
     @property
     def at_once(self) -> int:
-        """Pictures that go through the autoencoder in one batch: as many pixels as 32 of 64 x 64, but at least one picture."""
+        """Pictures that the autoencoder takes in one batch: as many pixels as 32 pictures of 64 x 64, but at least one
+        picture."""
         return 1 if self.one_at_a_time else max(1, 32 * 64**2 // self.resolution**2)
 
     @torch.no_grad()
@@ -204,7 +207,7 @@ class DiffusersBase(ABC):
 
     @torch.no_grad()
     def embed(self, prompts: Sequence[str]) -> Float[Tensor, "prompts tokens dim"]:
-        """What the text encoders make of prompts."""
+        """Conditions that the text encoders make of prompts."""
         return self.embed_with_gradient(prompts)
 
     def predict(
@@ -214,9 +217,10 @@ class DiffusersBase(ABC):
         condition: Float[Tensor, "batch tokens dim"],
         guidance: float = 1.0,
     ) -> Float[Tensor, "batch channels h w"]:
-        """What the current weights, adapter included where one is attached, predict: noise, or a velocity, as the base was trained.
+        """Prediction of the current weights, with the adapter where one is attached: noise, or a velocity, as the base was
+        trained.
 
-        `guidance` counts where the base is distilled.
+        `guidance` has an effect only where the base is distilled.
         Raises: ConditionShapeError, if `condition` is not `[batch, tokens, dim]` of this base.
         """
         if condition.shape[2] != self.condition_shape[1]:
@@ -242,7 +246,7 @@ class DiffusersBase(ABC):
 
     @contextmanager
     def adapted(self, adapter: Adapter) -> Iterator[None]:
-        """Within this context the base runs with the adapter, through peft's LoRA layers. An unknown scale counts as 1.
+        """Context in which the base runs with the adapter, through peft's LoRA layers. An unknown scale counts as 1.
 
         Raises: as `check`.
         """
@@ -257,13 +261,13 @@ class DiffusersBase(ABC):
 
     @contextmanager
     def stacked(self, stack: Stack) -> Iterator[None]:
-        """Within this context sample `i` of a batch of `K m` runs through adapter `i // m` of the stack."""
+        """Context in which sample `i` of a batch of `K m` runs through adapter `i // m` of the stack."""
         places = {
             f"{component}.{lora_layers.canonical(component, path)}": (model, path)
             for component, model in self.components.items()
             for path, _ in model.named_modules()
         }
-        self._in_stack = True  # a batch is the adapters' then, and cannot be cut
+        self._in_stack = True  # the batch then belongs to the adapters and cannot be cut
         try:
             with stack.installed(places):
                 yield
@@ -271,12 +275,15 @@ class DiffusersBase(ABC):
             self._in_stack = False
 
     def bare(self) -> AbstractContextManager[None]:
-        """Within this context an attached adapter is switched off."""
+        """Context in which an attached adapter is switched off."""
         return lora_layers.switched_off(tuple(self.components.values()))
 
     def check(self, adapter: Adapter) -> None:
-        """Raises: BaseMismatchError, in one line with the first misfit, when the adapter belongs to another base; AdapterError, when it
-        is a DoRA that peft's layers cannot hold."""
+        """Refuse an adapter that this base cannot run with.
+
+        Raises: BaseMismatchError, in one line with the first misfit, when the adapter belongs to another base; AdapterError,
+        when it is a DoRA that peft's layers cannot hold.
+        """
         misfits = []
         for name, factors in adapter.factors.items():
             shape = self.modules.get(name)
@@ -301,7 +308,7 @@ class DiffusersBase(ABC):
 
     @property
     def _latent_scale(self) -> tuple[float, float]:
-        """`scale (latents - shift)` is what the denoiser takes."""
+        """Scale and shift: the denoiser takes `scale (latents - shift)`."""
         return float(self.vae.config.get("shift_factor") or 0.0), float(self.vae.config["scaling_factor"])
 
     def _pixels(self, images: Sequence[Picture] | Images) -> Float[Tensor, "images 3 height width"]:

@@ -31,8 +31,8 @@ class Diffusion:
 
     @property
     def weights(self) -> Float[Tensor, " levels"]:
-        """`1 / sqrt(SNR)` of the noise's error (Yu et al. 2024, arXiv 2310.08442), to a mean of 1; the same error of the noise where v
-        is predicted, which is `abar` times that of v."""
+        """Weights of the prediction's squared error, with a mean of 1: `1 / sqrt(SNR)` for noise (Yu et al. 2024, arXiv
+        2310.08442). The error of the noise is `abar` times that of v, so a base that predicts v has `abar / sqrt(SNR)`."""
         weights = self._signal_to_noise.rsqrt()
         if self.velocity:
             weights = weights * self.alphas_cumprod.double()
@@ -43,7 +43,7 @@ class Diffusion:
     ) -> Float[Tensor, "batch ..."]:
         """`x_t` (Ho et al. 2020, eq. 4).
 
-        Not the scheduler's own method: that of DPM-Solver counts timesteps backwards until a sampling run has set them.
+        The scheduler's own method is not used: DPM-Solver's counts timesteps backwards until a sampling run has set them.
         """
         alpha_bar = self._alphas_cumprod_at(timesteps, latents)
         return alpha_bar.sqrt() * latents + (1 - alpha_bar).sqrt() * noise
@@ -51,7 +51,7 @@ class Diffusion:
     def target(
         self, latents: Float[Tensor, "batch ..."], noise: Float[Tensor, "batch ..."], timesteps: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch ..."]:
-        """What a perfect base would predict."""
+        """Noise or velocity that a base learns to predict."""
         if not self.velocity:
             return noise
         alpha_bar = self._alphas_cumprod_at(timesteps, latents)
@@ -71,7 +71,7 @@ class Diffusion:
     def leading_to(
         self, noisy: Float[Tensor, "batch ..."], wanted: Float[Tensor, "batch ..."], timesteps: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch ..."]:
-        """The prediction that says `x_0 = wanted`."""
+        """The prediction from which `denoised` gives `x_0 = wanted`."""
         alpha_bar = self._alphas_cumprod_at(timesteps, noisy)
         noise = (noisy - alpha_bar.sqrt() * wanted) / (1 - alpha_bar).sqrt()
         return self.target(wanted, noise, timesteps)

@@ -1,4 +1,4 @@
-"""What a long run will take, said before it starts: memory, counted on a copy of the models without data, and time, from one pass."""
+"""Estimates of what a long run takes: memory, counted on a copy of the models without data, and time, measured on one pass."""
 
 import time
 import weakref
@@ -21,7 +21,7 @@ __all__ = ["Estimate", "estimate"]
 
 @dataclass(frozen=True)
 class Estimate:
-    """Rough: libraries' own workspaces and fragments are not counted, and a GPU that is full of work takes less time a picture."""
+    """A rough estimate. Libraries' own workspaces and fragments are not counted, and a busy GPU takes less time a picture."""
 
     weights: int
     """Bytes of the models that are on the device at once."""
@@ -30,7 +30,7 @@ class Estimate:
     seconds: float
 
     def then(self, other: "Estimate") -> "Estimate":
-        """Of both runs, one after the other."""
+        """Estimate of both runs, one after the other."""
         working = max(self.working, other.working)
         return Estimate(max(self.weights, other.weights), working, self.seconds + other.seconds)
 
@@ -44,10 +44,10 @@ class Estimate:
 
 
 def estimate(base: DiffusersBase, *, passes: int, batch: int, trained: Collection[str] = ()) -> Estimate:
-    """Of a run in which `passes` pictures go through the denoiser, at most `batch` at once; `trained` names the modules that get
-    factors, and adds a backward pass.
+    """Estimate a run in which `passes` pictures go through the denoiser, at most `batch` at once. `trained` names the modules
+    that get factors, and adds a backward pass.
 
-    The time of one picture is measured here, on the second of two passes; a backward pass is taken as two.
+    The time of one picture is measured here, on the second of two passes; a backward pass counts as two.
     """
     sizes = [_weights(model) for model in (*base.components.values(), base.vae)]
     offloaded = getattr(base.pipeline, "_offload_device", None) is not None
@@ -77,7 +77,7 @@ def denoiser_work(base: DiffusersBase, batch: int, trained: Collection[str] = ()
 
 
 def decoder_work(base: DiffusersBase) -> int:
-    """Peak bytes of decoding as many pictures as go at once."""
+    """Peak bytes of decoding `at_once` pictures."""
     vae = _without_data(base.vae)
     if base.one_at_a_time and hasattr(vae, "enable_tiling"):
         vae.enable_tiling()
@@ -88,7 +88,7 @@ def decoder_work(base: DiffusersBase) -> int:
 
 
 class _Peak(TorchDispatchMode):
-    """Counts the bytes of every tensor from when it is made until it is dropped; those of a model are not new."""
+    """A counter of bytes. Each tensor counts from when it is made until it is dropped; the model's own tensors do not count."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -117,9 +117,10 @@ class _Peak(TorchDispatchMode):
 
 @contextmanager
 def _fused_attention() -> Iterator[None]:
-    """Attention as devices compute it, without its matrix of weights, which tensors without data would make.
+    """Context in which attention is computed as devices do, without the matrix of attention weights. Tensors without data would
+    make that matrix otherwise.
 
-    Set aside rather than overridden: what gradients recompute has to see it too.
+    torch's function itself is replaced, so that the passes that gradients recompute use the new one too.
     """
     usual = F.scaled_dot_product_attention
 

@@ -16,8 +16,9 @@ class Flow:
     """A noise schedule over real timesteps, `1000 sigma`. The base predicts the velocity `noise - x_0`."""
 
     def __init__(self, scheduler: Any, *, tokens: int, to_last: bool) -> None:
-        """`tokens` of the image shift the sampler's levels where the schedule says so. Flux starts its steps from `1 / steps` at
-        the last (`to_last`), Stable Diffusion 3 from its schedule's own lowest level."""
+        """`tokens` is the number of the image's tokens, which shifts the sampler's levels where the schedule says so.
+        `to_last`: the last step starts from `1 / steps`, as in Flux. In Stable Diffusion 3 it starts from the schedule's own
+        lowest level."""
         self.config = scheduler.config
         self.tokens, self.to_last = tokens, to_last
         self.length = float(scheduler.config["num_train_timesteps"])
@@ -26,8 +27,8 @@ class Flow:
 
     @property
     def weights(self) -> Float[Tensor, " levels"]:
-        """The density of logit-normal timesteps (Esser et al. 2024, eq. 19, with mean 0 and deviation 1), to a mean of 1: levels are
-        drawn evenly and weighted, which has the same expected gradient as drawing them so (section 3.1 there)."""
+        """Weights of evenly drawn levels, with a mean of 1: the density of logit-normal timesteps (Esser et al. 2024, eq. 19,
+        with mean 0 and deviation 1). The expected gradient is that of logit-normal draws (section 3.1 there)."""
         levels = len(self.timesteps)
         time = (torch.arange(levels, dtype=torch.float64) + 0.5) / levels
         weights = torch.exp(-time.logit().square() / 2) / (time * (1 - time))
@@ -43,7 +44,7 @@ class Flow:
     def target(
         self, latents: Float[Tensor, "batch ..."], noise: Float[Tensor, "batch ..."], timesteps: Float[Tensor, " batch"]
     ) -> Float[Tensor, "batch ..."]:
-        """What a perfect base would predict, in the mean over the noise."""
+        """Velocity that a base learns to predict."""
         return noise - latents
 
     def denoised(
@@ -55,7 +56,7 @@ class Flow:
     def leading_to(
         self, noisy: Float[Tensor, "batch ..."], wanted: Float[Tensor, "batch ..."], timesteps: Float[Tensor, " batch"]
     ) -> Float[Tensor, "batch ..."]:
-        """The prediction that says `x_0 = wanted`."""
+        """The prediction from which `denoised` gives `x_0 = wanted`."""
         return (noisy - wanted) / self._sigma(timesteps, noisy)
 
     def sampler(self, steps: int) -> Any:

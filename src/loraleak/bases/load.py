@@ -26,11 +26,11 @@ FAMILIES: Mapping[str, type[DiffusersBase]] = {
     "StableDiffusion3Pipeline": StableDiffusion3,
     "FluxPipeline": Flux,
 }
-"""By the class of diffusers' pipeline: a new family is one more file and one more line."""
+"""Families by the class of diffusers' pipeline. A new family is one more file and one more line."""
 
 _LEFT_OUT = ("safety_checker", "feature_extractor", "image_encoder")
 _MAY_LACK = ("text_encoder_3", "tokenizer_3")
-"""T5, which Stable Diffusion 3 can do without."""
+"""Parts that a pipeline may lack: T5, which Stable Diffusion 3 can do without."""
 
 
 def load_base(
@@ -43,7 +43,8 @@ def load_base(
     offload: bool = False,
     save_memory: bool = False,
 ) -> DiffusersBase:
-    """The base called `pocket`, or a diffusers pipeline by folder, hub id or single file; `BaseSettings` says what the others mean.
+    """Load the base called `pocket`, or a diffusers pipeline by folder, hub id or single file. `BaseSettings` explains the
+    options.
 
     Weights are read from safetensors only.
     Raises: UsageError, if there is no such pipeline, it is of no family that we know, or it cannot be run so; MissingExtraError, if
@@ -72,7 +73,7 @@ def load_base(
 
 
 def pick_device(device: str) -> torch.device:
-    """`auto` takes cuda, then mps, then cpu."""
+    """The device of this name; `auto` takes cuda, then mps, then cpu."""
     if device != "auto":
         return torch.device(device)
     if torch.cuda.is_available():

@@ -19,7 +19,7 @@ _NAME = "loraleak"
 
 
 def canonical(component: str, path: str) -> str:
-    """The path as files write it: transformers 5 flattened CLIP's `text_model.` away, files keep it."""
+    """The path as files write it. Files keep CLIP's `text_model.`, which transformers 5 dropped from its own paths."""
     if component.startswith("text_encoder") and path.startswith("encoder.layers."):
         return f"text_model.{path}"
     return path
@@ -80,7 +80,7 @@ def layers(model: nn.Module) -> dict[str, LoraLayer]:
 
 @contextmanager
 def switched_off(models: tuple[nn.Module, ...]) -> Iterator[None]:
-    """Within this context, which may lie within another, the models run without our layers."""
+    """Context in which the models run without our layers. It may lie within another such context."""
     active = [layer for model in models for layer in layers(model).values() if not layer.disable_adapters]
     for layer in active:
         layer.enable_adapters(False)

@@ -1,4 +1,4 @@
-"""What a base may do to take less memory."""
+"""Ways in which a base takes less memory."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +13,14 @@ __all__ = ["offload_models", "upcast_autoencoder", "work_in_slices"]
 
 
 def upcast_autoencoder(pipeline: Any) -> None:
-    """Stable Diffusion XL's autoencoder overflows in float16, and says so: it is run in float32 then, as diffusers does."""
+    """Run an autoencoder in float32 where its configuration says that float16 overflows (Stable Diffusion XL), as diffusers
+    does."""
     if pipeline.vae.dtype == torch.float16 and pipeline.vae.config.get("force_upcast"):
         pipeline.vae.to(torch.float32)
 
 
 def offload_models(pipeline: Any, device: torch.device) -> None:
-    """Each model waits in the machine's memory, and goes to the device when its turn comes (accelerate's hooks).
+    """Keep each model in the machine's memory, and move it to the device when its turn comes (accelerate's hooks).
 
     Raises: UsageError, on a CPU, where there is nothing to move; MissingExtraError, without accelerate.
     """
@@ -32,8 +33,8 @@ def offload_models(pipeline: Any, device: torch.device) -> None:
 
 
 def work_in_slices(base: "DiffusersBase") -> None:
-    """One picture at a time through the denoiser and the autoencoder, attention in slices where the denoiser can, decoding in
-    tiles; gradients recompute what they need (Chen et al. 2016)."""
+    """Take one picture at a time through the denoiser and the autoencoder, compute attention in slices where the denoiser can,
+    and decode in tiles. Gradients recompute what they need (Chen et al. 2016)."""
     base.one_at_a_time = True
     base.pipeline.enable_attention_slicing()
     if hasattr(base.vae, "enable_tiling"):

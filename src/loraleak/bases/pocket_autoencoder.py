@@ -64,7 +64,7 @@ class PocketAutoencoder(ModelMixin, ConfigMixin):
         return AutoencoderKLOutput(latent_dist=posterior) if return_dict else (posterior,)
 
     def posterior(self, x: Tensor) -> DiagonalGaussianDistribution:
-        """As `encode`, bare."""
+        """The distribution that `encode` returns inside its output."""
         mean, log_variance = self.encoder(F.pixel_unshuffle(x, self.config["patch_size"])).chunk(2, dim=1)
         return DiagonalGaussianDistribution(torch.cat([mean + self.linear_encoder(x), log_variance], dim=1))
 

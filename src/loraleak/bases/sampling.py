@@ -12,10 +12,10 @@ from loraleak.types import Images
 __all__ = ["Denoiser", "Timestep", "guided", "sample"]
 
 Timestep = int | float
-"""Whole for diffusion, real for flow matching."""
+"""Timestep of a schedule: a whole number for diffusion, a real one for flow matching."""
 
 Denoiser = Callable[[Float[Tensor, "batch channels h w"], Timestep], Float[Tensor, "batch channels h w"]]
-"""Noisy latents and a timestep to what the base predicts there: noise, or a velocity. Guidance is linear in either."""
+"""Function of noisy latents and a timestep: what the base predicts there, noise or a velocity. Guidance is linear in either."""
 
 
 @torch.no_grad()
@@ -32,10 +32,10 @@ def sample(base: DiffusersBase, denoiser: Denoiser, count: int, *, seed: int, st
 def guided(
     base: DiffusersBase, condition: Float[Tensor, "*batch tokens dim"], empty: Float[Tensor, "tokens dim"], scale: float
 ) -> Denoiser:
-    """Classifier-free guidance (Ho and Salimans 2022): `eps(empty) + scale (eps(condition) - eps(empty))`, in one batch; in one pass
-    where the base is distilled to give that.
+    """Classifier-free guidance (Ho and Salimans 2022): `eps(empty) + scale (eps(condition) - eps(empty))`, in one batch. A
+    distilled base gives that in one pass.
 
-    One condition for all pictures, or one for each.
+    `condition` is one for all pictures, or one for each.
     """
 
     def denoiser(latents: Tensor, timestep: Timestep) -> Tensor:

@@ -25,13 +25,13 @@ _KINDS = {
 
 
 def is_single_file(name: str) -> bool:
-    """Whether the name is that of a file, of any kind, rather than of a folder or on the hub."""
+    """Whether this is the name of a file of any kind, and not of a folder or of a pipeline on the hub."""
     return Path(name).is_file() or name.endswith((".safetensors", *_PICKLES))
 
 
 def load_single_file(file: Path, config: str | None, dtype: torch.dtype, *, known: tuple[str, ...]) -> Any:
-    """The pipeline, by diffusers' own reader; `config` names one of the same kind, whose configuration and whose missing models it
-    takes. Without it they come from the hub.
+    """Load the pipeline by diffusers' own reader. The configuration, and the models that the file lacks, come from `config`, a
+    pipeline of the same kind, or from the hub where that is None.
 
     Raises: UsageError, if the file is no such checkpoint, or lacks what `config` does not have either.
     """
@@ -69,7 +69,8 @@ def load_single_file(file: Path, config: str | None, dtype: torch.dtype, *, know
 
 
 def _parts_beside(held: Mapping[str, Any], index: Mapping[str, Any], config: str, dtype: torch.dtype) -> dict[str, Any]:
-    """The text encoders and the autoencoder that a file lacks, as many interfaces share them, from the pipeline beside it."""
+    """The text encoders and the autoencoder that a file lacks, from the pipeline `config`. Many interfaces share files like
+    that."""
     import diffusers
     import transformers
     from diffusers.loaders.single_file_utils import LDM_VAE_KEYS, is_clip_model_in_single_file, is_t5_in_single_file

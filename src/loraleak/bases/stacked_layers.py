@@ -37,7 +37,7 @@ class Stack:
 
     @classmethod
     def holding(cls, weights: StackedFactors, shapes: Mapping[str, torch.Size], like: Tensor) -> "Stack":
-        """These adapters, frozen: gradients pass through them and do not reach them."""
+        """A stack of these adapters, frozen: gradients pass through them and do not reach them."""
         rank = next(iter(weights.up.values())).shape[-1]
         stack = cls(shapes, [rank] * len(weights.scales), weights.scales.tolist(), like)
         with torch.no_grad():
@@ -52,7 +52,7 @@ class Stack:
         return len(self.ranks)
 
     def keep(self, count: int) -> None:
-        """Go on with the first `count` adapters."""
+        """Keep the first `count` adapters and drop the others."""
         self.ranks, self.scales = self.ranks[:count], self.scales[:count]
         self.values, self.gradients = self.values[:count], self.gradients[:count]
         self._view()
@@ -68,7 +68,7 @@ class Stack:
 
     @torch.no_grad()
     def start(self, draw: Sequence[Float[Tensor, " _size"]]) -> None:
-        """peft's start: A uniform within `1 / sqrt(fan_in)`, B zero; `draw[k]` has `width(k)` uniform numbers in [0, 1)."""
+        """Start as peft does: A uniform within `1 / sqrt(fan_in)`, B zero. `draw[k]`: `width(k)` uniform numbers in [0, 1)."""
         self.values.zero_()
         for k, numbers in enumerate(draw):
             widths = [prod(shape[1:]) for shape in self.shapes.values()]
@@ -77,11 +77,11 @@ class Stack:
                 down[k, : self.ranks[k]] = ((2 * part - 1) / width**0.5).view_as(down[k, : self.ranks[k]])
 
     def width(self, k: int) -> int:
-        """How many numbers adapter `k` has in its factors A."""
+        """Count of the numbers in the factors A of adapter `k`."""
         return self.ranks[k] * sum(prod(shape[1:]) for shape in self.shapes.values())
 
     def places(self, side: Literal["down", "up"], rank: int | None = None) -> Int[Tensor, " places"]:
-        """Which columns of `values` the factors A, or B, are; of an adapter of this rank, or of the highest one."""
+        """Columns of `values` that hold the factors A, or B, of an adapter of this rank; None means the highest rank."""
         rank = self._rank if rank is None else rank
         found, offset = [], 0
         for shape in self.shapes.values():
@@ -110,9 +110,9 @@ class Stack:
 
     @contextmanager
     def installed(self, places: Mapping[str, tuple[nn.Module, str]]) -> Iterator[None]:
-        """Within this context the models run with all adapters; afterwards they are as they were. `places` gives model and path.
+        """Context in which the models run with all adapters; afterwards they are as they were. `places` gives model and path.
 
-        An adapter that is attached by itself gives way meanwhile.
+        An adapter that is attached on its own is put aside meanwhile.
         """
         replaced: list[tuple[nn.Module, str, nn.Module]] = []
         try:
@@ -165,7 +165,7 @@ class _Stacked(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.layer(x)
-        # float32 factors on a base in half precision: what is multiplied is half, what is learned is not
+        # the factors stay float32, in which they are learned; products on a base in half precision are in half precision
         down, up, scales = (f.to(x.dtype) for f in (self.stack.down[self.name], self.stack.up[self.name], self.stack.scales))
         if isinstance(self.layer, nn.Conv2d):
             return out + _convolved(x, down, up * scales.view(-1, 1, 1), self.layer)

@@ -1,1 +1,1 @@
-"""One file a family of bases: what a prompt becomes, what the denoiser takes, and where its layers are."""
+"""Families of bases, one file each: what a prompt becomes, what the denoiser takes, and where its layers are."""

@@ -16,12 +16,12 @@ __all__ = ["Flux"]
 
 _OWN_RESOLUTION = 1024
 _TOKENS = {True: 512, False: 256}
-"""Of T5: dev takes 512, schnell 256."""
+"""Tokens of T5: dev takes 512, schnell 256."""
 
 
 class Flux(DiffusersBase):
-    """A transformer over patches and prompt together, trained by flow matching; the prompt comes from T5, and pooled from CLIP. Dev
-    has the guidance scale as an input."""
+    """A transformer over patches and prompt together, trained by flow matching. T5 gives the prompt's tokens, CLIP its pooled
+    state. Dev takes the guidance scale as an input."""
 
     denoiser_name = "transformer"
     text_encoders = ("text_encoder", "text_encoder_2")
@@ -74,7 +74,7 @@ class Flux(DiffusersBase):
 
 
 def _patches(latents: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch tokens patched"]:
-    """2 x 2 latents a token, the channel slowest."""
+    """Tokens of 2 x 2 latents each, the channel slowest."""
     cut = latents.unflatten(3, (-1, 2)).unflatten(2, (-1, 2))
     return cut.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
 

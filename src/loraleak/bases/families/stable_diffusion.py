@@ -59,7 +59,8 @@ class StableDiffusion(DiffusersBase):
         return states
 
     def transform(self, tokens: Float[Tensor, "batch count dim"]) -> Float[Tensor, "batch count dim"]:
-        """The text transformer's layers on tokens of any meaning: no positions, every token sees every other; with gradient."""
+        """Run the text transformer's layers on any tokens, with gradients: there are no positions, and every token sees every
+        other."""
         model = getattr(self.text_encoder, "text_model", self.text_encoder)
         states: Tensor = model.encoder(inputs_embeds=tokens).last_hidden_state
         return model.final_layer_norm(states)

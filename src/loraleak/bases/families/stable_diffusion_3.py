@@ -20,8 +20,8 @@ TRANSFORMER_BLOCKS = Blocks(
 
 
 class StableDiffusion3(DiffusersBase):
-    """A transformer over patches and prompt together, trained by flow matching; the prompt comes from two of CLIP's text encoders and
-    from T5, which may be missing and then counts as zeros."""
+    """A transformer over patches and prompt together, trained by flow matching. The prompt comes from two of CLIP's text
+    encoders and from T5. T5 may be missing; its states are zeros then."""
 
     denoiser_name = "transformer"
     text_encoders = ("text_encoder", "text_encoder_2", "text_encoder_3")
