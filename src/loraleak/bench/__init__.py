@@ -1,8 +1,9 @@
-"""Benches: the line from people to scores over many victims. In: settings, a folder to go on from. Out: tables of intervals, figures.
+"""Benches: from people to scores over many victims. In: settings, a folder for finished work. Out: tables of intervals,
+figures.
 
-Reading order: `bench_settings` (what benches can be told), `cases` (a victim: who, which pictures, which recipe), `runs` (adapters
-and what arms make of them, kept on disk), `arms` (every arm), `grid` (variants of fine-tuning), `captioned` (is a model still of
-use?), `paper` (defences against attacks) with `pareto` (its tables and figure), `probe` (what weights tell, without pictures). Names
+Reading order: `bench_settings` (the options), `cases` (a victim: who, which pictures, which recipe), `runs` (adapters and what
+arms make of them, kept on disk), `arms` (every arm), `grid` (variants of fine-tuning), `captioned` (is a model still of use?),
+`paper` (defences against attacks) with `pareto` (its tables and figure), `probe` (what weights tell, without pictures). Names
 load on first use.
 """
 

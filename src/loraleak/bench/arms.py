@@ -1,4 +1,4 @@
-"""Every arm over many victims: identification, verification, similarity, and what the verdict says."""
+"""The bench of arms: every arm over many victims, by identification, verification, similarity and verdict."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -32,11 +32,11 @@ _EFFECTS = {
     "reading over guidance": ("lora-z", "lora-guidance"),
     "reading over the owner's prompt": ("lora-z", "lora-trigger"),
 }
-"""Differences of arms that part what opens an adapter from what is read in it (method.md, "Two effects")."""
+"""Differences between arms that separate what opens an adapter from what is read in it; docs/attack.md explains them."""
 
 
 def bench_arms(settings: ArmsBench, folder: Path) -> dict[str, Any]:
-    """Fine-tune on each victim, sample every arm, and score. Resumes from `folder`.
+    """Fine-tune on each victim, sample every arm, and score. A stopped bench goes on from `folder`.
 
     Gallery templates come from looks that no adapter was trained on. The unit of every interval is the victim.
     """
@@ -111,7 +111,7 @@ def _verdicts(
     attacks: tuple[str, ...],
     controls: Controls | None,
 ) -> dict[str, Any]:
-    """What the audit says of every victim's adapter with the victim's own photos, and with every other victim's."""
+    """Verdicts on every victim's adapter, with the victim's own photos and with every other victim's."""
     if controls is None:
         return {"null": "no control adapters for this base, embedder and way of sampling"}
     others = people_of(controls)
@@ -139,7 +139,7 @@ def _verdicts(
 
 
 def _share(verdicts: Sequence[Sequence[Verdict]], holds: Callable[[Verdict], bool]) -> Interval:
-    """Of audits, averaged over each victim's first: the victim is the unit."""
+    """Share of audits whose verdict holds, averaged over each victim's audits first: the victim is the unit."""
     return bootstrap_mean(np.array([np.mean([holds(verdict) for verdict in row]) for row in verdicts]))
 
 

@@ -1,4 +1,4 @@
-"""What benches can be told; light to import, so that the command line starts fast."""
+"""Settings of benches; light to import, so that the command line starts fast."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from loraleak.people import TRAINING_STYLES, StyleName
 __all__ = ["DEFENCES", "ArmsBench", "BenchSettings", "PaperBench", "ProbeSettings", "SampleSettings"]
 
 _PRIVATE = "fewer-factors:rank=1,targets=cross-attention+dp-sgd:epsilon={epsilon},batch=20,multiplicity=1,learning_rate=0.02"
-"""DP-SGD as it keeps the most use, of what `benchmarks/private_settings.py` tries."""
+"""The DP-SGD that keeps the most use, among the settings that `benchmarks/private_settings.py` tries."""
 
 DEFENCES = (
     "gaussian-noise:level=1",
@@ -39,21 +39,21 @@ DEFENCES = (
     _PRIVATE.format(epsilon=50),
     _PRIVATE.format(epsilon=8),
 )
-"""What is compared when nobody says otherwise; from mild to strong within a defence."""
+"""Defences that are compared by default, from mild to strong within a kind."""
 
 
 @dataclass(frozen=True)
 class SampleSettings:
-    """How every arm is sampled."""
+    """Settings of sampling, the same for every arm."""
 
     images: int = 8
-    """Pictures an arm."""
+    """Pictures of each arm."""
     steps: int = 20
     """Sampler steps."""
     guidance_scale: float = 3.0
-    """Classifier-free guidance of prompts and of z."""
+    """Scale of classifier-free guidance, for prompts and for z."""
     seed: int = 0
-    """Of the private images, the fine-tuning and the initial noise."""
+    """Seed of the private images, the fine-tuning and the initial noise."""
 
     def __post_init__(self) -> None:
         if min(self.images, self.steps) < 1:
@@ -62,18 +62,18 @@ class SampleSettings:
 
 @dataclass(frozen=True)
 class BenchSettings(BaseSettings):
-    """How many victims, out of how many people, on which base, and how they are attacked."""
+    """Settings of a bench: how many victims out of how many people, on which base, and how they are attacked."""
 
     victims: int = 100
     """Synthetic people whose adapters are attacked."""
     gallery: int = 1000
-    """People among whom each victim is looked for; the victims are some of them."""
+    """People among whom each victim is searched; the victims are some of them."""
     embedder: str = "pocket"
     """`pocket`, `faces`, `general`, `clip:<folder or id>` or `dino:<folder or id>`."""
     attack: str | None = None
     """A weight autoencoder from `loraleak train`; none means the one that ships for pocket."""
     recipe: Annotated[Fixed[Recipe], Suppress] = field(default_factory=Recipe)
-    """Of every victim's fine-tuning. A grid varies it; the command line does not."""
+    """Recipe of every victim's fine-tuning. A grid varies it; the command line does not."""
     sampling: SampleSettings = field(default_factory=SampleSettings)
 
     def __post_init__(self) -> None:
@@ -86,12 +86,12 @@ class BenchSettings(BaseSettings):
 
 @dataclass(frozen=True)
 class ArmsBench(BenchSettings):
-    """Every arm on every victim."""
+    """Settings of the bench of arms: every arm on every victim."""
 
     arms: tuple[str, ...] = ()
     """Arms by name; none means all but the slow ones (matching-updates)."""
     photos: int = 5
-    """Private images a person."""
+    """Private images of each person."""
     styles: tuple[StyleName, ...] = TRAINING_STYLES
     """Drawing styles of the victims and of the gallery."""
 
@@ -103,17 +103,18 @@ class ArmsBench(BenchSettings):
 
 @dataclass(frozen=True)
 class PaperBench(BenchSettings):
-    """Which cells, and how large."""
+    """Settings of the paper's experiment: which cells, and how large."""
 
     victims: int = 50
     photos: tuple[int, ...] = (5, 20, 100)
-    """Private images a person."""
+    """Numbers of private images of each person."""
     defences: tuple[str, ...] = ()
-    """By name, with settings, such as gaussian-noise:level=2; none means all in several settings. No defence is always tried too."""
+    """Defences by name with settings, such as gaussian-noise:level=2; none means all, in several settings. The undefended
+    adapter is always compared too."""
     arms: tuple[str, ...] = ("lora-class", "lora-universal-z", "base-z", "lora-z", "lora-z-key")
     """Attack arms by name."""
     adaptive: Mapping[str, str] = field(default_factory=dict)
-    """DEFENCE ATTACK pairs: an attack from `loraleak train` on a zoo with that defence, tried beside the usual one."""
+    """Pairs DEFENCE ATTACK: an attack from `loraleak train` on a zoo with that defence, tried besides the usual one."""
     sampling: SampleSettings = field(default_factory=lambda: SampleSettings(images=4, steps=10))
 
     def __post_init__(self) -> None:
@@ -126,16 +127,18 @@ class PaperBench(BenchSettings):
 
     @property
     def compared(self) -> tuple[str, ...]:
-        """The defences that are compared, besides none."""
+        """Defences that are compared with no defence."""
         return self.defences or DEFENCES
 
 
 @dataclass(frozen=True)
 class ProbeSettings:
-    """How many public people are learned from, and how many others are judged."""
+    """Settings of the weight probe: how many public people it learns from, and how many others it is judged on."""
 
     learned_from: tuple[int, ...] = (100, 200, 400, 800, 1_200)
+    """Numbers of people to learn from, one row of results each."""
     unseen: int = 300
+    """People to judge on, the same for every row."""
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Does an adapter still let its base draw whom a prompt describes? Pictures of other people, from their captions."""
+"""Pictures of other people from their captions: does an adapter still let its base draw whom a prompt describes?"""
 
 from dataclasses import dataclass
 
@@ -19,13 +19,14 @@ _PEOPLE = 100
 
 
 def captioned_cases() -> list[Case]:
-    """The people of the captions, the same for every victim. They are of the controls' split, so none of them is in a gallery."""
+    """Cases of the people in the captions, the same for every victim. They are of the controls' split, which no gallery
+    uses."""
     return draw_cases("controls", _PEOPLE, seed=_SEED)
 
 
 @dataclass(frozen=True)
 class Captioned(Arm):
-    """Captions of other people, a caption a picture, without the owner's trigger."""
+    """An arm that draws other people from their captions, one caption a picture, without the owner's trigger."""
 
     name: str = "lora-captions"
     role: ArmRole = "ceiling"
@@ -44,7 +45,7 @@ class Captioned(Arm):
 
     @staticmethod
     def shown(seed: int, images: int) -> list[int]:
-        """Which of the people the pictures of a scene with this seed are of."""
+        """Indices of the people whom the pictures of a scene with this seed show."""
         return [(seed * images + i) % _PEOPLE for i in range(images)]
 
 
@@ -53,7 +54,7 @@ def share_right(
     described: Float[np.ndarray, "images dim"],
     gallery: Float[np.ndarray, "people dim"],
 ) -> float:
-    """Of the pictures, how many are nearer to the template of whom their caption describes than to anybody's of the gallery."""
+    """Share of pictures that are nearer to the template of the person in their caption than to all templates of the gallery."""
     return float(((made * described).sum(axis=1) > (made @ gallery.T).max(axis=1)).mean())
 
 

@@ -20,25 +20,25 @@ from loraleak.types import Images
 __all__ = ["VICTIM_SEED", "Case", "CaseSettings", "draw_cases", "person_on", "pictures", "templates"]
 
 VICTIM_SEED = 3
-"""Of the people of galleries, the first of whom are the victims; used for no tuning."""
+"""Seed of the people of galleries, the first of whom are the victims. Nothing was tuned on them."""
 _TEMPLATE_LOOKS = 5
 
 
 @dataclass(frozen=True)
 class CaseSettings(SampleSettings):
-    """How cases are fine-tuned and sampled; equal for victims and controls."""
+    """Settings of how cases are fine-tuned and sampled, equal for victims and controls."""
 
     recipe: Recipe = field(default_factory=Recipe)
     photos: int = 5
-    """Private images a person."""
+    """Private images of each person."""
 
     @classmethod
     def of(cls, bench: BenchSettings, photos: int) -> "CaseSettings":
-        """Those of a bench, at one number of private images."""
+        """Settings of a bench's cases, at one number of private images."""
         return cls(**vars(bench.sampling), recipe=bench.recipe, photos=photos)
 
     def setup(self, base: DiffusersBase, embedder: Embedder, attack: WeightAutoencoder | None) -> SamplingSetup:
-        """As controls must have been sampled, to be compared with these cases."""
+        """The sampling that controls must share to be compared with these cases."""
         read_by = "" if attack is None else attack.sha256
         return SamplingSetup(base.sha256, embedder.name, self.recipe.class_prompt, self.steps, self.guidance_scale, read_by)
 

@@ -12,7 +12,7 @@ __all__ = ["save_figure"]
 
 
 def save_figure(figure: "Figure", out: Path) -> None:
-    """`out`.png and .svg, with the same bytes for the same figure; the figure is closed."""
+    """Write `out`.png and .svg, with the same bytes for the same figure, and close the figure."""
     import matplotlib
     from matplotlib import pyplot as plt
 

@@ -1,4 +1,4 @@
-"""The bench of arms over variants of what the owner did: does an attack carry over, and what makes it stronger?"""
+"""The bench of arms over variants of fine-tuning: does an attack carry over, and what makes it stronger?"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,7 +16,7 @@ _STEPS, _RANKS, _PHOTOS = (60, 125, 250), (2, 8, 32), (3, 10)
 
 
 def transfer(usual: ArmsBench) -> dict[str, ArmsBench]:
-    """One thing changed at a time: recipes, photos and people that the shipped attack was not made for."""
+    """Variants with one change each: recipes, photos and people that the shipped attack was not made for."""
     recipe = usual.recipe
 
     def with_recipe(**changes: Any) -> ArmsBench:
@@ -41,8 +41,8 @@ def transfer(usual: ArmsBench) -> dict[str, ArmsBench]:
 
 
 def intensity(usual: ArmsBench) -> dict[str, ArmsBench]:
-    """Steps x rank x images. alpha grows with the square root of the rank, as in rsLoRA (Kalajdzievski 2023, arXiv 2312.03732):
-    with alpha as the rank, what suits rank 8 drives rank 32 apart.
+    """Variants of steps x rank x images. alpha grows with the square root of the rank, as in rsLoRA (Kalajdzievski 2023, arXiv
+    2312.03732). If alpha were equal to the rank, a learning rate that suits rank 8 would make rank 32 diverge.
     """
 
     def cell(steps: int, rank: int, photos: int) -> ArmsBench:
@@ -53,7 +53,7 @@ def intensity(usual: ArmsBench) -> dict[str, ArmsBench]:
 
 
 def bench_grid(variants: Mapping[str, ArmsBench], folder: Path) -> dict[str, Any]:
-    """Every variant in turn, each as `bench_arms`; finished victims are kept in `folder`."""
+    """Run `bench_arms` on every variant in turn; finished victims are kept in `folder`."""
     rows = {}
     for name, settings in variants.items():
         results = bench_arms(settings, folder)
@@ -67,7 +67,8 @@ def bench_grid(variants: Mapping[str, ArmsBench], folder: Path) -> dict[str, Any
 
 
 def draw_intensity(results: Mapping[str, Any], out: Path) -> None:
-    """`out`.png and .svg: rank-1 of every arm of a bench of `intensity`, a heat map of rank x steps for each number of images."""
+    """Write `out`.png and .svg for a bench of `intensity`: rank-1 of every arm, a heat map of rank x steps a number of
+    images."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -1,6 +1,6 @@
 """The paper's experiment: every defence and setting, at several numbers of private images, against every attack arm.
 
-Out: rows, one a victim, an arm, a defence and a number of images, for Parquet; `bench/pareto.py` makes tables and figures of them.
+It gives rows for Parquet, one for each victim, arm, defence and number of images. `pareto` makes tables and figures of them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -48,8 +48,9 @@ ROWS = pa.schema(
     },
     metadata={"schema": "loraleak.bench-paper/1"},
 )
-"""`kind`: none, post-hoc or training-time. `adversary`: static, or adaptive where the attack was trained on defended adapters. Of
-`lora-captions`, `rank1` is the share of pictures that show whom their caption describes, and the others are empty."""
+"""`kind`: none, post-hoc or training-time. `adversary`: static, or adaptive where the attack was trained on defended adapters.
+In rows of `lora-captions`, `rank1` is the share of pictures that show whom their caption describes, and the other scores are
+empty."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,11 @@ class Cell:
     defence: str
     """Empty for none."""
     attack: str | None = None
-    """Of an adaptive adversary; None for the usual one."""
+    """File of an adaptive adversary's attack; None for the usual one."""
 
 
 def cells(settings: PaperBench) -> list[Cell]:
-    """Undefended cells first; of adaptive adversaries after the same defence's own."""
+    """Cells in the order in which they run: undefended ones first, each adaptive adversary's after its defence's usual one."""
     made = []
     for photos, defence in product(settings.photos, ("", *settings.compared)):
         made.append(Cell(photos, defence))
@@ -74,10 +75,10 @@ def cells(settings: PaperBench) -> list[Cell]:
 
 
 def bench_paper(settings: PaperBench, folder: Path) -> pa.Table:
-    """Every cell in turn; whatever a stopped run has sampled is kept in `folder`. Rows are as `ROWS`.
+    """Run every cell in turn, and give rows as in `ROWS`. `folder` keeps what a stopped run has sampled.
 
-    All cells of a number of photos have the same victims, photos, triggers, seeds and initial noise. The floor, which no defence
-    can change, is sampled without one only.
+    All cells of a number of photos have the same victims, photos, triggers, seeds and initial noise. The floor is sampled only
+    without a defence, because no defence can change it.
     Raises: UsageError, before any work, if an arm or a defence cannot be compared.
     """
     _check(settings)
@@ -102,7 +103,7 @@ def _check(settings: PaperBench) -> None:
 
 
 def joined(rows: pa.Table, *others: pa.Table) -> pa.Table:
-    """Rows of several runs, such as of other machines or of fewer victims; where two hold the same, the first one's.
+    """Rows of several runs, such as runs on other machines or with fewer victims. The first run counts where two hold a row.
 
     Raises: UsageError, if they cannot stand in one table.
     """
@@ -177,7 +178,7 @@ def _cell_rows(
 
 
 def _chosen(names: Sequence[str]) -> list[Arm]:
-    """These arms alone, without the controls of the bench of arms."""
+    """Arms of these names, without the controls that the bench of arms adds."""
     return [arm for arm in select_arms(names) if arm.name in names]
 
 

@@ -1,4 +1,4 @@
-"""What each defence takes from strangers and from the owner: a summary a cell, as a table and as a figure."""
+"""Summaries of what each defence takes from strangers and from the owner, one a cell, as a table and as a figure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -35,14 +35,14 @@ _COLOURS = (
     "#00a6c7",
 )
 _KINDS = {"post-hoc": ("o", "of the finished file"), "training-time": ("s", "of the fine-tuning")}
-"""How a kind of defence is marked, and told in the legend."""
+"""Marker of each kind of defence, and its words in the legend."""
 _GREY = "#57606a"
 _HOLLOW: dict[str, Any] = {"color": _GREY, "marker": "o", "markersize": 6, "markerfacecolor": "white"}
 
 
 @dataclass(frozen=True)
 class Attack:
-    """The arm of an adversary that finds most in a cell."""
+    """The arm with which an adversary finds most in a cell."""
 
     arm: str
     leak: Interval
@@ -50,7 +50,7 @@ class Attack:
 
 @dataclass(frozen=True)
 class Summary:
-    """One defence at one number of photos; rank-1 everywhere, intervals over victims, changes paired with no defence."""
+    """One defence at one number of photos: rank-1 with intervals over victims. Changes are paired with no defence."""
 
     photos: int
     defence: str
@@ -60,37 +60,37 @@ class Summary:
     epsilon_person: float | None
     victims: int
     arm: str
-    """The attack that finds most in this cell: a stranger takes what works."""
+    """The attack that finds most in this cell, because a stranger takes what works."""
     adversary: str
-    """Whose that attack is: static, or adaptive."""
+    """Adversary to whom that attack belongs: static, or adaptive."""
     leak: Interval
     excess: Interval
-    """Of the leak over the floor."""
+    """Leak above the floor."""
     leak_change: Interval
     static: Attack
     """The best of the usual attacks."""
     adaptive: Attack | None
     """The best of those that were trained against the defence; None where there were none."""
     use: Interval
-    """The owner's own prompt."""
+    """Rank-1 of the owner's own prompt."""
     use_change: Interval
     adherence: Interval
-    """Pictures from captions of other people that show them."""
+    """Share of pictures from other people's captions that show whom the caption describes."""
     adherence_change: Interval
 
     @property
     def name(self) -> str:
-        """Without settings; of a chain, all its links'."""
+        """Name of the defence without settings; a chain has the names of all its links."""
         return "+".join(link.partition(":")[0] for link in links(self.defence))
 
     @property
     def setting(self) -> str:
-        """The first value of the settings; of a chain, the last link's."""
+        """The first value of the settings; a chain has that of its last link."""
         return links(self.defence)[-1].partition("=")[2].partition(",")[0]
 
 
 def summaries(rows: pa.Table) -> list[Summary]:
-    """In the order in which the cells come, of the victims whom all arms of a cell have.
+    """Summaries in the order in which the cells come, over the victims whom all arms of a cell have.
 
     Raises: UsageError, if there is a cell without its undefended counterpart, or with victims that this does not have.
     """
@@ -143,7 +143,7 @@ def summaries(rows: pa.Table) -> list[Summary]:
 
 
 def as_markdown(cells: Sequence[Summary]) -> str:
-    """A table a number of photos."""
+    """Markdown of one table for each number of photos."""
     parts = []
     for photos in dict.fromkeys(cell.photos for cell in cells):
         here = [cell for cell in cells if cell.photos == photos]
@@ -174,9 +174,9 @@ def as_markdown(cells: Sequence[Summary]) -> str:
 
 
 def draw_pareto(cells: Sequence[Summary], out: Path) -> None:
-    """`out`.png and .svg: leak against use, and against captions, a column a number of photos, a curve a defence.
+    """Write `out`.png and .svg: leak against use and against captions, one column a number of photos, one curve a defence.
 
-    On the dotted line a stranger sees as much of the person as the owner.
+    The dotted line is where a stranger sees as much of the person as the owner.
     """
     import matplotlib
 
@@ -218,8 +218,8 @@ def draw_pareto(cells: Sequence[Summary], out: Path) -> None:
 
 
 def _draw(axis: Any, bare: Summary, cells: Sequence[Summary], side: str, colour: str, name: str) -> None:
-    """From no defence over its settings, the one that leaves the most leak first; what an attack finds that was trained against
-    it is a hollow mark."""
+    """Draw the curve of a defence: from no defence through its settings, the one that leaves the most leak first. A hollow mark
+    shows what an attack that was trained against the defence finds."""
     if not cells:
         return
     cells = sorted(cells, key=lambda cell: -cell.static.leak.mean)

@@ -1,4 +1,4 @@
-"""The weight probe: what can be read from adapters at all, before any picture is made."""
+"""The weight probe: what can be read from adapters alone, before any picture is made."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,11 +25,12 @@ _BATCH = 100
 
 
 def probe_weights(zoos: Sequence[Zoo], folder: Path, settings: ProbeSettings) -> dict[str, Any]:
-    """Traits of unseen people predicted from their last adapter, by ridge regression on gauge-free features.
+    """Predict traits of unseen people from their last adapter, by ridge regression on gauge-free features.
 
-    Features are the probed updates that the invariant encoder reads, linear in `dW`; probes are set on those who are learned from.
-    The true traits are in each person's `person.json`. Once from the file alone, once from the change since the first step, whose
-    seed nobody has who downloads a file. The unit of intervals is the unseen person.
+    Features are the probed updates that the invariant encoder reads, linear in `dW`; probes are set on the people who are
+    learned from. The true traits are in each person's `person.json`. Traits are predicted once from the file alone, and once
+    from the change since the first step, which needs a seed that nobody who downloads a file has. The unit of intervals is the
+    unseen person.
     Raises: UsageError, if there are too few people.
     """
     rows = [(zoo, row) for zoo in zoos for row in zoo.last_rows()]
@@ -65,10 +66,10 @@ def probe_weights(zoos: Sequence[Zoo], folder: Path, settings: ProbeSettings) ->
 def ridge(
     features: Float[np.ndarray, "people size"], labels: Sequence[str], others: Float[np.ndarray, "others size"]
 ) -> list[str]:
-    """Ridge regression on one-hot labels; its strength is that of the least leave-one-out error among the learned from.
+    """Ridge regression on one-hot labels, with the strength whose leave-one-out error on the known people is least.
 
-    In the dual form, so the cost grows with people, not with features. Leave-one-out residuals are `alpha_i / G_ii` with
-    `G = (K + lambda I)^-1` (Rifkin and Lippert 2007).
+    It is solved in the dual form, so the cost grows with people, not with features. Leave-one-out residuals are `alpha_i /
+    G_ii` with `G = (K + lambda I)^-1` (Rifkin and Lippert 2007).
     """
     names = sorted(set(labels))
     target = (np.array(labels)[:, None] == np.array(names)).astype(np.float64)
@@ -118,7 +119,7 @@ def _features(
 
 
 def _batches(rows: Sequence[tuple[Zoo, int]], knowledge: Knowledge) -> Iterator[StackedFactors]:
-    """In the order of the rows; a batch is of one zoo."""
+    """Batches of adapters in the order of the rows; a batch comes from one zoo."""
     start = 0
     while start < len(rows):
         zoo = rows[start][0]

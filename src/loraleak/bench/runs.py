@@ -1,6 +1,6 @@
-"""Running cases: adapters, then what each arm makes of them; both are kept, so that a stopped run goes on.
+"""Runs of cases: adapters, then what each arm makes of them. Both are kept on disk, so that a stopped run goes on.
 
-An adapter is trained once for all arms that are ever asked for, and an arm is sampled once for all benches that ask for it.
+An adapter is trained once for all arms, and an arm is sampled once for all benches.
 """
 
 import hashlib
@@ -31,16 +31,16 @@ __all__ = ["CaseResult", "fine_tuned", "run_cases"]
 _TOGETHER = 8
 """Adapters that train in one batch."""
 _NOTHING = np.zeros((0, 0), np.float32)
-"""Of an arm that lacks something, such as an attack."""
+"""Embeddings of an arm that lacks something, such as an attack."""
 
 
 @dataclass(frozen=True)
 class CaseResult:
-    """What came of one case."""
+    """Results of one case."""
 
     private_images: Images
     arms: Mapping[str, Float[np.ndarray, "images dim"]]
-    """By arm, what of each picture is nearest to the person; zeros where a picture shows nobody."""
+    """Embeddings of what is nearest to the person in each picture, by arm; zeros where a picture shows nobody."""
 
 
 def run_cases(
@@ -55,9 +55,9 @@ def run_cases(
     defence: Defence = UNDEFENDED,
     title: str = "",
 ) -> list[CaseResult]:
-    """Fine-tune on each case and sample every arm; goes on from `folder`. An arm that lacks something is in no result.
+    """Fine-tune on each case and sample every arm. A stopped run goes on from `folder`. Arms that lack something are left out.
 
-    A post-hoc defence changes the adapters that are there undefended. `title` says on progress bars which run this is.
+    A post-hoc defence changes the undefended adapters that are kept. `title` names the run on progress bars.
     """
     by_attack = "" if attack is None else attack.sha256
     home = _home(folder, "arms", [asdict(settings), base.sha256, embedder.name, by_attack, *_named(defence)])
@@ -91,7 +91,7 @@ def fine_tuned(
     *,
     title: str = "",
 ) -> list[Path]:
-    """The file of each case's adapter; those that are not in `folder` are trained."""
+    """Files of the cases' adapters; those that are not in `folder` are trained first."""
     home = _home(folder, "adapters", [asdict(settings.recipe), settings.photos, settings.seed, base.sha256, *_named(defence)])
     files = [home / _name(case, ".safetensors") for case in cases]
     missing = [(case, file) for case, file in zip(cases, files, strict=True) if not file.exists()]
