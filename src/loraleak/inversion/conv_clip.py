@@ -1,4 +1,4 @@
-"""The published encoder: a small network for every LoRA matrix, then the base's own frozen text transformer."""
+"""The published encoder: a small network for each LoRA matrix, then the base's own frozen text transformer."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -30,9 +30,9 @@ class ConvClipShape:
 
 
 class ConvClipEncoder(nn.Module):
-    """Yao 2024, section 4: each matrix, its rank axis as channels, goes through convolutions and a linear map to one token; a task
-    token and the step's embedding are added; the text transformer mixes the tokens; the first ones, as many as a prompt has, give
-    mean and log-variance.
+    """The encoder of Yao 2024, section 4. Convolutions and a linear map turn each matrix, with its rank axis as channels, into
+    one token. A task token and the step's embedding are added, and the text transformer mixes the tokens. The first tokens, as
+    many as a prompt has, give mean and log-variance.
 
     A and B are read as they are, so the same function written as `B M^-1, M A` gives another z.
     """
@@ -43,7 +43,7 @@ class ConvClipEncoder(nn.Module):
         """`condition` is `[tokens, dim]` of z, `dim` also the trunk's width."""
         super().__init__()
         self.shapes, self.condition, self.shape = dict(shapes), condition, shape
-        self._trunk = [trunk]  # in a list: frozen and not ours, so neither trained nor saved
+        self._trunk = [trunk]  # the list hides the base's frozen transformer from torch, which would train and save it
         tokens, width = condition
         lengths = [length for s in shapes.values() for length in (prod(s[1:]), s[0])]
         self.matrices = nn.ModuleList(_matrix_network(length, width, shape) for length in lengths)

@@ -1,4 +1,4 @@
-"""Our encoder: reads `dW` through probes, so that `B -> B M^-1, A -> M A` changes nothing."""
+"""Our encoder. It reads `dW` through probes, so that `B -> B M^-1, A -> M A` changes nothing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,16 +27,16 @@ class InvariantShape:
     """Features of each module."""
     width: int = 512
     code: int = 192
-    """Size of what is known of the person, of which z is a linear function."""
+    """Size of the code, which holds what is known of the person. z is a linear function of it."""
     dropout: float = 0.2
     missing: float = 0.1
-    """Share of modules that are hidden while training, so that files that lack some are read too."""
+    """Share of modules that training hides, so that files that lack some modules are read too."""
 
 
 class InvariantEncoder(nn.Module):
-    """Probed updates `U_m^T dW_m V_m / |dW_m|` of every module, and `log |dW_m|`; a perceptron; mean and log-variance of z.
+    """A perceptron from each module's probed update `U_m^T dW_m V_m / |dW_m|` and `log |dW_m|` to mean and log-variance of z.
 
-    Only products `B A` are read, each through its thin factors: any rank, any factorisation, the same features.
+    It reads only products `B A`, each through its thin factors. The features are the same for any rank and any factorisation.
     """
 
     norm_mean: Tensor
@@ -46,7 +46,7 @@ class InvariantEncoder(nn.Module):
     def __init__(
         self, shapes: Mapping[str, torch.Size], condition: tuple[int, int], shape: InvariantShape, *, steps: bool
     ) -> None:
-        """`condition` is `[tokens, dim]` of z; `steps` whether the fine-tuning step is an input."""
+        """`condition` is `[tokens, dim]` of z. `steps` says whether the fine-tuning step is an input."""
         super().__init__()
         self.shapes, self.condition, self.shape = dict(shapes), condition, shape
         outputs = [s[0] for s in shapes.values()]
@@ -76,7 +76,7 @@ class InvariantEncoder(nn.Module):
         return self.posterior(self.read(weights, steps))
 
     def read(self, weights: StackedFactors, steps: Int[Tensor, " batch"]) -> Float[Tensor, "batch code"]:
-        """What is known of the person."""
+        """Code of what is known of the person."""
         probed, norms = self.features(weights)
         present = (norms > _TINY).to(probed)
         if self.training and self.shape.missing:
@@ -90,14 +90,14 @@ class InvariantEncoder(nn.Module):
         return self.code(self.mix(hidden))
 
     def posterior(self, code: Float[Tensor, "batch code"]) -> Posterior:
-        """z of a code."""
+        """Posterior of z, given a code."""
         mean = self.centre + self.mean(code).unflatten(1, self.condition)
         return Posterior(mean, self.log_variance(code).unflatten(1, self.condition))
 
     def features(
         self, weights: StackedFactors
     ) -> tuple[Float[Tensor, "batch modules features"], Float[Tensor, "batch modules"]]:
-        """Probed updates, each divided by its module's Frobenius norm, and the norms; nothing of `[d_out, d_in]` is formed."""
+        """Probed updates, each divided by its module's Frobenius norm, and the norms. No matrix `[d_out, d_in]` is formed."""
         probed, norms = [], []
         for left, right, name in zip(self.left, self.right, self.shapes, strict=True):
             down, up = weights.down[name].flatten(2), weights.up[name] * weights.scales.view(-1, 1, 1)
@@ -109,7 +109,7 @@ class InvariantEncoder(nn.Module):
 
     @torch.no_grad()
     def set_probes(self, statistics: "ProbeStatistics") -> None:
-        """Probe along the directions in which the zoo's updates are largest."""
+        """Set the probes to the directions in which the zoo's updates are largest."""
         for k, name in enumerate(self.shapes):
             for probes, covariance in ((self.left[k], statistics.left[name]), (self.right[k], statistics.right[name])):
                 _, directions = torch.linalg.eigh(covariance)
@@ -119,7 +119,7 @@ class InvariantEncoder(nn.Module):
 
     @torch.no_grad()
     def set_norms(self, statistics: "ProbeStatistics") -> None:
-        """Measure norms by the zoo's usual ones."""
+        """Standardise norms by the zoo's."""
         self.norm_mean.copy_(statistics.log_norms.mean(0))
         self.norm_spread.copy_(statistics.log_norms.std(0).clamp(min=1e-3))
 
@@ -138,7 +138,7 @@ class ProbeStatistics:
 
     @torch.no_grad()
     def add(self, weights: StackedFactors) -> None:
-        """Count these adapters. `dW dW^T = B (A A^T) B^T`, and the other side likewise."""
+        """Add these adapters to the moments. `dW dW^T = B (A A^T) B^T`, and likewise for the other side."""
         logs = []
         for name in self.left:
             down, up = weights.down[name].flatten(2), weights.up[name] * weights.scales.view(-1, 1, 1)

@@ -32,14 +32,14 @@ _EVALUATED = 512
 
 
 Source = Callable[[int], Examples]
-"""The examples of a step, counted from 0; each asked for once and in order, from where a training goes on."""
+"""Function from a step, counted from 0, to its examples. Training asks for each step once, in order, from where it goes on."""
 
 
 class TrainingRun:
-    """One training run, resumable after any evaluation.
+    """One training run, which can be resumed after any evaluation.
 
-    z is drawn towards the captions of the people, and, once `noise_from` of the steps have passed, has to explain their pictures
-    through their own adapters. It ends early when people who are held out are no longer read better.
+    z is drawn towards the captions of the people. After the share `noise_from` of the steps it must also explain their pictures
+    through their own adapters. The run ends early when held-out people are no longer read better.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class TrainingRun:
         folder: Path,
         warm_start: WeightAutoencoder | None = None,
     ) -> None:
-        """`warm_start` is a finished attack to go on from, with its optimiser begun anew.
+        """`warm_start` is a finished attack to go on from, with a fresh optimiser.
 
         Raises: UsageError, if there is nothing to learn from, the folder holds a training of other settings, or the attack to go on
         from is of another kind.
@@ -98,7 +98,7 @@ class TrainingRun:
                 bar.update(task, advance=1, figures=" ".join(f"{k} {v:.3g}" for k, v in figures.items()))
                 self._log("train", figures)
                 if self._decoding(self.step) and not self._decoding(self.step - 1):
-                    self.best, self.waited = float("inf"), 0  # another loss from here on: what was best before is no measure
+                    self.best, self.waited = float("inf"), 0  # the loss changes here, so the best one so far no longer compares
                 if self.step % settings.evaluate_every == 0 or self.step == settings.steps:
                     held_out = self._evaluated()
                     self._log("held-out", held_out)
@@ -107,13 +107,13 @@ class TrainingRun:
         self.accelerator.end_training()
 
     def best_encoder(self) -> Encoder:
-        """As it was when it read held-out people best."""
+        """The encoder as it was when it read held-out people best."""
         encoder: Encoder = self.accelerator.unwrap_model(self.encoder)
         encoder.load_state_dict(torch.load(self.folder / "best.pt", weights_only=True))
         return encoder.requires_grad_(False).eval()
 
     def finished(self) -> WeightAutoencoder:
-        """The best encoder, with what is known of z over public people."""
+        """The attack: the best encoder, with what is known of z over public people."""
         encoder = self.best_encoder()
         rng = np.random.default_rng([self.settings.seed, 2])
         trained = torch.cat([self._means(encoder, e) for e in self._sampled(self.rows, rng, _EVALUATED)])
@@ -145,7 +145,7 @@ class TrainingRun:
         return encoder
 
     def _warm(self, attack: WeightAutoencoder) -> Encoder:
-        """The attack's encoder as it is, but that it takes these zoos' norms for the usual ones."""
+        """A copy of the attack's encoder that standardises norms by these zoos'."""
         settings = self.settings
         mine = (settings.encoder, settings.knowledge, settings.step_embedding, dict(self.public.shapes))
         theirs = (attack.kind, attack.knowledge, attack.encoder.steps is not None, dict(attack.encoder.shapes))
@@ -177,7 +177,7 @@ class TrainingRun:
         self, examples: Examples, rng: np.random.Generator, generator: torch.Generator, *, decoding: bool
     ) -> tuple[Float[Tensor, ""], dict[str, float]]:
         settings, device = self.settings, self.accelerator.device
-        told = examples.steps * torch.from_numpy(rng.random(len(examples.steps)) < 0.5)  # the others' step is not known
+        told = examples.steps * torch.from_numpy(rng.random(len(examples.steps)) < 0.5)  # 0 stands for a step that is not known
         posterior = self.encoder(examples.read.to(device), told.to(device))
         parts: dict[str, Tensor] = {}
         if settings.beta:
@@ -201,7 +201,7 @@ class TrainingRun:
 
     @torch.no_grad()
     def _evaluated(self) -> dict[str, float]:
-        """On held-out people: their mean loss, and how often z is nearest to its own person's captions."""
+        """Scores on held-out people: mean loss, and how often z is nearest to its own person's captions."""
         encoder: Encoder = self.accelerator.unwrap_model(self.encoder).eval()
         rng = np.random.default_rng([self.settings.seed, 1])  # the same adapters and noise each time
         generator = torch.Generator().manual_seed(self.settings.seed)
@@ -220,7 +220,7 @@ class TrainingRun:
         return figures
 
     def _decoding(self, step: int) -> bool:
-        """Whether the noise-prediction loss has set in; without captions there is nothing to learn before it."""
+        """Whether the noise-prediction loss has set in. It is on from the start where captions have no weight."""
         settings = self.settings
         late = step >= settings.noise_from * settings.steps or not settings.caption_weight
         return settings.noise_weight > 0 and late
@@ -233,7 +233,7 @@ class TrainingRun:
         return self.public.rows(zoo, held_out=held_out, last_only=not self.settings.step_embedding)
 
     def _sampled(self, rows: list[np.ndarray], rng: np.random.Generator, most: int) -> Iterator[Examples]:
-        """About `most` different adapters, from all zoos in proportion."""
+        """Examples of about `most` different adapters, from all zoos in proportion."""
         total = sum(len(r) for r in rows)
         for zoo, mine in enumerate(rows):
             share = min(len(mine), -(-most * len(mine) // total))
@@ -254,7 +254,7 @@ class TrainingRun:
         return encoder(examples.read.to(device), torch.zeros_like(examples.steps).to(device)).mean.cpu()
 
     def _agree(self) -> None:
-        """Write the settings, or see that those of a training begun here are the same."""
+        """Write the settings, or check that they are those of the training that was begun here."""
         file = self.folder / "settings.json"
         facts = {**asdict(self.settings), "zoos": [zoo.digest for zoo in self.public.zoos]}
         if self.warm_start is not None:

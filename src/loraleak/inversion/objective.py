@@ -1,4 +1,4 @@
-"""What a weight autoencoder minimises."""
+"""Losses that a weight autoencoder minimises."""
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -21,8 +21,8 @@ def decoding_loss(
 ) -> Float[Tensor, ""]:
     """`E |noise - eps_theta(x_t, t, z)|^2` with every adapter's own denoiser, frozen, in one pass (Yao 2024, Alg. 2, line 14).
 
-    Weighted over noise levels as our fine-tuning is, by `1 / sqrt(SNR)` to a mean of 1 (Yu et al. 2024, arXiv 2310.08442).
-    `strength` multiplies each adapter's update: at 0 the base itself decodes.
+    Noise levels have the weights of our fine-tuning, `1 / sqrt(SNR)` with a mean of 1 (Yu et al. 2024, arXiv 2310.08442).
+    `strength` multiplies each adapter's update; at 0 the base itself decodes.
     """
     like = base.like
     shapes = {name: base.modules[name] for name in weights.up}
@@ -42,5 +42,8 @@ def decoding_loss(
 def caption_loss(
     z: Float[Tensor, "adapters tokens dim"], captions: Float[Tensor, "adapters tokens dim"], spread: Float[Tensor, "tokens dim"]
 ) -> Float[Tensor, ""]:
-    """Squared distance to the prompt embedding of the person's captions, in units of its variance over people: 1 knows nothing."""
+    """Squared distance to the prompt embedding of the person's captions, in units of its variance over people.
+
+    A z that knows nothing of the person has 1.
+    """
     return (z - captions).square().mean() / spread.square().mean()

@@ -1,4 +1,4 @@
-"""Training while fine-tuning: the published algorithm, one encoder update after every step of a public person's LoRA."""
+"""The published algorithm, which trains while fine-tuning: one encoder update after every step of a public person's LoRA."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -28,11 +28,11 @@ class _Run:
 
 
 def fine_tuned(training: TrainingRun, together: int) -> Source:
-    """Examples of people who are trained on, while they are fine-tuned (Yao 2024, Algorithm 2): after each step of their LoRA.
+    """Examples from people's fine-tuning itself, one after each step of their LoRA (Yao 2024, Algorithm 2).
 
-    The people and their recipes are the zoo's, each trained on all of their images; whoever is held out there is held out here.
-    `together` people are fine-tuned side by side, which makes one batch of examples; 1 is the published way. After the last person
-    the first one comes again. An interrupted training repeats the fine-tuning it was in.
+    The people and their recipes are the zoo's, each trained on all of their images. People who are held out there are held out
+    here. `together` people are fine-tuned side by side, which makes one batch of examples; 1 is the published way. The first
+    person follows the last. An interrupted training repeats the fine-tuning that it was in.
     """
     runs = _runs(training.public, training.rows)
     examples: Iterator[Examples] | None = None

@@ -1,4 +1,4 @@
-"""What an encoder gives: a Gaussian over z."""
+"""The output of an encoder: a Gaussian over z."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class Posterior:
     log_variance: Float[Tensor, "batch tokens dim"]
 
     def sample(self, generator: torch.Generator | None = None) -> Float[Tensor, "batch tokens dim"]:
-        """One z for each (Kingma and Welling 2014, eq. 4)."""
+        """Draw one z for each adapter (Kingma and Welling 2014, eq. 4)."""
         noise = torch.randn(self.mean.shape, generator=generator, device="cpu").to(self.mean)
         return self.mean + (0.5 * self.log_variance).exp() * noise
 

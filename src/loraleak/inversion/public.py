@@ -23,48 +23,48 @@ __all__ = ["Examples", "PublicPeople", "read_public_people"]
 
 @dataclass(frozen=True)
 class Examples:
-    """Adapters, after how many steps, and whose they are."""
+    """Adapters, with their fine-tuning steps and their people."""
 
     weights: StackedFactors
-    """Whole: what the person's own model runs with."""
+    """Whole factors, which the person's own model runs with."""
     read: StackedFactors
-    """What the encoder is shown: the same, or its change since the first step."""
+    """Factors that the encoder is shown: the whole ones, or their change since the first step."""
     steps: Int[Tensor, " adapters"]
     people: Int[Tensor, " adapters"]
 
 
 @dataclass(frozen=True)
 class PublicPeople:
-    """Zoos of one base and the people in them; some people are held out."""
+    """Zoos of one base, and the people in them. Some people are held out."""
 
     zoos: tuple[Zoo, ...]
     folder: Path
-    """Of their identity folders."""
+    """Folder of the people's identity folders."""
     names: tuple[str, ...]
     latents: Float[Tensor, "people images channels h w"]
-    """Filled up with zeros to the highest number of images."""
+    """Latents of each person's images, filled up with zeros to the highest number of images."""
     image_counts: Int[Tensor, " people"]
     captions: Float[Tensor, "people tokens dim"] | None
     """The mean prompt embedding of each person's captions; None where somebody has none."""
     trained: frozenset[int]
     held_out: frozenset[int]
     person_of: tuple[Int[np.ndarray, " rows"], ...]
-    """By zoo, the person of each row."""
+    """Person of each row, by zoo."""
     step_of: tuple[Int[np.ndarray, " rows"], ...]
     last: tuple[Int[np.ndarray, " runs"], ...]
-    """By zoo, the rows that are a run's last."""
+    """Rows that are the last of a run, by zoo."""
 
     @property
     def shapes(self) -> dict[str, torch.Size]:
         return self.zoos[0].shapes
 
     def rows(self, zoo: int, *, held_out: bool, last_only: bool) -> Int[np.ndarray, " rows"]:
-        """Rows of one zoo, of people who are trained on or of those who are held out."""
+        """Rows of one zoo: those of held-out people, or those of the others."""
         rows = self.last[zoo] if last_only else np.arange(len(self.zoos[zoo]))
         return rows[np.isin(self.person_of[zoo][rows], list(self.held_out if held_out else self.trained))]
 
     def with_fewer(self, count: int, *, seed: int) -> "PublicPeople":
-        """The same, but that only `count` people are trained on; those who are held out stay the same.
+        """The same zoos with only `count` people to train on. The held-out people stay the same.
 
         Raises: UsageError, if there are not so many.
         """
@@ -74,7 +74,7 @@ class PublicPeople:
         return replace(self, trained=frozenset(int(person) for person in chosen))
 
     def examples(self, zoo: int, rows: Int[np.ndarray, " rows"], *, from_start: bool = False) -> Examples:
-        """These rows; with `from_start` the encoder is shown their change since the first step."""
+        """Examples of these rows. With `from_start` the encoder is shown their change since the first step."""
         weights = self.zoos[zoo].batch(rows)
         read = since_start(weights, self.zoos[zoo].manifest["seed"].to_numpy()[rows]) if from_start else weights
         return Examples(weights, read, torch.from_numpy(self.step_of[zoo][rows]), torch.from_numpy(self.person_of[zoo][rows]))
@@ -88,9 +88,9 @@ class PublicPeople:
 
 
 def read_public_people(zoos: Sequence[Zoo], folder: str | Path, base: DiffusersBase, *, held_out: float) -> PublicPeople:
-    """Everything about the people of these zoos whose identity folders are in `folder`.
+    """Read everything about the people of these zoos, whose identity folders are in `folder`.
 
-    Who is held out is a function of the folder's name alone.
+    The name of an identity folder alone decides whether the person is held out.
     Raises: UsageError, if a zoo was built with another base, or the zoos' modules differ; PhotosError, if a folder is missing.
     """
     for zoo in zoos:

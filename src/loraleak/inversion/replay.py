@@ -9,7 +9,7 @@ __all__ = ["replayed"]
 
 
 def replayed(training: TrainingRun) -> Source:
-    """Snapshots of people who are trained on, in random order, those of a step from one zoo."""
+    """Snapshots of people who are not held out, in random order. Those of one step come from one zoo."""
     public, settings = training.public, training.settings
     sizes = np.array([len(rows) for rows in training.rows])
 

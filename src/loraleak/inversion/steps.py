@@ -10,11 +10,11 @@ __all__ = ["StepEmbedding"]
 
 _FREQUENCIES = 16
 _FAR = 10_000.0
-"""Steps beyond this are not told apart."""
+"""Step beyond which steps are not told apart."""
 
 
 class StepEmbedding(nn.Module):
-    """Sines of the step's logarithm, then a linear map; a vector of its own where the step is not known (a step of 0).
+    """Sines of the step's logarithm, then a linear map. An unknown step (0) has a learned vector of its own.
 
     The embedding makes every snapshot of a run an example (Yao 2024, section 4); sines as in Vaswani et al. 2017.
     """

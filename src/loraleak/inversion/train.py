@@ -1,4 +1,4 @@
-"""The training of a weight autoencoder, in its two forms."""
+"""Training of a weight autoencoder, from a zoo's snapshots or while fine-tuning."""
 
 from pathlib import Path
 
@@ -23,9 +23,9 @@ def train_attack(
     warm_start: WeightAutoencoder | None = None,
     together: int = 1,
 ) -> WeightAutoencoder:
-    """Train on public people; goes on from `folder`, where checkpoints and logs are kept.
+    """Train an attack on public people. `folder` keeps checkpoints and logs, and a stopped training goes on from there.
 
-    `warm_start` is a finished attack to go on from. Online, `together` people are fine-tuned side by side; 1 is the published way.
+    `warm_start` is a finished attack to go on from. Mode `online` fine-tunes `together` people side by side; 1 is as published.
     Raises: UsageError, as `TrainingRun`.
     """
     training = TrainingRun(base, public, settings, folder, warm_start)

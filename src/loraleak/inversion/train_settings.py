@@ -1,4 +1,4 @@
-"""What an attack is and how it is trained; light to import, so that the command line starts fast."""
+"""Settings of an attack and of its training; light to import, so that the command line starts fast."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,45 +10,52 @@ __all__ = ["EncoderKind", "Knowledge", "TrainSettings", "TrainingMode"]
 EncoderKind = Literal["invariant", "conv-clip"]
 Knowledge = Literal["file", "start"]
 TrainingMode = Literal["replay", "online"]
-"""`replay`: from the zoos' snapshots, in random order. `online`: while the zoos' people are fine-tuned anew (Yao 2024, Algorithm 2)."""
+"""Source of examples. `replay`: snapshots from zoos. `online`: new fine-tuning of the zoos' people (Yao 2024, Algorithm 2)."""
 
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """How a weight autoencoder is trained."""
+    """Settings of the training of a weight autoencoder."""
 
     encoder: EncoderKind = "invariant"
-    """`invariant` reads products B A only; `conv-clip` is the published network, which reads A and B as they are."""
+    """Network that reads adapters: `invariant` reads products B A only; `conv-clip` (published) reads A and B as they are."""
     knowledge: Knowledge = "file"
-    """`file`: the adapter as it is shared; `start`: its change since the first step, which needs the seed of its training."""
+    """Part of an adapter that is read: the `file` as it is shared, or its change since the `start`, which needs the training
+    seed."""
     step_embedding: bool = True
-    """Tell the encoder the fine-tuning step, and train on all snapshots; off: on each run's last one only."""
+    """Tell the encoder the fine-tuning step and train on all snapshots; without it, train on each run's last snapshot only."""
     steps: int = 4_500
+    """Most training steps; early stopping can end them sooner."""
     batch: int = 64
-    """Adapters a step."""
+    """Adapters in each step."""
     learning_rate: float = 1e-3
+    """Highest learning rate of AdamW."""
     weight_decay: float = 0.05
+    """Weight decay of AdamW."""
     warmup: int = 100
+    """Steps in which the learning rate rises to its highest."""
     caption_weight: float = 1.0
-    """Of the distance between z and the prompt embedding of the public people's captions."""
+    """Weight of the distance between z and the prompt embedding of the person's captions."""
     noise_weight: float = 30.0
-    """Of the noise-prediction loss, with the adapter's own model as decoder; it is small beside the distance to captions."""
+    """Weight of the noise-prediction loss, which has the adapter's own model as decoder; it is small beside the distance."""
     noise_from: float = 0.7
-    """Share of the steps that pass before the noise-prediction loss sets in; it costs most of the time."""
+    """Share of the steps before the noise-prediction loss sets in, which takes most of the time."""
     noise_adapters: int = 16
-    """Of the batch, how many adapters are decoded."""
+    """Adapters of the batch that are decoded."""
     noise_images: int = 2
-    """Images of each decoded adapter's person."""
+    """Images of the person for each decoded adapter."""
     least_strength: float = 0.0
-    """Decoded adapters are scaled by a number drawn from this to 1: where they are weak, z itself must carry the person."""
+    """Least scale of a decoded adapter; scales are drawn from this to 1. Where an adapter is weak, z must carry the person."""
     beta: float = 1e-4
-    """Of the divergence from a standard normal."""
+    """Weight of the divergence of z from a standard normal."""
     held_out: float = 0.05
-    """Share of people who are never trained on, for early stopping."""
+    """Share of people who are kept out of training, for early stopping."""
     evaluate_every: int = 250
+    """Steps between evaluations on held-out people."""
     patience: int = 8
     """Evaluations without improvement before training stops."""
     seed: int = 0
+    """Seed of the encoder's start, the order of examples and the noise."""
 
     def __post_init__(self) -> None:
         least = {

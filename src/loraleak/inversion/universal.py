@@ -1,4 +1,4 @@
-"""The learned universal z: one key for all adapters. A control of reading, and an attack that needs no encoder."""
+"""The learned universal z, one key for all adapters: a control of reading, and an attack that needs no encoder."""
 
 from collections.abc import Sequence
 
@@ -27,7 +27,7 @@ def learn_universal_z(
     *,
     seed: int,
 ) -> Float[Tensor, "tokens dim"]:
-    """The z with which these adapters, whoever they are of, best explain their person's pictures; from `start`, by Adam."""
+    """Learn the one z with which these adapters best explain the pictures of their people, by Adam from `start`."""
     z = start.clone().to(base.device).requires_grad_()
     optimiser = torch.optim.Adam([z], lr=_RATE)
     rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, _STEPS)

@@ -1,4 +1,4 @@
-"""The weight autoencoder: adapters in, z out; the victim's own model decodes. One file on disk."""
+"""The weight autoencoder: it turns adapters into z, and the victim's own model decodes z. It is one file on disk."""
 
 import hashlib
 import json
@@ -37,17 +37,17 @@ class WeightAutoencoder:
 
     kind: EncoderKind
     knowledge: Knowledge
-    """What is encoded: the file as it is, or its change since the first step."""
+    """Part of an adapter that is encoded: the file as it is, or its change since the first step."""
     encoder: Encoder
     base_sha256: str
     others: Float[Tensor, "people tokens dim"]
-    """z of public people that the encoder was not trained on: for controls."""
+    """z of public people that the encoder was not trained on, for control arms."""
     mean_z: Float[Tensor, "tokens dim"]
     """The mean of z over public people."""
     universal_z: Float[Tensor, "tokens dim"]
-    """One free z, learned to open every public adapter."""
+    """One z that was learned to open every public adapter."""
     sha256: str = ""
-    """Of the file's bytes; empty for one that has no file yet."""
+    """Hash of the file's bytes; empty where there is no file yet."""
 
     @torch.no_grad()
     def encode(
@@ -57,7 +57,7 @@ class WeightAutoencoder:
         *,
         seeds: Sequence[int] | None = None,
     ) -> Posterior:
-        """`q(z | adapter, step)` of each; a step that is not known is None. `seeds` of their training tell where they started.
+        """`q(z | adapter, step)` of each adapter. An unknown step is None. `seeds` of the fine-tuning tell where it started.
 
         Raises: BaseMismatchError, if an adapter was trained for another base; UsageError, if the attack reads the change since the
         first step and the seeds are not known.
@@ -74,18 +74,18 @@ class WeightAutoencoder:
         return self.encoder(weights, torch.tensor(counted))
 
     def random_z(self, count: int, *, seed: int) -> Float[Tensor, "count tokens dim"]:
-        """Draws from a Gaussian with the mean and covariance of z over public people: the encoder's aggregate posterior."""
+        """Draw from a Gaussian with the mean and covariance of z over public people, the encoder's aggregate posterior."""
         others = self.others.flatten(1)
         centre = others.mean(0)
         draws = torch.randn(count, len(others), generator=torch.Generator().manual_seed(seed))
         return (centre + draws @ (others - centre) / len(others) ** 0.5).unflatten(1, self.others.shape[1:])
 
     def reads(self, adapter: Adapter) -> bool:
-        """Whether there is anything in the adapter that the encoder looks at."""
+        """Whether the adapter has any module that the encoder reads."""
         return any(name in self.encoder.shapes for name in adapter.factors)
 
     def save(self, file: Path) -> None:
-        """One safetensors file in half precision; what it is stands in its header."""
+        """Write one safetensors file in half precision, whose header says what it is."""
         tensors = {f"encoder.{name}": value for name, value in self.encoder.state_dict().items()}
         tensors |= {"others": self.others, "mean_z": self.mean_z, "universal_z": self.universal_z}
         facts = {
@@ -138,7 +138,7 @@ def load_attack(file: str | Path, base: DiffusersBase) -> WeightAutoencoder:
 
 
 def attack_for(base: DiffusersBase, file: str | Path | None = None) -> WeightAutoencoder | None:
-    """The attack in this file; without one the shipped attack, where it was trained for this base.
+    """The attack in this file, or the shipped attack where no file is given and it was trained for this base; else None.
 
     Raises: as `load_attack`.
     """

@@ -14,10 +14,10 @@ __all__ = ["since_start", "stack_adapters"]
 
 
 def stack_adapters(adapters: Sequence[Adapter], shapes: Mapping[str, torch.Size]) -> StackedFactors:
-    """The adapters' factors for these modules, filled up with zeros to the highest rank.
+    """Stack the adapters' factors for these modules, filled up with zeros to the highest rank.
 
-    A module that an adapter lacks is zero: it changes nothing there. Scales differ by module in some files, so they are
-    multiplied into B. An unknown scale counts as 1, as when the adapter is run. Modules that are not in `shapes` are not read.
+    A module that an adapter lacks is zero, so it changes nothing. Scales differ by module in some files, so they are multiplied
+    into B. An unknown scale counts as 1, as when the adapter is run. Modules that are not in `shapes` are not read.
     Raises: BaseMismatchError, if none of the modules is in the adapter, or one has another shape.
     """
     for adapter in adapters:
@@ -50,9 +50,9 @@ def stack_adapters(adapters: Sequence[Adapter], shapes: Mapping[str, torch.Size]
 
 
 def since_start(weights: StackedFactors, seeds: Sequence[int] | Int[np.ndarray, " adapters"]) -> StackedFactors:
-    """`theta_s - theta_0`: A less the start that our fine-tuning draws from the seed (B starts at zero).
+    """The change `theta_s - theta_0`: A less the start that our fine-tuning draws from the seed (B starts at zero).
 
-    This is the published method's input. Whoever downloads a file has no such seed unless the file names it.
+    This is the published method's input. People who download a file have no such seed, unless the file names it.
     """
     down = {name: value.clone() for name, value in weights.down.items()}
     widths = {name: value[0, 0].numel() for name, value in down.items()}
