@@ -20,8 +20,7 @@ class TrainSettings:
     encoder: EncoderKind = "invariant"
     """Network that reads adapters: `invariant` reads products B A only; `conv-clip` (published) reads A and B as they are."""
     knowledge: Knowledge = "file"
-    """Part of an adapter that is read: the `file` as it is shared, or its change since the `start`, which needs the training
-    seed."""
+    """Part of an adapter that is read: the `file` as shared, or its change since the `start`, which needs the training seed."""
     step_embedding: bool = True
     """Tell the encoder the fine-tuning step and train on all snapshots; without it, train on each run's last snapshot only."""
     steps: int = 4_500

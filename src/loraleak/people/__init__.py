@@ -1,8 +1,7 @@
 """People. In: a split and a seed. Out: synthetic identities, their pictures, captions and traits; folders of pictures.
 
-Reading order: `names` (which splits and styles there are), `styles` (what a drawing style can draw), `avatars` (one person, one
-look, one picture), `captions` (the same in words), `splits` (who is in which split), `folders` (photos and captions on disk, read
-and written). Names load on first use.
+Reading order: `names` (splits and styles), `styles` (what a drawing style can draw), `avatars` (one person, one look, one
+picture), `captions` (words for it), `splits` (who is in which split), `folders` (files on disk). Names load on first use.
 """
 
 from typing import TYPE_CHECKING

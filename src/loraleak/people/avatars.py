@@ -25,12 +25,12 @@ _GLASSES_SHARE = 0.35
 
 @dataclass(frozen=True, order=True)
 class Person:
-    """What makes a person: equal traits, equal person."""
+    """Traits of a person. Equal traits are the same person."""
 
     style: str
     hair: str
     colour: str
-    """Of the hair, or of the headwear where the head wears any; facial hair of a bare head has it too."""
+    """Colour of the headwear where there is any, else of the hair and the facial hair."""
     skin: str
     facial_hair: str
     glasses: str
@@ -50,7 +50,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Look:
-    """What varies between pictures of one person. Lengths are percent of the canvas, angles are degrees."""
+    """Everything that varies between pictures of one person. Lengths are percent of the canvas, angles are degrees."""
 
     expression: str
     eyes: str

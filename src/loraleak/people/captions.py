@@ -1,4 +1,4 @@
-"""Captions of pictures of people: the full one, and the varied ones that a base is trained on."""
+"""Captions of pictures of people: full ones, and the varied ones that a base is trained on."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ _IDENTITY = ("skin", "hair", "facial_hair", "glasses")
 
 
 def caption(person: Person, look: Look) -> str:
-    """The full caption; what a person is comes before what a picture shows, absent things are not mentioned."""
+    """The full caption. The person's traits come before the look, and absent things are not mentioned."""
     return _sentence(STYLES[person.style].word, list(_clauses(person, look).values()))
 
 

@@ -39,7 +39,7 @@ class PhotoFile:
 
 
 def read_photos(folder: str | Path, *, only: Collection[str] | None = None) -> list[PhotoFile]:
-    """All images of a folder (or only those of these names), by name, upright and in RGB; what is transparent becomes white.
+    """Read all images of a folder (or only those of these names), by name, upright and in RGB. Transparent parts become white.
 
     Raises: PhotosError, naming the faulty files together, if there is no folder, no image, or an image that cannot be read.
     """
@@ -76,7 +76,7 @@ def identity_folders(folder: str | Path) -> list[Path]:
 
 
 def read_captions(folder: str | Path) -> list[str]:
-    """The captions in the `.txt` files beside a folder's images, by name; images without one are passed over.
+    """Read the captions in the `.txt` files beside a folder's images, by name. Images without one are passed over.
 
     Raises: PhotosError, if a caption is a link that leads out of the folder, no UTF-8, or longer than 64 KiB.
     """
@@ -101,9 +101,9 @@ def _caption(file: Path, root: Path) -> str:
 
 
 def write_people(folder: Path, people: Sequence[Person], *, images: int, size: int, seed: int, first: int = 0) -> list[Path]:
-    """Write `<folder>/<identity>/<n>.png` with captions beside, traits in `person.json`, and a NOTICE of the licences.
+    """Write `<folder>/<identity>/<n>.png`, a caption for each, traits in `person.json`, and a NOTICE of the licences.
 
-    Identities are numbered from `first`; looks are a function of the seed and that number.
+    Identities are numbered from `first`. Looks are a function of the seed and that number.
     """
     written: list[Path] = []
     for index, person in enumerate(people, first):
@@ -141,7 +141,7 @@ def _read(file: Path, root: Path) -> PhotoFile:
         raise ValueError(f"larger than {_MAX_BYTES >> 20} MiB")
     data = file.read_bytes()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # oddities in EXIF fields, say nothing about the picture
+        warnings.simplefilter("ignore")  # oddities in EXIF fields say nothing about the picture
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             image = Image.open(BytesIO(data), formats=("JPEG", "PNG", "WEBP"))
@@ -159,5 +159,5 @@ def _read(file: Path, root: Path) -> PhotoFile:
 def _opaque(image: Image.Image) -> Image.Image:
     if not image.has_transparency_data:
         return image.convert("RGB")
-    # what hides under transparency is often black or rubbish; an owner sees a page through it
+    # colours under transparent pixels are often black or rubbish; viewers show a white page there
     return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA")).convert("RGB")

@@ -9,4 +9,4 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 
 StyleName = Literal["avataaars", "open-peeps", "toon-head"]
 TRAINING_STYLES: tuple[StyleName, ...] = ("avataaars", "open-peeps")
-"""Those of the people that pocket was trained on."""
+"""Styles of the people that pocket was trained on."""

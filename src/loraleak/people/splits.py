@@ -1,4 +1,4 @@
-"""Disjoint splits by person. The split is a function of the traits alone, so equal people can never be in two splits."""
+"""Disjoint splits by person. A split is a function of the traits alone, so a person can never be in two splits."""
 
 import hashlib
 from collections.abc import Iterator
@@ -18,8 +18,8 @@ _MAX_REPEATS = 2_000
 def split_of(person: Person) -> Split:
     """The one split that this person belongs to: base 40%, embedder 25%, public (attack training) 20%, controls 5%, victims 10%.
 
-    Controls have a split of their own, so that they are drawn as victims are. People of the public split whom the attack
-    happens not to have seen are the rare ones, and a null of rare people calls common ones leaks.
+    Controls have a split of their own, so that they are drawn as victims are. The people of the public split whom the attack
+    has not seen are mostly rare ones. A null of rare people would call common ones leaks.
     """
     traits = "|".join((person.style, person.hair, person.colour, person.skin, person.facial_hair, person.glasses))
     slot = int.from_bytes(hashlib.sha256(traits.encode()).digest()[:8], "big") % 100
@@ -33,7 +33,7 @@ def split_of(person: Person) -> Split:
 def draw_people(
     split: Split, count: int, *, seed: int, styles: tuple[str, ...] = TRAINING_STYLES, distinct: bool = True
 ) -> list[Person]:
-    """`count` people of a split, styles in turn but for repeats. `distinct=False` lets a person come again, for training.
+    """Draw `count` people of a split, styles in turn but for repeats. `distinct=False` lets people come again, for training.
 
     Raises: UsageError, if the styles have too few different people in this split.
     """

@@ -1,8 +1,8 @@
 """The drawing styles: which parts make a person, which vary from picture to picture, and the words for each.
 
-Every table maps a variant's name in the style's definition to the words that a caption uses.
-Left out, because nuisance would leak into identity or the drawing breaks: open-peeps headwear and hair bands that take the
-clothing colour, the bear head, heart and cyclops eyes, the unibrow, and variants that cannot be told apart at 64 pixels.
+Every table maps a variant's name in the style's definition to the words that a caption uses. Some variants are left out,
+because nuisance would leak into identity or the drawing breaks: open-peeps headwear and hair bands that take the clothing
+colour, the bear head, heart and cyclops eyes, the unibrow, and variants that cannot be told apart at 64 pixels.
 """
 
 import json
@@ -25,7 +25,7 @@ COLOURS: Mapping[str, str] = {
     "pink": "#f59797",
     "blue": "#4f74c9",
 }
-"""Hair and headwear."""
+"""Colours of hair and headwear."""
 
 NO_COLOUR = "none"
 """The colour of a head without hair or headwear."""
@@ -75,7 +75,7 @@ class Style:
     hair: Mapping[str, str]
     headwear: frozenset[str]
     coloured: frozenset[str]
-    """Heads whose hair takes a colour; the others are drawn in black ink."""
+    """Heads whose hair takes a colour. The others are drawn in black ink."""
     bald: frozenset[str]
     facial_hair: Mapping[str, str]
     glasses: Mapping[str, str]

@@ -1,8 +1,8 @@
-"""Building pocket, the embedded base, with its embedder, attack, controls and demo, from nothing, and measuring it.
+"""The build of pocket, the embedded base, from nothing, with its embedder, attack, controls and demo, and its quality.
 
-In: a recipe, a folder for work. Out: what `loraleak.assets` names. Reading order: `build` (every stage in order), `renders` (the
-pictures), `vocabulary`, `image_autoencoder`, `denoiser`, `pipeline` (the base), `embedder`, `shipped_attack`, `controls`, `quality`;
-`fitting` is how each part is trained. Names load on first use.
+In: a recipe, a folder for work. Out: the files that `loraleak.assets` names. Reading order: `build` (every stage in order),
+`renders` (the pictures), `fitting` (the training loop of each part), `vocabulary`, `image_autoencoder`, `denoiser`, `pipeline`
+(the base), `embedder`, `shipped_attack`, `controls`, `quality`. Names load on first use.
 """
 
 from typing import TYPE_CHECKING

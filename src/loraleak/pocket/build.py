@@ -1,4 +1,4 @@
-"""`loraleak pocket build`: every stage from nothing, in order; a finished stage is skipped, a killed one goes on."""
+"""`loraleak pocket build`: every stage from nothing, in order. It skips finished stages, and a killed stage goes on."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -35,7 +35,7 @@ _DEMO_TRIGGER = "zqkv"
 
 @dataclass(frozen=True)
 class BuildRecipe:
-    """All that decides what is built."""
+    """Settings that decide all that is built."""
 
     base_pictures: int = 60_000
     embedder_people: int = 6_000
@@ -49,9 +49,9 @@ class BuildRecipe:
 
 
 def build_pocket(recipe: BuildRecipe, work: Path, out: Path) -> dict[str, Any]:
-    """Train, assemble in half precision, measure as shipped, make attack, controls and demo.
+    """Train the parts, assemble them in half precision, measure them as shipped, and make attack, controls and demo.
 
-    Returns the metrics, also in `out/build.json`.
+    Returns the metrics, which `out/build.json` holds too.
 
     `work` keeps renders, zoos, checkpoints and logs; `out` gets `pocket/`, `embedder/`, `attack.safetensors`, `controls.npz`,
     `demo/` and the contact sheet.

@@ -1,4 +1,4 @@
-"""The control adapters that ship with pocket: of people whom nothing else has seen, kept as embeddings of what every arm makes."""
+"""The control adapters that ship with pocket, of people whom nothing else has seen, as embeddings of what every arm makes."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ __all__ = ["build_controls"]
 
 _SEED = 5
 _PHOTOS = 8
-"""Of each other person: an owner with more photos is compared by as many."""
+"""Photos of each other person. An owner with more photos is compared with these."""
 
 
 def build_controls(
@@ -28,7 +28,8 @@ def build_controls(
     count: int = 99,
     cohort: int = 200,
 ) -> Controls:
-    """`count` adapters, then a cohort of other people. With 99 the smallest p-value is 0.01. Resumes from `folder`."""
+    """Make `count` adapters, then a cohort of other people; a stopped build goes on. 99 adapters allow p-values down to
+    0.01."""
     cases = draw_cases("controls", count + cohort, seed=_SEED)
     arms = [arm for arm in select_arms(tuple(ARMS)) if arm.role == "attack"]
     names = {arm.name for arm in arms}

@@ -26,7 +26,7 @@ _WIDTH = 128
 
 @dataclass(frozen=True)
 class DenoiserRecipe:
-    """0.9 GFLOP a training sample, about 10 ms; an hour and a half on two cores."""
+    """Recipe of the training. A sample takes 0.9 GFLOP, about 10 ms; the whole takes an hour and a half on two cores."""
 
     schedule: Schedule = field(
         default_factory=lambda: Schedule(steps=13_000, batch=32, learning_rate=1e-3, warmup=200, checkpoint_every=200)
@@ -34,7 +34,7 @@ class DenoiserRecipe:
 
 
 class TextToLatents(nn.Module):
-    """The two trained parts as one module: token ids to noise prediction."""
+    """The two trained parts as one module, from token ids to a noise prediction."""
 
     def __init__(self, vocabulary: int, latent_channels: int) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ def build_scheduler() -> DPMSolverMultistepScheduler:
 
 @torch.no_grad()
 def encode_renders(model: PocketAutoencoder, renders: Renders, file: Path) -> np.ndarray:
-    """The scaled posterior means `[images, channels, 8, 8]` in half precision, computed once."""
+    """Scaled posterior means `[images, channels, 8, 8]` in half precision, computed once and kept in `file`."""
     if not file.exists():
         scale = model.config["scaling_factor"]
         parts = [
@@ -95,11 +95,11 @@ def encode_renders(model: PocketAutoencoder, renders: Renders, file: Path) -> np
 def train_denoiser(
     latents: np.ndarray, renders: Renders, tokenizer: CLIPTokenizer, recipe: DenoiserRecipe, folder: Path
 ) -> TextToLatents:
-    """Noise prediction (Ho et al. 2020, eq. 14), timesteps stratified over the batch.
+    """Train by noise prediction (Ho et al. 2020, eq. 14), with timesteps stratified over the batch.
 
-    Weighted by `sqrt(1 / SNR)`, half-way from the error of the noise to the error of the picture: it makes the error about
-    equal over timesteps, so that what captions say, which is settled where noise is high, is not drowned by fine grain. People
-    with facial hair or glasses come more often, for these are small and only on a third of them.
+    Errors are weighted by `sqrt(1 / SNR)`, half-way from the error of the noise to the error of the picture. That makes the
+    error about equal over timesteps. High noise, where captions decide, then counts as much as fine grain. People with facial
+    hair or glasses come more often, because these are small and only a third of the people have them.
     """
     torch.manual_seed(recipe.schedule.seed)
     model = TextToLatents(len(tokenizer), latents.shape[1])

@@ -1,4 +1,4 @@
-"""Training of the embedder: identities by contrast, attributes by name, on people of the embedder split."""
+"""Training of pocket's embedder, on people of the embedder split: identities by contrast, attributes by name."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ __all__ = ["EmbedderRecipe", "train_embedder"]
 
 @dataclass(frozen=True)
 class EmbedderRecipe:
-    """A step takes two looks of each of `schedule.batch` people."""
+    """Recipe of the training. A step takes two looks of each of `schedule.batch` people."""
 
     schedule: Schedule = field(default_factory=lambda: Schedule(steps=1400, batch=64, learning_rate=2e-3, weight_decay=0.02))
     temperature: float = 0.1
@@ -27,7 +27,7 @@ class EmbedderRecipe:
 
 
 def train_embedder(renders: Renders, recipe: EmbedderRecipe, folder: Path) -> PocketEmbedder:
-    """Supervised contrastive loss (Khosla et al. 2020) over people plus cross-entropy of every attribute."""
+    """Train by a supervised contrastive loss over people (Khosla et al. 2020), plus the cross-entropy of every attribute."""
     torch.manual_seed(recipe.schedule.seed)
     truth = [person.attributes() for person in renders.people]
     seen: dict[str, set[str]] = defaultdict(set)
@@ -57,7 +57,7 @@ def train_embedder(renders: Renders, recipe: EmbedderRecipe, folder: Path) -> Po
 
 
 def _contrast(identity: Tensor, temperature: float) -> Tensor:
-    """Rows 2i and 2i + 1 are the same person; every other row is another one."""
+    """The contrastive loss, where rows 2i and 2i + 1 are the same person and every other row is another person."""
     logits = (identity @ identity.T / temperature).fill_diagonal_(-1e4)
     return F.cross_entropy(logits, torch.arange(len(identity)) ^ 1)
 

@@ -18,7 +18,7 @@ __all__ = ["Schedule", "Step", "fit"]
 
 @dataclass(frozen=True)
 class Schedule:
-    """AdamW with linear warm-up and a cosine to zero."""
+    """Schedule of AdamW, with linear warm-up and a cosine to zero."""
 
     steps: int
     batch: int
@@ -55,7 +55,7 @@ def fit(
 ) -> None:
     """Minimise `loss(step)["loss"]` over the module's parameters; the other entries are logged to `folder/log.jsonl`.
 
-    Resumes from `folder/checkpoint.pt` where there is one, and refuses a checkpoint of another schedule.
+    The loop goes on from `folder/checkpoint.pt` where there is one, and refuses a checkpoint of another schedule.
     """
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.pt"

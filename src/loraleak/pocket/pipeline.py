@@ -1,4 +1,4 @@
-"""Pocket's parts as one pipeline folder, as Stable Diffusion's are."""
+"""Pocket's parts as one pipeline folder, like Stable Diffusion's."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ __all__ = ["save_pipeline"]
 
 
 def save_pipeline(autoencoder: PocketAutoencoder, denoiser: TextToLatents, tokenizer: CLIPTokenizer, folder: Path) -> None:
-    """Write all parts in half precision, whole or not at all; the models given are converted too."""
+    """Write all parts in half precision, whole or not at all. The given models are converted in place."""
     pipeline = StableDiffusionPipeline(
         vae=autoencoder,
         text_encoder=denoiser.text_encoder,

@@ -1,4 +1,4 @@
-"""How good pocket is, on people that none of its parts has seen."""
+"""Measures of pocket's quality, on people that none of its parts has seen."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,14 +18,14 @@ from loraleak.types import Images
 __all__ = ["JUDGED", "autoencoder_quality", "base_quality", "contact_sheet", "embedder_quality", "pictures_of"]
 
 JUDGED = ("skin", "colour", "facial_hair", "glasses")
-"""The attributes that captions must bring out."""
+"""Attributes that pictures must take from their captions."""
 
 _GUIDANCE_SCALE = 2.0
 _BATCH = 50
 
 
 def autoencoder_quality(base: DiffusersBase, renders: Renders) -> dict[str, Any]:
-    """PSNR in dB of each picture after encode and decode, as shipped."""
+    """PSNR in dB of pictures after encode and decode, as shipped."""
     decoded = base.decode(base.encode(renders.images))
     error = (decoded.astype(np.float64) - renders.images).reshape(len(decoded), -1)
     values = 10 * np.log10(255**2 / np.square(error).mean(axis=1))
@@ -33,7 +33,7 @@ def autoencoder_quality(base: DiffusersBase, renders: Renders) -> dict[str, Any]
 
 
 def embedder_quality(embedder: PocketEmbedder, renders: Renders) -> dict[str, Any]:
-    """Verification over all pairs of pictures, rank-1 with one gallery picture a person, and the judge's own accuracy."""
+    """Verification over all pairs of pictures, rank-1 with one gallery picture a person, and accuracy on attributes."""
     vectors = embedder.embed(list(renders.images)).vectors
     who = np.repeat(np.arange(len(renders.people)), renders.looks_per_person)
     similarity = vectors @ vectors.T
@@ -52,7 +52,7 @@ def embedder_quality(embedder: PocketEmbedder, renders: Renders) -> dict[str, An
 
 
 def base_quality(base: DiffusersBase, judge: PocketEmbedder, renders: Renders, *, seed: int = 0) -> dict[str, Any]:
-    """Share of pictures made from full captions with each attribute right, and how varied the class prompt's people are."""
+    """Share of pictures from full captions with each attribute right, and how varied the class prompt's people are."""
     prompts = [caption(renders.person_of(i), renders.looks[i]) for i in range(len(renders))]
     truth = [renders.person_of(i).attributes() for i in range(len(renders))]
     named = judge.attributes(list(pictures_of(base, prompts, seed=seed)))
@@ -72,7 +72,7 @@ def base_quality(base: DiffusersBase, judge: PocketEmbedder, renders: Renders, *
 
 
 def pictures_of(base: DiffusersBase, prompts: Sequence[str], *, seed: int, steps: int = 20) -> Images:
-    """One picture a prompt."""
+    """One picture of each prompt."""
     (empty,) = base.embed([""])
     made = []
     for start in range(0, len(prompts), _BATCH):
@@ -83,7 +83,7 @@ def pictures_of(base: DiffusersBase, prompts: Sequence[str], *, seed: int, steps
 
 
 def contact_sheet(base: DiffusersBase, renders: Renders, file: Path, *, rows: int = 4, columns: int = 8) -> None:
-    """A PNG of four blocks: real renders, their round trip; pictures of their captions, pictures of the class prompt."""
+    """Write a PNG of four blocks: renders, their round trip, pictures of their captions, pictures of the class prompt."""
     count = rows * columns
     prompts = [caption(renders.person_of(i), renders.looks[i]) for i in range(count)]
     real = np.asarray(renders.images[:count])

@@ -1,4 +1,4 @@
-"""Pictures of one split, rendered once and kept: a memory-mapped array with the people and looks beside it."""
+"""Pictures of one split, rendered once and kept as a memory-mapped array, with files of the people and looks."""
 
 import json
 import os
@@ -21,7 +21,7 @@ _CHUNK = 250
 
 @dataclass(frozen=True)
 class Renders:
-    """`looks_per_person` pictures of each person, person by person."""
+    """Pictures of people: `looks_per_person` of each, person by person."""
 
     images: Images
     people: list[Person]
@@ -49,7 +49,7 @@ def render_split(
     distinct: bool = True,
     size: int = 64,
 ) -> Renders:
-    """Render (or map what is already rendered) `people` x `looks` pictures of a split into `folder`, on all cores."""
+    """Render `people` x `looks` pictures of a split into `folder` on all cores, or map those that are already there."""
     recipe = {
         "split": split,
         "people": people,

@@ -19,7 +19,7 @@ _IMAGES = 8
 
 @dataclass(frozen=True)
 class ZooRecipe:
-    """Which public people a zoo holds, and how they are fine-tuned."""
+    """Recipe of a zoo: which public people it holds, and how they are fine-tuned."""
 
     first: int
     people: int
@@ -28,7 +28,7 @@ class ZooRecipe:
 
 @dataclass(frozen=True)
 class AttackRecipe:
-    """All that decides the shipped attack. Two zoos: many people in short runs, fewer in runs as long as an owner's."""
+    """Recipe of the shipped attack. One zoo has many people in short runs, the other fewer in runs as long as an owner's."""
 
     zoos: tuple[ZooRecipe, ...] = (
         ZooRecipe(0, 1500, RecipeRanges(steps=(60, 160), batch=2, prior_batch=1)),
@@ -38,7 +38,7 @@ class AttackRecipe:
 
 
 def train_shipped_attack(base: DiffusersBase, source: str, recipe: AttackRecipe, work: Path) -> WeightAutoencoder:
-    """Draw the people, build their zoos and train; resumes from `work`. `source` is what workers load the base by.
+    """Draw the people, build their zoos and train. A stopped run goes on from `work`. Workers load the base by its `source`.
 
     Raises: UsageError, if somebody's adapter could not be made.
     """

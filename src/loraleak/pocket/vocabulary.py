@@ -1,4 +1,4 @@
-"""Pocket's tokenizer: CLIP's, with merges learned from every word that a caption can hold."""
+"""Pocket's tokenizer, CLIP's with merges from every word that a caption can hold."""
 
 import json
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _FRAME = "a photo of a person with skin background , the and picture portrait"
 
 
 def build_tokenizer() -> CLIPTokenizer:
-    """Every caption word is one token; any other word, a trigger for example, falls into pieces that no caption uses."""
+    """Build the tokenizer. Every caption word is one token; any other word, such as a trigger, splits into pieces."""
     tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
