@@ -28,8 +28,7 @@ def build_controls(
     count: int = 99,
     cohort: int = 200,
 ) -> Controls:
-    """Make `count` adapters, then a cohort of other people; a stopped build goes on. 99 adapters allow p-values down to
-    0.01."""
+    """Make `count` adapters, then a cohort of other people; a stopped build goes on. 99 adapters give a smallest p of 0.01."""
     cases = draw_cases("controls", count + cohort, seed=_SEED)
     arms = [arm for arm in select_arms(tuple(ARMS)) if arm.role == "attack"]
     names = {arm.name for arm in arms}

@@ -1,6 +1,6 @@
 """Reports. In: the results of an audit, as plain data. Out: HTML, JSON, Markdown, pictures.
 
-Reading order: `results` (what an audit found), `report` (all of it, and how it is written), `words` (what the numbers are called),
+Reading order: `results` (what an audit found), `report` (the results, which write themselves), `words` (names of the numbers),
 then one file a writer.
 """
 

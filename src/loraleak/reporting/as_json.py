@@ -1,4 +1,4 @@
-"""The report as plain data, schema `loraleak.report/1`. Names are only ever added."""
+"""The report as plain data in the schema `loraleak.report/1`. Later versions only add names to it."""
 
 from dataclasses import asdict
 from typing import Any
@@ -12,7 +12,7 @@ SCHEMA = "loraleak.report/1"
 
 
 def to_json(report: AuditResult) -> dict[str, Any]:
-    """Everything but the pictures."""
+    """The whole report but its pictures."""
     low, high = report.ranks
     return {
         "schema": SCHEMA,
@@ -64,7 +64,7 @@ def _arm(arm: ArmResult) -> dict[str, Any]:
 
 
 def _defences(study: DefenceStudy) -> list[dict[str, Any]]:
-    """The adapter as it is, under the name None, then what was tried."""
+    """Rows of the study: the undefended adapter, under the name None, then the defences that were tried."""
     return [
         {
             "defence": result.defence or None,

@@ -17,7 +17,7 @@ _STEP = 0.2
 
 @dataclass(frozen=True)
 class Bar:
-    """One side of a row."""
+    """One side of a row, leak or use. Places are percent of the bar's width."""
 
     arm: str
     mean: float
@@ -25,10 +25,10 @@ class Bar:
     high: float
     zero: float
     before: float
-    """Where the adapter's own mean is, as it stands."""
+    """Place of the undefended adapter's mean."""
     value: str
     kept: str
-    """`93%`, or that no difference was shown; empty for the adapter as it is."""
+    """Share that is left, such as `93%`, or that no difference was shown; empty for the undefended adapter."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ class DefenceGroup:
     name: str
     says: str
     trial: str
-    """In words; empty for the adapter as it is."""
+    """The trial against an adaptive attack, in words; empty for the undefended adapter."""
     rows: tuple[DefenceRow, ...]
 
 
 @dataclass(frozen=True)
 class Strip:
-    """Pictures of one arm, before or after."""
+    """Pictures of one arm, before or after a defence."""
 
     role: str
     title: str
@@ -64,7 +64,7 @@ class Strip:
 
 
 def groups_of_study(study: DefenceStudy) -> tuple[DefenceGroup, ...]:
-    """The adapter as it is, then every defence in the order of the study; all bars on one scale."""
+    """Rows for the undefended adapter, then for every defence in the order of the study. All bars have one scale."""
     results = (study.undefended, *study.tried)
     sides = [side for result in results for side in (result.leak, result.use) if side is not None]
     low = _STEP * math.floor(min(0.0, *(side.excess.low for side in sides)) / _STEP)
@@ -100,7 +100,7 @@ def groups_of_study(study: DefenceStudy) -> tuple[DefenceGroup, ...]:
 
 
 def strips_of_study(study: DefenceStudy, uri: Callable[[Picture], str]) -> tuple[Strip, ...]:
-    """Before and after the recommended setting, or the one that leaves the least leak where none is recommended."""
+    """Pictures before and after the recommended setting, or the one that leaves the least leak where none is recommended."""
     if not study.tried:
         return ()
     least = min(range(len(study.tried)), key=lambda i: study.tried[i].leak.excess.mean)
@@ -121,7 +121,7 @@ def _kept(side: Side, kept: float | None) -> str:
 
 
 def _settings(result: DefenceResult) -> str:
-    """`rank 2`, without the seed; a chain is written as it is spelled."""
+    """Settings without the seed, such as `rank 2`. A chain is written as it is spelled."""
     if not result.defence.startswith(f"{result.name}:"):
         return "" if result.defence in ("", result.name) else result.defence
     parts = result.defence.partition(":")[2].split(",")

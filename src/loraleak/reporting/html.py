@@ -32,7 +32,7 @@ _SMALL_SIDE = 80
 
 @dataclass(frozen=True)
 class Pair:
-    """A reconstruction beside the photo that it is most like; both as data URIs."""
+    """A reconstruction and the photo that it is most like, both as data URIs."""
 
     arm: str
     made: str
@@ -42,7 +42,7 @@ class Pair:
 
 
 def to_html(report: AuditResult) -> str:
-    """The page as text; pictures are PNG data URIs."""
+    """The page as text. Its pictures are PNG data URIs."""
     environment = Environment(
         loader=PackageLoader("loraleak.reporting"),
         autoescape=True,
@@ -83,7 +83,7 @@ def _defences(report: AuditResult, study: DefenceStudy) -> dict[str, object]:
 
 
 def _pairs(report: AuditResult, photos: list[str]) -> list[Pair]:
-    """The attack's best pictures, each arm once before any comes twice."""
+    """The attacks' best pictures. Every arm comes once before any arm comes twice."""
     ranked: list[tuple[int, Pair]] = []
     for arm in (arm for arm in report.arms if arm.role == "attack"):
         best_first = sorted(_strip(arm, report, photos), key=lambda pair: -pair.cosine)

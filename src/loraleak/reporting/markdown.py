@@ -10,7 +10,7 @@ __all__ = ["to_markdown"]
 
 
 def to_markdown(report: AuditResult) -> str:
-    """A heading, the verdict and a table of arms; nothing from a file can become markup."""
+    """A heading, the verdict and a table of arms. Text from files cannot become markup."""
     verdict = report.verdict
     reasons = [f"- {_plain(reason)}" for reason in verdict.reasons]
     rows = [
@@ -39,7 +39,7 @@ def to_markdown(report: AuditResult) -> str:
 
 
 def _defences(report: AuditResult) -> list[str]:
-    """What was tried to make the file leak less."""
+    """Lines on the defences that were tried."""
     if report.defences is None:
         return []
     study = report.defences
@@ -61,7 +61,7 @@ def _defences(report: AuditResult) -> list[str]:
 
 
 def _header(report: AuditResult) -> list[str]:
-    """How many fields tell something; a public card repeats neither their names nor their values."""
+    """Count of the fields that give something away. A public card repeats neither their names nor their values."""
     if not report.metadata:
         return []
     counts = Counter(finding.severity for finding in report.metadata)
@@ -70,6 +70,7 @@ def _header(report: AuditResult) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown and HTML both leave alone, in one line: character references work in every dialect, backslashes do not."""
+    """One line of text that Markdown and HTML leave as it is. Character references, unlike backslashes, work in all
+    dialects."""
     one_line = " ".join(shown(text).split())
     return re.sub(r"[&<>\\`*_\[\]#!|~$@]|:(?=//)|(?<=www)\.", lambda match: f"&#{ord(match[0])};", one_line)

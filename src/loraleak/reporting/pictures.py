@@ -1,4 +1,4 @@
-"""Pictures on disk: one file each, and a sheet with one labelled row an arm."""
+"""Pictures on disk: one file each, and a sheet with one labelled row for each arm."""
 
 from collections.abc import Mapping
 from io import BytesIO
@@ -16,7 +16,7 @@ _INK, _PAPER = (40, 40, 40), (255, 255, 255)
 
 
 def write_pictures(rows: Mapping[str, Images], folder: Path) -> None:
-    """`<folder>/<row>/<n>.png` and `<folder>/sheet.png`."""
+    """Write `<folder>/<row>/<n>.png` and `<folder>/sheet.png`."""
     for name, images in rows.items():
         for i, image in enumerate(images):
             write_bytes(folder / name / f"{i}.png", _png(Image.fromarray(image)))
@@ -24,7 +24,7 @@ def write_pictures(rows: Mapping[str, Images], folder: Path) -> None:
 
 
 def sheet(rows: Mapping[str, Images]) -> Image.Image:
-    """One row for each name, its pictures side by side."""
+    """A sheet with one row for each name, its pictures side by side."""
     widest = max(len(images) for images in rows.values())
     size = (_LABEL + widest * (_TILE + _GAP), len(rows) * (_TILE + _GAP) + _GAP)
     canvas = Image.new("RGB", size, _PAPER)

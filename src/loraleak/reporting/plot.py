@@ -39,11 +39,11 @@ class Axis:
     bottom: int
     ticks: tuple[tuple[float, str], ...]
     chance: float | None
-    """Where the floor's mean lies, in percent; None without a floor."""
+    """Place of the floor's mean, in percent; None without a floor."""
 
 
 def axis_of(arms: Sequence[ArmResult]) -> Axis:
-    """Ticks every 0.2 of cosine, over a range that holds every interval."""
+    """A frame with ticks at every 0.2 of cosine, over a range that holds every interval."""
     left = _left_edge(arms)
     values = [_STEP * i for i in range(round(left / _STEP), round(1 / _STEP) + 1)]
     ticks = tuple((_place(value, left), f"{value:.1f}") for value in values)
@@ -53,7 +53,7 @@ def axis_of(arms: Sequence[ArmResult]) -> Axis:
 
 
 def rows_of(arms: Sequence[ArmResult]) -> tuple[Row, ...]:
-    """One row an arm, in the order given."""
+    """One row for each arm, in the order of the arms."""
     left = _left_edge(arms)
     return tuple(
         Row(

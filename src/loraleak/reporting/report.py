@@ -1,4 +1,4 @@
-"""The report: what an audit found, and the three forms that it is written in."""
+"""The report: the results of an audit, and the three forms in which they are written."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ __all__ = ["Report"]
 
 @dataclass(frozen=True)
 class Report(AuditResult):
-    """The result of an audit that writes itself."""
+    """The result of an audit, with methods that write it."""
 
     def to_html(self) -> str:
         """One self-contained page."""

@@ -1,4 +1,4 @@
-"""What one audit found, as plain data. `html`, `markdown` and `as_json` write it."""
+"""The results of one audit, as plain data. `html`, `markdown` and `as_json` write them."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 Level = Literal["low", "undecided", "review", "high"]
-"""`low` claims that the audit would have found something; where it could not have, it is `undecided`."""
+"""Level of a verdict. `low` claims that the audit could have found something; where it could not, the level is `undecided`."""
 LEVELS: tuple[Level, ...] = ("low", "undecided", "review", "high")
 
 
@@ -40,7 +40,7 @@ class Photo:
 
 @dataclass(frozen=True)
 class ArmResult:
-    """What one arm made, and how much it looks like the photos."""
+    """The pictures of one arm, and how much they look like the photos."""
 
     name: str
     role: ArmRole
@@ -53,7 +53,7 @@ class ArmResult:
     """Paired difference to the arm named `over`; None for the floor."""
     over: str | None
     nearest: tuple[int, ...]
-    """For each image, the index of the photo most like it."""
+    """Index of the photo that is most like each image."""
     nearest_similarity: tuple[float, ...]
 
 
@@ -63,10 +63,10 @@ class NullTest:
 
     name: Literal["control-adapters", "other-people"]
     says: str
-    """What the p-value compares with, in words."""
+    """The null that the p-value compares with, in words."""
     p_value: float
     smallest_p: float
-    """The least p-value that this test can give."""
+    """The smallest p-value that this test can give."""
     reasons: tuple[str, ...]
 
 
@@ -85,15 +85,15 @@ class Verdict:
 
     level: Level
     p_value: float
-    """The least of the tests', times their number (Bonferroni)."""
+    """The smallest p-value of the tests, times their number (Bonferroni)."""
     reasons: tuple[str, ...]
     null: str
-    """What the p-values compare with, in words."""
+    """The nulls that the p-values compare with, in words."""
     tests: tuple[NullTest, ...]
-    """The gravest first."""
+    """Tests that were made, the gravest result first."""
     positive_controls: tuple[PositiveControl, ...] = ()
     missing: str = ""
-    """What an undecided audit lacks, and how to mend it; empty for every other level."""
+    """The lack that left the audit undecided, and how to mend it; empty for every other level."""
 
     def reaches(self, gate: Literal["low", "review", "high", "never"]) -> bool:
         """Whether the level is at or above a gate; an undecided verdict counts as `review`."""
@@ -102,7 +102,7 @@ class Verdict:
 
     @property
     def smallest_p(self) -> float:
-        """The least p-value that the verdict could have had."""
+        """The smallest p-value that the verdict could have had."""
         return min(1.0, len(self.tests) * min(test.smallest_p for test in self.tests))
 
 
@@ -110,20 +110,20 @@ USE_KEPT = 0.8
 """Share of the use that a recommended defence must keep."""
 
 LEAK_KEPT = 0.5
-"""Share of the leak that a recommended defence may leave: one that leaves more would only reassure."""
+"""Share of the leak that a recommended defence may leave. A defence that leaves more would only reassure."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """How near pictures come to the photos: those of a stranger, or those of the owner's prompt."""
+    """Pictures of a stranger, or of the owner's prompt, and how near they come to the photos."""
 
     arm: str
-    """Of a stranger's: the attack that comes nearest."""
+    """Arm that made them. A stranger's is the attack that comes nearest."""
     images: Images
     excess: Interval
     """Mean cosine to the photos, less that of the base's pictures from the same noise."""
     change: Interval
-    """Paired difference, from the same noise, to the undefended adapter's; zero for that itself."""
+    """Difference to the undefended adapter's pictures, paired by noise; zero for the undefended adapter itself."""
 
 
 @dataclass(frozen=True)
@@ -131,39 +131,42 @@ class DefenceResult:
     """One defence, with its settings, on this adapter."""
 
     defence: str
-    """As `parse_defence` reads it; empty for the adapter as it is."""
+    """Spelling that `parse_defence` reads; empty for the undefended adapter."""
     name: str
     says: str
     leak: Side
     use: Side | None
-    """None where the owner's prompt is not known."""
+    """The owner's side; None where the owner's prompt is not known."""
     leak_kept: float | None
-    """The leak's excess in units of the undefended adapter's; None where that is not above zero."""
+    """Excess of the leak as a share of the undefended adapter's; None where that is not above zero."""
     use_kept: float | None
-    """The use's excess in units of the undefended adapter's; None where that is not above zero."""
+    """Excess of the use as a share of the undefended adapter's; None where that is not above zero."""
     needs_base: bool = False
     trial: Trial | None = None
-    """Against an attack trained against it, on other people; None for the adapter as it is."""
+    """Trial on other people, against an attack that was trained against the defence; None for the undefended adapter."""
 
     @property
     def worth_its_price(self) -> bool:
-        """By the attacks of the study: leaves `LEAK_KEPT` of the leak at most, beyond chance, and keeps `USE_KEPT` of the use."""
+        """Whether the defence leaves at most `LEAK_KEPT` of the leak, beyond chance, and keeps `USE_KEPT` of the use.
+
+        The leak is what the attacks of the study show.
+        """
         leak, use = self.leak_kept, self.use_kept
         return leak is not None and use is not None and leak <= LEAK_KEPT and self.leak.change.high < 0 and use >= USE_KEPT
 
 
 @dataclass(frozen=True)
 class DefenceStudy:
-    """All that was tried, the adapter as it is first."""
+    """Study of the undefended adapter and of every defence that was tried."""
 
     attacks: tuple[str, ...]
-    """Those that were sampled for every setting: a stranger takes what works."""
+    """Attacks that were sampled for every setting, because a stranger takes what works."""
     over: str
-    """The floor that excess is taken over."""
+    """The floor above which excess is measured."""
     undefended: DefenceResult
     tried: tuple[DefenceResult, ...]
     recommended: int | None
-    """Which of `tried`; None where none is worth its price."""
+    """Index of the recommended one in `tried`; None where none is worth its price."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +174,7 @@ class AuditResult:
     """Everything that an audit found. Pictures are RGB arrays; paths and metadata are untrusted text."""
 
     created: str
-    """UTC, ISO 8601, ending in Z."""
+    """Time in UTC, as ISO 8601 that ends in Z."""
     version: str
     seed: int
     base: str
@@ -186,11 +189,11 @@ class AuditResult:
     arms: tuple[ArmResult, ...]
     metadata: tuple[Finding, ...]
     knowledge: tuple[str, ...]
-    """What the adversary had, one sentence each."""
+    """Knowledge of the adversary, one sentence each."""
     advice: tuple[str, ...]
     limits: tuple[str, ...]
     settings: dict[str, Any]
-    """The resolved command, for whoever repeats it."""
+    """Settings of the command, all resolved, so that it can be repeated."""
     timings_s: dict[str, float]
     defences: DefenceStudy | None = None
-    """What post-hoc defences do to this adapter; None where that was not asked for."""
+    """Effects of post-hoc defences on this adapter; None where they were not asked for."""

@@ -1,4 +1,4 @@
-"""What the report's numbers are called where people read them, and hostile text made harmless to look at."""
+"""Words for the report's numbers, and hostile text made harmless to look at."""
 
 import shlex
 import unicodedata
@@ -45,12 +45,12 @@ ROLES: Mapping[ArmRole, str] = {
 
 
 def in_brackets(interval: Interval) -> str:
-    """`0.42 [0.37, 0.48]`."""
+    """An interval as text: `0.42 [0.37, 0.48]`."""
     return f"{interval.mean:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
 
 
 def excess_in_words(arm: ArmResult) -> str:
-    """The difference to the arm's control, or that none was shown; empty for an arm without control."""
+    """The difference to the arm's control, or a remark that none was shown; empty for an arm without control."""
     if arm.excess is None:
         return ""
     if arm.excess.low <= 0 <= arm.excess.high:
@@ -59,7 +59,7 @@ def excess_in_words(arm: ArmResult) -> str:
 
 
 def resolution_in_words(verdict: Verdict) -> str:
-    """How small p could have been, and what each test gave where there are several."""
+    """The smallest p that was possible, and the result of each test where there are several."""
     finest = f"It could not have been below {verdict.smallest_p:.2g}."
     if len(verdict.tests) < 2:
         return finest
@@ -68,12 +68,12 @@ def resolution_in_words(verdict: Verdict) -> str:
 
 
 def percent(share: float | None) -> str:
-    """`93%`; a dash for none."""
+    """A share as text, such as `93%`; a dash for None."""
     return "–" if share is None else f"{100 * share:.0f}%"
 
 
 def trial_in_words(trial: Trial | None) -> str:
-    """What an attack that was trained against a defence is known to do to it; empty for none."""
+    """The known result of an attack that was trained against a defence; empty for None."""
     match trial:
         case "fell":
             return "A stranger who trains an attack against it sees more than is shown here, so it is not recommended."
@@ -86,7 +86,7 @@ def trial_in_words(trial: Trial | None) -> str:
 
 
 def conclusion(study: DefenceStudy) -> str:
-    """What the owner may take from the study."""
+    """The conclusion that the owner may draw from the study."""
     most, least, count = percent(LEAK_KEPT), percent(USE_KEPT), len(study.tried)
     if study.recommended is not None:
         chosen = study.tried[study.recommended]
@@ -123,7 +123,7 @@ def conclusion(study: DefenceStudy) -> str:
 
 
 def scrub_command(report: AuditResult) -> str:
-    """What applies the recommended defence, and removes private metadata too; empty where none is recommended."""
+    """The command that applies the recommended defence and removes private metadata; empty where none is recommended."""
     study = report.defences
     if study is None or study.recommended is None:
         return ""

@@ -1,4 +1,4 @@
-"""Pure functions of arrays. In: whom pictures show, embeddings and similarities. Out: persons, rates, areas, intervals."""
+"""Scores: pure functions of arrays. In: sightings in pictures, embeddings, similarities. Out: persons, rates, areas, intervals."""
 
 from loraleak.scores.copying import exposure
 from loraleak.scores.identification import gallery_ranks, leave_one_out

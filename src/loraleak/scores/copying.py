@@ -1,4 +1,4 @@
-"""How near pictures came to single photos."""
+"""Exposure: how near pictures come to single photos."""
 
 import numpy as np
 from jaxtyping import Float
@@ -9,7 +9,7 @@ __all__ = ["exposure"]
 
 
 def exposure(reconstructions: Embeddings, photos: Float[np.ndarray, "photos dim"]) -> Float[np.ndarray, " photos"]:
-    """For each photo, the highest raw cosine to any reconstruction (average similarity's first step, AS in the extraction
+    """The highest raw cosine of each photo to any reconstruction (the first step of average similarity, AS in the extraction
     literature)."""
     best: np.ndarray = (reconstructions @ photos.T).max(axis=0)
     return best

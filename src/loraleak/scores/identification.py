@@ -1,4 +1,4 @@
-"""Closed-set identification: where does the right person stand among the gallery?"""
+"""Closed-set identification: the rank of the right person in a gallery."""
 
 from collections.abc import Sequence
 
@@ -14,9 +14,9 @@ _ROUNDING = 1e-6
 
 
 def gallery_ranks(probes: Embeddings, gallery: Float[np.ndarray, "people dim"], identity: int) -> Int[np.ndarray, " images"]:
-    """For each probe, how many people of the gallery are at least as similar as the right one (0: rank-1 hit).
+    """Number of people in the gallery who are at least as similar to each probe as the right person (0: rank-1 hit).
 
-    A tie, to rounding, counts against the probe, so that an embedder that returns a constant scores nothing.
+    A tie, within rounding, counts against the probe, so that an embedder that returns a constant scores nothing.
 
     >>> gallery = np.eye(3, dtype=np.float32)
     >>> gallery_ranks(np.array([[0.8, 0.6, 0.0]], np.float32), gallery, identity=1).tolist()
@@ -28,9 +28,9 @@ def gallery_ranks(probes: Embeddings, gallery: Float[np.ndarray, "people dim"], 
 
 
 def leave_one_out(photos: Embeddings, others: Sequence[Embeddings]) -> Bool[np.ndarray, " photos"]:
-    """For each photo of one person: is it nearer to the template of this person's other photos than to anybody else's?
+    """Whether each photo of one person is nearer to the template of the person's other photos than to every other person's.
 
-    Others' templates are made of at most as many photos. A tie counts against the photo.
+    Templates of other people use at most as many photos. A tie counts against the photo.
     """
     count = len(photos) - 1
     gallery = np.stack([template(mine[:count]) for mine in others])

@@ -1,4 +1,4 @@
-"""Percentile bootstrap over victims (Efron and Tibshirani 1993): the victim is the unit, never the image."""
+"""Percentile bootstrap over victims (Efron and Tibshirani 1993). The unit is the victim, never the image."""
 
 import numpy as np
 from jaxtyping import Float
@@ -11,7 +11,7 @@ __all__ = ["bootstrap_mean", "paired_difference"]
 def bootstrap_mean(
     values: Float[np.ndarray, " victims"], *, seed: int = 0, resamples: int = 10_000, level: float = 0.95
 ) -> Interval:
-    """The mean over victims with its interval; one value gives an interval of no width."""
+    """The mean over victims with its interval. A single value has an interval of no width."""
     values = np.asarray(values, dtype=np.float64)
     rng = np.random.default_rng(seed)
     means = values[rng.integers(len(values), size=(resamples, len(values)))].mean(axis=1)

@@ -1,4 +1,4 @@
-"""Similarity of pictures to the photos of one person: a mean, a template, and how much it stands out among other people."""
+"""Similarity of pictures to the photos of one person: a mean, a template, and evidence against a cohort of other people."""
 
 import numpy as np
 from jaxtyping import Float
@@ -9,7 +9,7 @@ __all__ = ["evidence", "mean_cosine", "template"]
 
 _TINY = 1e-12
 _BLIND = 1e-6
-"""Largest spread of similarities to a cohort that rounding can make out of none."""
+"""Spread of similarities to a cohort below which it is only rounding."""
 
 
 def mean_cosine(pictures: Embeddings, photos: Float[np.ndarray, "photos dim"]) -> Float[np.ndarray, " pictures"]:
@@ -30,9 +30,9 @@ def evidence(
     photos: Float[np.ndarray, " dim"],
     cohort: Float[np.ndarray, "people dim"],
 ) -> Float[np.ndarray, "..."]:
-    """How much nearer pictures are to a template than to a cohort of other people, in standard deviations of the cohort.
+    """Similarity of pictures to a template, less that to a cohort of other people, in standard deviations over the cohort.
 
-    Zero for an embedder that tells nobody of the cohort from anybody else.
+    It is zero for an embedder that cannot tell the people of the cohort apart.
 
     Source: Z-norm of speaker verification (Auckenthaler et al. 2000), averaged over the pictures.
     """

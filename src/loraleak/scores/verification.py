@@ -1,4 +1,4 @@
-"""Verification: same person or not, from one similarity."""
+"""Verification: whether two images show the same person, from one similarity."""
 
 import numpy as np
 from jaxtyping import Float
@@ -21,7 +21,7 @@ def auc(genuine: Float[np.ndarray, " pairs"], impostor: Float[np.ndarray, " othe
 def true_accept_rate(
     genuine: Float[np.ndarray, " pairs"], impostor: Float[np.ndarray, " others"], false_accepts: float = 0.01
 ) -> float:
-    """Share of genuine pairs above the threshold that this share of impostor pairs crosses."""
+    """Share of genuine pairs above the threshold that lets `false_accepts` of the impostor pairs through."""
     return float((genuine > accept_threshold(impostor, false_accepts)).mean())
 
 
