@@ -1,9 +1,9 @@
 """The audit. In: an adapter file, its owner's photos, settings. Out: a report.
 
-Reading order: `audit_settings` (what an audit can be told), `run` (the stages in their order), `loading` (load, check), `scoring`
-(embed, score), `nulls` (other people, and adapters of other people), `positive_controls` (could it have found something?), `verdict`
-(judge), `defences` (what defences do to this adapter), `remarks` (what the report says besides), `without_photos` (sampling alone).
-Names load on first use.
+Reading order: `audit_settings` (the options), `run` (the stages in their order), `loading` (load, check), `scoring` (embed,
+score), `nulls` (other people, and adapters of other people), `positive_controls` (could it have found something?), `verdict`
+(judge), `defences` (their effects on this adapter), `remarks` (further sentences of the report), `without_photos` (sampling
+alone). Names load on first use.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""What an audit can be told; light to import, so that the command line starts fast."""
+"""Settings of an audit; light to import, so that the command line starts fast."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,31 +10,31 @@ from loraleak.errors import UsageError
 __all__ = ["MIN_OTHERS", "AttackSettings", "AuditSettings"]
 
 MIN_OTHERS = 19
-"""People to compare with, for the smallest p-value to be 0.05."""
+"""Fewest people to compare with that allow a p-value of 0.05."""
 
 
 @dataclass(frozen=True)
 class AttackSettings(BaseSettings):
-    """How an adapter is sampled."""
+    """Settings of the base, and of how an adapter is sampled."""
 
     prompt: str | None = None
-    """The owner's own prompt with the trigger; adds the ceiling, does not touch the verdict."""
+    """The owner's own prompt with the trigger. It adds the ceiling, and tests that the audit can see the person at all."""
     class_prompt: str = "a photo of a person"
-    """What strangers type: the kind of thing that was trained, without the trigger."""
+    """Prompt of a stranger, without the trigger: the kind of thing that was trained."""
     arms: tuple[str, ...] = ()
-    """Arms by name; none means all that apply."""
+    """Arms by name. All that apply, if none is given."""
     attack: str | None = None
-    """A weight autoencoder from `loraleak train`; none means the one that ships for pocket."""
+    """Weight autoencoder from `loraleak train`. Pocket's own, if none is given."""
     step: int | None = None
-    """After how many steps of fine-tuning the adapter was saved, where you know it; the attack can do without."""
+    """Fine-tuning step at which the adapter was saved, if you know it. The attack works without it too."""
     images: int = 8
-    """Pictures an arm."""
+    """Pictures of each arm."""
     steps: int = 20
     """Sampler steps."""
     guidance_scale: float = 3.0
-    """Classifier-free guidance of prompts and of z."""
+    """Scale of classifier-free guidance, for prompts and for z."""
     seed: int = 0
-    """Of the initial noise, and of the codes that control arms draw."""
+    """Seed of the initial noise, and of the codes that control arms draw."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -45,18 +45,18 @@ class AttackSettings(BaseSettings):
 
 @dataclass(frozen=True)
 class AuditSettings(AttackSettings):
-    """How an audit samples and scores."""
+    """Settings of the base, and of how an audit samples and scores."""
 
     embedder: str = "auto"
-    """`auto`: `pocket` on pocket, else `faces` if most photos show a face, else `general`. Or one by name: `pocket`,
-    `faces`, `general`, `clip:<folder or id>` or `dino:<folder or id>`."""
+    """Embedder: `pocket`, `faces`, `general`, `clip:<folder or id>`, `dino:<folder or id>` or `auto`.
+    `auto` takes `pocket` on pocket, else `faces` if most photos show a face, else `general`."""
     others: Path | None = None
-    """Folder with photos of other people, one sub-folder a person or one photo a person; they are like yours, but show nobody whom
-    your photos show. None takes those that come with the base's controls, or else lets the base draw some."""
+    """Folder with photos like yours of other people, one sub-folder or one photo a person. Nobody in your photos may be in it.
+    If none is given, the people come with the base's controls, or the base draws some."""
     others_count: int = 99
-    """Other people whom the base draws, where it has to: with 99 of them the smallest p-value is 0.01."""
+    """Number of other people, where the base draws them. 99 people give a smallest p-value of 0.01."""
     defences: bool = False
-    """Measure what each post-hoc defence does to leak and use, and recommend one; as long again as two arms for each."""
+    """Measure what each post-hoc defence does to leak and use, and recommend one. Each takes as long as two arms."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

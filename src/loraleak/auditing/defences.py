@@ -1,4 +1,4 @@
-"""What each post-hoc defence does to the audited adapter: to what strangers can make of it, and to what its owner can."""
+"""The study of defences: what each post-hoc defence leaves of the audited adapter, for strangers and for the owner."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -33,7 +33,7 @@ _SETTINGS = (
     "spectral-alignment:keep=0.25",
     "random-refactoring",
 )
-"""From mild to strong within a defence. Those of third parties are measured as they come."""
+"""Settings that are tried, from mild to strong within a defence. Third parties' defences are measured as they come."""
 
 _FLOOR, _CEILING = "base-class", "lora-trigger"
 
@@ -51,7 +51,7 @@ def study_defences(
 ) -> DefenceStudy:
     """Sample the attacks and the owner's prompt for every setting that changes this adapter, all from the same noise.
 
-    The leak is what the attack shows that comes nearest, setting by setting: a stranger takes what works. The noise is not the audit's.
+    The leak of a setting is that of its nearest attack, because a stranger takes what works. The noise is not the audit's.
 
     Raises: as `check_reach`.
     """
@@ -81,7 +81,10 @@ def study_defences(
 
 
 def check_reach(adapter: Adapter) -> None:
-    """Raises: UsageError, if the adapter holds tensors that were not understood, which no defence would treat."""
+    """Refuse an adapter that a defence cannot reach in full.
+
+    Raises: UsageError, if the adapter holds tensors that were not understood, which no defence would treat.
+    """
     if adapter.residue:
         raise UsageError(
             f"{len(adapter.residue)} tensors of the file are not understood, and no defence would reach them: audit without --defences"
@@ -89,9 +92,9 @@ def check_reach(adapter: Adapter) -> None:
 
 
 def recommended(tried: Sequence[DefenceResult]) -> int | None:
-    """The setting that leaves the least leak, of those that are worth their price.
+    """Index of the setting that leaves the least leak, among those that are worth their price.
 
-    None where there is no such setting, or where an attack that is trained against it is known to find more.
+    It is None where there is no such setting, or where an attack that is trained against it is known to find more.
     """
     worth = [i for i, result in enumerate(tried) if result.worth_its_price and result.trial != "fell"]
     return min(worth, key=lambda i: tried[i].leak.excess.mean, default=None)
@@ -99,10 +102,10 @@ def recommended(tried: Sequence[DefenceResult]) -> int | None:
 
 @dataclass(frozen=True)
 class _Measured:
-    """One adapter's pictures by arm, and how much nearer to the photos than the base's they are."""
+    """One adapter's pictures by arm, and how much nearer than the base's pictures they are to the photos."""
 
     nearest: str
-    """The attack that shows most."""
+    """The attack whose pictures come nearest."""
     pictures: Mapping[str, Images]
     excess: Mapping[str, Float[np.ndarray, " images"]]
 

@@ -26,7 +26,7 @@ __all__ = ["Loaded", "check", "estimate_of", "load"]
 
 @dataclass(frozen=True)
 class Loaded:
-    """All that an audit works with."""
+    """Everything that an audit works with."""
 
     adapter_path: Path
     photos: tuple[PhotoFile, ...]
@@ -40,7 +40,7 @@ class Loaded:
     choice: Choice
     """The embedder's name, and why it was taken."""
     photo_vectors: Embeddings
-    """The person, photo by photo."""
+    """Embeddings of the person, photo by photo."""
     controls: Controls | None
     """Adapters of other people that were sampled as this one will be; None where there are none."""
     others: OtherPeople | None
@@ -82,7 +82,7 @@ def load(adapter: str | Path, photos: str | Path, settings: AuditSettings) -> Lo
 
 
 def check(loaded: Loaded, settings: AuditSettings) -> None:
-    """Refuse what sampling would find out too late.
+    """Refuse unusable input before anything is sampled.
 
     Raises: UsageError, if no attack is among the arms, or if --others holds too few people for any finding; BaseMismatchError, if
     the adapter does not fit the base; as `check_reach`, if defences were asked for.

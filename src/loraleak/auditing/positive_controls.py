@@ -1,6 +1,6 @@
 """Positive controls: whether an audit that found nothing could have found something.
 
-A failed control does not weaken a finding. It only takes the meaning from its absence.
+A failed control does not weaken a finding. It only means that the lack of a finding says nothing.
 """
 
 from loraleak.auditing.nulls.other_people import OtherPeople, against_other_people
@@ -17,7 +17,7 @@ _MAX_P = 0.05
 
 
 def photos_show_one_person(embedded: Embedded, names: tuple[str, ...], others: OtherPeople) -> PositiveControl:
-    """Leave out one photo of the owner at a time, and look for it among other people, by the owner's other photos.
+    """Leave out each photo of the owner in turn, and look for it among other people by means of the owner's other photos.
 
     It shows that this embedder recognises the person. It does not show that the adapter's pictures are clear enough for it.
     """

@@ -9,7 +9,7 @@ __all__ = ["advice", "knowledge", "limits"]
 
 
 def knowledge(settings: AuditSettings, *, reads_weights: bool) -> tuple[str, ...]:
-    """What the adversary had, one sentence each."""
+    """Sentences on what the adversary had."""
     known = [
         "The adapter file, as you would publish it.",
         f"The public base model, {settings.base}.",
@@ -21,7 +21,7 @@ def knowledge(settings: AuditSettings, *, reads_weights: bool) -> tuple[str, ...
 
 
 def advice(verdict: Verdict, adapter: Adapter, study: DefenceStudy | None) -> tuple[str, ...]:
-    """What the owner should do."""
+    """Sentences on what the owner should do."""
     sentences: list[str] = []
     if verdict.missing:
         sentences.append(verdict.missing)
@@ -43,7 +43,7 @@ def advice(verdict: Verdict, adapter: Adapter, study: DefenceStudy | None) -> tu
 
 
 def limits(adapter: Adapter, settings: AuditSettings, *, reads_weights: bool) -> tuple[str, ...]:
-    """What the audit cannot say."""
+    """Sentences on what the audit cannot say."""
     sentences = [
         f"Similarity is what the embedder “{settings.embedder}” sees; people may judge otherwise.",
         f"{settings.images} pictures an arm: intervals are over pictures of this one adapter.",

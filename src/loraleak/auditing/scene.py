@@ -10,7 +10,7 @@ __all__ = ["scene_of"]
 
 
 def scene_of(adapter: Adapter, base: DiffusersBase, settings: AttackSettings) -> Scene:
-    """This adapter on its base, with the attack that reads it, where there is one.
+    """The scene of this adapter on its base, with the attack that reads it where there is one.
 
     Raises: UsageError or BaseMismatchError, if the attack that was asked for cannot be used.
     """

@@ -19,22 +19,22 @@ __all__ = ["Embedded", "Scored", "embed", "embed_beside", "embed_pictures", "sco
 
 @dataclass(frozen=True)
 class Embedded:
-    """Vectors of the owner's photos, and of what every arm made."""
+    """Embeddings of the owner's photos, and of every arm's pictures."""
 
     photos: Embeddings
     pictures: Mapping[str, Sightings]
-    """By arm, whom its pictures show."""
+    """Whom the pictures of each arm show."""
 
     @cached_property
     def arms(self) -> Mapping[str, Embeddings]:
-        """By arm, what of each picture is nearest to the owner's person; zeros where a picture shows nobody."""
+        """What of each arm's pictures is nearest to the owner's person; zeros where a picture shows nobody."""
         person = template(self.photos)
         return {name: nearest(sightings, person) for name, sightings in self.pictures.items()}
 
 
 @dataclass(frozen=True)
 class Scored:
-    """How near each arm came to the photos, and how near the attacks came to each photo."""
+    """Scores of each arm's nearness to the photos, and of the attacks' nearness to each photo."""
 
     arms: tuple[ArmResult, ...]
     exposure: Float[np.ndarray, " photos"]
@@ -46,7 +46,7 @@ class Scored:
 
 
 def embed(embedder: Embedder, photos: Embeddings, made: Mapping[str, Images]) -> Embedded:
-    """Embed what every arm made, beside the photos' vectors. Raises: as `embed_pictures`."""
+    """Embed every arm's pictures, and add the photos' vectors. Raises: as `embed_pictures`."""
     return Embedded(photos, {name: embed_pictures(embedder, images) for name, images in made.items()})
 
 

@@ -13,10 +13,10 @@ from loraleak.reporting.results import NullTest, PositiveControl
 __all__ = ["HIGH", "REVIEW", "judge", "verdict_of"]
 
 HIGH = 0.01
-"""p at or below this: high."""
+"""Largest p of the level `high`."""
 
 REVIEW = 0.05
-"""p at or below this: review."""
+"""Largest p of the level `review`."""
 
 
 def judge(
@@ -38,9 +38,9 @@ def judge(
 
 
 def verdict_of(tests: Sequence[NullTest], positive_controls: Sequence[PositiveControl] = ()) -> Verdict:
-    """The graver of the tests, with Bonferroni's correction for their number.
+    """The verdict of the gravest test, with Bonferroni's correction for the number of tests.
 
-    Where they find nothing, the level is `low` only if they could have found something.
+    Where the tests find nothing, the level is `low` only if they could have found something.
     """
     gravest_first = sorted(tests, key=lambda test: test.p_value)
     p_value = min(1.0, len(tests) * gravest_first[0].p_value)
@@ -63,7 +63,7 @@ def _level(p_value: float) -> Level:
 
 
 def _missing(tests: Sequence[NullTest], positive_controls: Sequence[PositiveControl]) -> str:
-    """What this audit lacks to be able to say `low`; empty where it lacks nothing."""
+    """The reason why this audit cannot say `low`, and its remedy; empty where it can."""
     finest = len(tests) * min(test.smallest_p for test in tests)
     if finest > REVIEW:
         return (

@@ -1,4 +1,4 @@
-"""Arms for one adapter, without photos and without a verdict."""
+"""Sampling of one adapter's arms, without photos and without a verdict."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ __all__ = ["Attacked", "attack"]
 
 @dataclass(frozen=True)
 class Attacked:
-    """What came of an adapter."""
+    """Pictures that the arms made of an adapter."""
 
     adapter_sha256: str
     base_sha256: str

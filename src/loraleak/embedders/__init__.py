@@ -1,6 +1,6 @@
 """Embedders. In: RGB images of any size. Out: unit vectors of whom they show, whose inner product is the raw cosine.
 
-Reading order: `protocol` (what an embedder is), `names` (which there are), `choice` (which one an audit uses), then one file a model.
+Reading order: `protocol` (what an embedder is), `names` (all embedders), `choice` (the one that an audit uses), then one file a model.
 Names load on first use.
 """
 

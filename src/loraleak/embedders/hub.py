@@ -1,4 +1,4 @@
-"""CLIP and DINO by folder or hub id, through transformers."""
+"""Embedders by CLIP and DINO, from a folder or hub id, through transformers."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ _BATCH = 16
 
 
 class ClipEmbedder:
-    """CLIP's image embeddings (Radford et al. 2021) as unit vectors `[images, projection_dim]`."""
+    """Embedder by CLIP's image features (Radford et al. 2021), as unit vectors `[images, projection_dim]`."""
 
     same_person = None
 
@@ -28,7 +28,7 @@ class ClipEmbedder:
 
     @classmethod
     def load(cls, source: str) -> "ClipEmbedder":
-        """The image half of a CLIP model, whole or with the vision part alone.
+        """Load the image half of a CLIP model. The source may hold the whole model or that half alone.
 
         Raises: UsageError, if this folder or hub id holds anything else.
         """
@@ -43,7 +43,7 @@ class ClipEmbedder:
 
 
 class DinoEmbedder:
-    """DINO's or DINOv2's class token (Caron et al. 2021; Oquab et al. 2023) as unit vectors `[images, hidden_size]`."""
+    """Embedder by the class token of DINO or DINOv2 (Caron et al. 2021; Oquab et al. 2023): unit vectors `[images, width]`."""
 
     same_person = None
 
@@ -52,7 +52,10 @@ class DinoEmbedder:
 
     @classmethod
     def load(cls, source: str) -> "DinoEmbedder":
-        """Raises: UsageError, if this folder or hub id holds anything but a vision transformer of DINO's kinds."""
+        """Load the model.
+
+        Raises: UsageError, if this folder or hub id holds anything but a vision transformer of DINO's kinds.
+        """
         from transformers import AutoModel
 
         return cls(f"dino:{_title(source)}", *_loaded(source, AutoModel, "DINO", ("vit", "dinov2", "dinov2_with_registers")))
@@ -62,7 +65,7 @@ class DinoEmbedder:
 
 
 def _title(source: str) -> str:
-    """What reports may show: of a folder only its own name, since its path is the user's."""
+    """Name for reports. A folder gives only its own name, because its path is private to the user."""
     return Path(source).resolve().name if Path(source).is_dir() else source
 
 
@@ -74,12 +77,12 @@ def _loaded(source: str, model_class: Any, title: str, kinds: Collection[str]) -
         kind = AutoConfig.from_pretrained(source, trust_remote_code=False).model_type
         if kind not in kinds:
             raise ValueError(f"it holds a model of the kind {kind}")
-        # half-precision files are read into float32, which is what pictures come in
+        # half-precision files are read as float32, the type of the pictures
         with _quiet():
             model, found = model_class.from_pretrained(
                 source, dtype=torch.float32, weights_only=True, output_loading_info=True, trust_remote_code=False
             )
-        # transformers fills what a file lacks with random numbers; DINO's files lack the pooler, which is not used here
+        # transformers fills missing weights with random numbers; DINO's files lack the pooler, which is not used here
         if lacking := sorted(key for key in found["missing_keys"] if not key.startswith("pooler.")):
             raise ValueError(f"its file lacks {len(lacking)} weights, {lacking[0]} among them")
         processor = AutoImageProcessor.from_pretrained(source, backend="pil", trust_remote_code=False)
@@ -91,7 +94,7 @@ def _loaded(source: str, model_class: Any, title: str, kinds: Collection[str]) -
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """A whole CLIP makes transformers list every weight of its text half; what matters, the caller checks."""
+    """Context in which transformers lists no unused weights, such as CLIP's text half. The caller checks those that matter."""
     from transformers.utils import logging
 
     verbosity = logging.get_verbosity()

@@ -10,7 +10,7 @@ __all__ = ["load_embedder"]
 
 
 def load_embedder(name: str = "pocket") -> Embedder:
-    """`pocket`, `faces`, `general`, `clip:<folder or hub id>`, `dino:<folder or hub id>`, or one of a third party.
+    """Load `pocket`, `faces`, `general`, `clip:<folder or hub id>`, `dino:<folder or hub id>`, or an embedder of a third party.
 
     Third parties add theirs through entry points in the group `loraleak.embedders`, as callables without arguments.
     Raises: UsageError, listing the names that there are; MissingExtraError, where an extra must be installed first.

@@ -18,14 +18,12 @@ from loraleak.types import Picture, Sightings
 
 __all__ = ["PeopleNet", "PocketEmbedder"]
 
-"""The trained network inside the package."""
-
 _SIZE = 64
 _WIDTHS = (32, 64, 128, 192)
 
 
 class PeopleNet(nn.Module):
-    """Pictures `[batch, 3, 64, 64]` in [-1, 1] to an identity vector and one row of logits an attribute."""
+    """A network from pictures `[batch, 3, 64, 64]` in [-1, 1] to an identity vector, and logits for each attribute."""
 
     def __init__(self, attributes: Mapping[str, Sequence[str]], dim: int = 128) -> None:
         super().__init__()
@@ -43,7 +41,7 @@ class PeopleNet(nn.Module):
 
 
 class _Stage(nn.Module):
-    """Halve the resolution, then one residual block."""
+    """A convolution that halves the resolution, then one residual block."""
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
@@ -60,7 +58,7 @@ class _Stage(nn.Module):
 
 
 class PocketEmbedder:
-    """Identity vectors `[images, 128]` of pocket people; also the judge that names their attributes."""
+    """Embedder of pocket people, as unit vectors `[images, 128]`, and the judge that names their attributes."""
 
     name = "pocket-people-1"
     same_person = None
@@ -70,7 +68,7 @@ class PocketEmbedder:
 
     @classmethod
     def load(cls, folder: Path = POCKET_EMBEDDER) -> "PocketEmbedder":
-        """The network in this folder; the one inside the package by default."""
+        """Load the network in this folder, by default the one inside the package."""
         net = PeopleNet(json.loads((folder / "attributes.json").read_text("utf-8")))
         net.load_state_dict(
             {key: value.float() for key, value in load_file(folder / "model.safetensors").items()}, strict=False

@@ -1,4 +1,4 @@
-"""What every embedder is: images in, unit vectors out; raw cosine is the native scale."""
+"""The protocol of embedders: images in, unit vectors out. Their raw cosine is the native scale."""
 
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable

@@ -70,7 +70,7 @@ def _header(report: AuditResult) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    """One line of text that Markdown and HTML leave as it is. Character references, unlike backslashes, work in all
+    """One line of text that Markdown and HTML leave as it is. It has character references: backslashes fail in some
     dialects."""
     one_line = " ".join(shown(text).split())
     return re.sub(r"[&<>\\`*_\[\]#!|~$@]|:(?=//)|(?<=www)\.", lambda match: f"&#{ord(match[0])};", one_line)

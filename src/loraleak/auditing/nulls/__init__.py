@@ -1,5 +1,5 @@
 """Nulls of the verdict. In: embedded pictures of one adapter, embedded photos. Out: a p-value and what it compares with.
 
-`controls`: the adapter among adapters of other people. `other_people`: the owner among other people. `sources`: where those other
-people come from, `drawn` if the base itself has to draw them.
+`controls` ranks the adapter among adapters of other people. `other_people` ranks the owner among other people. `sources` finds
+those people; `drawn` lets the base draw them.
 """

@@ -1,4 +1,4 @@
-"""Control adapters: what adapters trained on *other* people look like through the same arms. They are the null of the verdict."""
+"""Control adapters: adapters of *other* people, seen through the same arms. They are a null of the verdict."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ _TINY = 1e-12
 
 @dataclass(frozen=True)
 class SamplingSetup:
-    """All that decides what an arm makes of an adapter, but for the noise. A control of another sampling is no control."""
+    """Everything but the noise that decides what an arm makes of an adapter. Controls must share it with the adapter."""
 
     base_sha256: str
     embedder: str
@@ -30,12 +30,12 @@ class SamplingSetup:
     steps: int
     guidance_scale: float
     attack_sha256: str = ""
-    """Of the weight autoencoder; empty where none was used."""
+    """Hash of the weight autoencoder's file; empty where none was used."""
 
 
 @dataclass(frozen=True)
 class Controls:
-    """Embeddings of what control adapters made, and of a cohort of people who are nobody's victim.
+    """Embeddings of control adapters' pictures, and of a cohort of people who are not victims.
 
     Each control was sampled from noise of its own, so an audit may start from any noise.
     """
@@ -43,7 +43,7 @@ class Controls:
     sampling: SamplingSetup
     arms: Mapping[str, Float[np.ndarray, "controls images dim"]]
     cohort: Float[np.ndarray, "people dim"]
-    """One template a person: the normalised mean of the embeddings of their pictures."""
+    """Templates, one for each person: the normalised mean of the embeddings of their pictures."""
     people: Float[np.ndarray, "people photos dim"]
     """Embeddings of several pictures of each person of the cohort."""
 
@@ -52,7 +52,7 @@ class Controls:
 
 
 def load_controls(sampling: SamplingSetup, file: Path = POCKET_CONTROLS) -> Controls | None:
-    """The controls of this sampling; None where the file is of another."""
+    """The controls in the file, if they were sampled like this; else None."""
     if not file.exists():
         return None
     with np.load(file, allow_pickle=False) as data:
@@ -63,7 +63,7 @@ def load_controls(sampling: SamplingSetup, file: Path = POCKET_CONTROLS) -> Cont
 
 
 def save_controls(controls: Controls, file: Path) -> None:
-    """Write in half precision."""
+    """Write the controls in half precision."""
     with replacing(file) as partial:
         np.savez_compressed(
             partial,
@@ -80,9 +80,9 @@ def against_controls(
 ) -> NullTest:
     """Rank of this adapter among control adapters, for the arm of the attacks that stands out most.
 
-    The statistic treats this adapter and the controls alike (each arm is standardised over all of them, the greatest is
-    taken, over as many pictures of each), so under the null its rank is uniform and
-    `p = (1 + controls at least as extreme) / (1 + controls)` is exact.
+    The statistic treats this adapter and the controls alike. Each arm is standardised over all of them, with as many pictures
+    of each, and the greatest arm is taken. So under the null the rank is uniform, and this p is exact:
+    `p = (1 + controls at least as extreme) / (1 + controls)`.
 
     Raises: UsageError, if no attack arm was sampled for both.
     """

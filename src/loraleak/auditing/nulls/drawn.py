@@ -1,4 +1,4 @@
-"""Other people whom the base itself draws from the class prompt: made once for a base, and kept in the cache."""
+"""Other people whom the base itself draws from the class prompt, once for each base. The cache keeps them."""
 
 import hashlib
 import json
@@ -15,13 +15,13 @@ from loraleak.types import Images
 __all__ = ["draw_people", "estimate_of_drawing"]
 
 _FIRST_SEED = 2_000_000
-"""Seeds apart from those of class images, which adapters are trained on."""
+"""First of the seeds of these people, apart from those of class images, which adapters are trained on."""
 
 
 def draw_people(
     base: DiffusersBase, *, class_prompt: str, count: int, steps: int, guidance_scale: float, quiet: bool = True
 ) -> Images:
-    """Sample `count` pictures of the class prompt, one a person. A stopped run goes on from the batches in the cache."""
+    """Sample `count` pictures of the class prompt, one for each person. A stopped run goes on from the batches in the cache."""
     files = _files(base, class_prompt, count, steps, guidance_scale)
     missing = [(i, file) for i, file in enumerate(files) if not file.exists()]
     size = _batch(base)

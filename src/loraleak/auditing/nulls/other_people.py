@@ -24,16 +24,16 @@ class OtherPeople:
     """Embedded photos of people who are not shown in the owner's photos."""
 
     photos: tuple[Embeddings, ...]
-    """One entry a person, `[photos, dim]`."""
+    """Photos `[photos, dim]`, one entry for each person."""
     says: str
-    """Where they come from, in words that follow a number: `people whom the base itself draws`."""
+    """Words for these people that follow a number: `people whom the base itself draws`."""
 
     def __len__(self) -> int:
         return len(self.photos)
 
     @property
     def smallest_p(self) -> float:
-        """The least p-value that so many people can give."""
+        """The smallest p-value that so many people can give."""
         return 1 / (1 + len(self))
 
 
@@ -65,7 +65,7 @@ def against_other_people(
 def standing_out(
     arms: Mapping[str, Sightings], photos: Embeddings, others: OtherPeople, *, attacks: Sequence[str], floor: str
 ) -> Float[np.ndarray, "people arms"]:
-    """How much nearer each arm's pictures are to each person than the base's own, in standard deviations over the people.
+    """Nearness of each arm's pictures to each person, above that of the base's own, in standard deviations over the people.
 
     The owner is row 0. Nearness is the mean cosine over pictures and photos; of several faces on a picture the one counts that suits
     the person best, whoever the person is. At most as many photos of each other person count as the owner has. Where another person

@@ -1,4 +1,4 @@
-"""Where other people come from: a folder of the user's, the controls of the base, or the base itself."""
+"""Sources of other people: a folder of the user's, the controls of the base, or the base itself."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,13 +21,13 @@ def people_of(controls: Controls) -> OtherPeople:
 
 
 def people_drawn(pictures: Images, embedder: Embedder) -> OtherPeople:
-    """People whom the base drew, one picture each; a picture that shows nobody is no person."""
+    """The people in pictures that the base drew, one picture for each. A picture that shows nobody is no person."""
     people = tuple(vectors[:1] for vectors in embed_pictures(embedder, pictures) if len(vectors))
     return OtherPeople(people, "people whom the base itself draws, one picture each")
 
 
 def people_in(folder: Path, embedder: Embedder, owner: Sequence[PhotoFile]) -> OtherPeople:
-    """People in a folder: one identity a sub-folder, and one identity a photo that lies in the folder itself.
+    """The people in a folder. Each sub-folder is one person, and so is each photo in the folder itself.
 
     Those on whose photos nobody is found are left out.
 
