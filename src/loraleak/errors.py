@@ -1,4 +1,4 @@
-"""What can go wrong, as a small tree. Every error tells what is wrong, where, and how to mend it, as fields and as one line."""
+"""Errors, as a small tree. Each tells what is wrong, where, and how to mend it, as fields and as one line."""
 
 from pathlib import Path
 

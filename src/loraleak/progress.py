@@ -1,4 +1,4 @@
-"""Progress on stderr, with time left; nothing of it goes to stdout."""
+"""Progress on stderr, with time left. It never goes to stdout."""
 
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
@@ -21,7 +21,7 @@ console = Console(stderr=True)
 
 
 def announce(text: str) -> None:
-    """One line about the run that starts."""
+    """Print one line about the run that starts."""
     console.print(f"loraleak: {text}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -80,7 +80,8 @@ class Sightings:
 ArmRole = Literal["attack", "control", "floor", "ceiling"]
 Severity = Literal["critical", "high", "medium"]
 Group = Literal["people", "captions", "counts", "times", "seeds", "paths", "links", "software", "other"]
-"""What a field gives away: names of people and folders, captions, how many images, when, seeds, where it was made, ..."""
+"""Kind of thing that a field gives away: names of people, captions, counts of images, times, seeds, folders, links,
+software."""
 
 
 @dataclass(frozen=True)
@@ -110,18 +111,19 @@ class Factors:
 
 @dataclass(frozen=True)
 class Adapter:
-    """One LoRA: low-rank factors by module, and what the file says besides. Immutable; made by `load_adapter` and `finetune`."""
+    """One LoRA: low-rank factors by module, and the file's other facts. Immutable; `load_adapter` and `finetune` make it."""
 
     factors: Mapping[str, Factors]
-    """By dotted module path, the component first: `unet.down_blocks.0.attentions.0...to_q`, `text_encoder.text_model...`."""
+    """Factors by dotted module path, component first: `unet.down_blocks.0.attentions.0...to_q`,
+    `text_encoder.text_model...`."""
     format: str
     """The layout it was read from: `diffusers`, `peft`, ...; `memory` for one that has no file yet."""
     metadata: Mapping[str, str] = field(default_factory=dict)
-    """The header's own fields, as text, hostile until escaped."""
+    """The header's own fields, as text that is hostile until escaped."""
     sha256: str = ""
-    """Of the file's bytes; empty for one that has no file yet."""
+    """Hash of the file's bytes; empty where there is no file yet."""
     residue: tuple[str, ...] = ()
-    """Tensors that were not understood: listed, never dropped in silence."""
+    """Tensors that were not understood. They are listed, never dropped in silence."""
     magnitudes: Mapping[str, Tensor] = field(default_factory=dict)
     """DoRA's m by module, `[d_out, 1, *ones]` or `[1, d_in, *ones]`: the update is then `m (W + dW) / ||W + dW|| - W`, not dW."""
 
@@ -147,7 +149,7 @@ class StackedFactors:
     scales: Float[Tensor, " _adapters"]
     """alpha / rank."""
     ranks: Int[Tensor, " _adapters"]
-    """Before filling up."""
+    """Ranks before filling up."""
 
     def first(self, count: int) -> "StackedFactors":
         """The first `count` adapters."""
@@ -156,7 +158,7 @@ class StackedFactors:
         return StackedFactors(down, up, self.scales[:count], self.ranks[:count])
 
     def to(self, target: torch.device | torch.dtype) -> "StackedFactors":
-        """On this device, or of this type."""
+        """A copy on this device, or of this type."""
         down = {name: value.to(target) for name, value in self.down.items()}
         up = {name: value.to(target) for name, value in self.up.items()}
         return StackedFactors(down, up, self.scales.to(target), self.ranks)

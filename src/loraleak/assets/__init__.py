@@ -1,4 +1,4 @@
-"""What ships inside the package, by path: pocket with all that was made for it, and the demo."""
+"""Paths of the files that ship inside the package: pocket with all that was made for it, and the demo."""
 
 from pathlib import Path
 
@@ -12,8 +12,8 @@ POCKET_EMBEDDER = _HOME / "embedder"
 POCKET_ATTACK = _HOME / "attack.safetensors"
 """A weight autoencoder for pocket."""
 POCKET_CONTROLS = _HOME / "controls.npz"
-"""What adapters of other people look like on pocket."""
+"""Embeddings of pictures from adapters of other people on pocket."""
 DEMO = _HOME / "demo"
 """`adapter.safetensors`, its private images in `photos/`, and the owner's prompt in `prompt.txt`."""
 BUILD = _HOME / "build.json"
-"""How these were built, and how good they were measured to be."""
+"""Record of how these were built, with their measured quality."""

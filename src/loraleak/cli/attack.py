@@ -17,14 +17,14 @@ _NOTICE = "loraleak attack is for adapters that you own or may test."
 
 @dataclass(frozen=True)
 class Attack:
-    """Samples every arm for one adapter, without photos: what a stranger could draw from this file."""
+    """Samples every arm for one adapter, without photos, to show what a stranger could draw from this file."""
 
     file: Positional[Path]
     """The adapter: a .safetensors file, or a PEFT folder."""
     out: Out = Path("attack")
     """Folder for <arm>/<n>.png and sheet.png, one row an arm."""
     json: bool = False
-    """Print what was made as JSON on stdout."""
+    """Print a list of the output as JSON on stdout."""
     settings: AttackSettings = field(default_factory=AttackSettings)
 
     def run(self) -> int:

@@ -19,16 +19,16 @@ __all__ = ["Audit", "print_summary"]
 
 @dataclass(frozen=True)
 class Audit:
-    """Adapter and photos in, report out: what does this file give away about these photos?"""
+    """Writes a report on what an adapter gives away about the photos that it was trained on."""
 
     file: Positional[Path]
     """The adapter: a .safetensors file, or a PEFT folder."""
     photos: Path
-    """Folder with the images that it was trained on."""
+    """Folder with the images that the adapter was trained on."""
     out: Out = Path("report")
     """Folder for report.html, report.json and model-card.md."""
     fail_on: Literal["low", "review", "high", "never"] = "high"
-    """Exit with 1 when the verdict is at or above this level; an undecided one counts as `review`."""
+    """Exit with 1 if the verdict is at or above this level. An undecided verdict counts as `review`."""
     json: bool = False
     """Print report.json on stdout instead of a summary."""
     settings: AuditSettings = field(default_factory=AuditSettings)
@@ -43,7 +43,7 @@ class Audit:
 
 
 def print_summary(report: "Report", out: Path, *, as_json: bool) -> None:
-    """The verdict and the arms on stdout."""
+    """Print the verdict and the arms on stdout."""
     if as_json:
         print(json.dumps(report.to_json()))
         return

@@ -23,7 +23,7 @@ _GRID = ArmsBench(
     arms=("lora-class", "lora-guidance", "lora-universal-z", "base-z", "lora-z", "lora-trigger"),
     sampling=SampleSettings(images=4),
 )
-"""A grid has many variants, so each is smaller than a bench of arms."""
+"""Settings of a grid's variants. There are many, so each is smaller than a bench of arms."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Arms:
     """Fine-tunes on many synthetic victims, samples every arm, and tells how often the right person is found."""
 
     work: Path = Path("bench")
-    """Folder where finished victims are kept, so that a stopped bench goes on; results go to <work>/arms.json."""
+    """Folder for finished victims, from which a stopped bench goes on, and for the results, arms.json."""
     json: bool = False
     """Print the results as JSON on stdout."""
     settings: ArmsBench = field(default_factory=ArmsBench)
@@ -48,14 +48,14 @@ class Arms:
 
 @dataclass(frozen=True)
 class Probe:
-    """What can be read from adapters at all: traits of unseen people, by ridge regression, without any picture."""
+    """Predicts traits of unseen people from adapters alone, by ridge regression, without any picture."""
 
     zoos: Positional[tuple[str, ...]]
     """One zoo or more, of one base, by folder or URL."""
     people: Path
     """The folder of synthetic people that the zoos were built from."""
     work: Path = Path("bench")
-    """Results go to <work>/probe.json."""
+    """Folder for the results, probe.json."""
     json: bool = False
     """Print the results as JSON on stdout."""
     settings: ProbeSettings = field(default_factory=ProbeSettings)
@@ -74,17 +74,16 @@ class Probe:
 
 @dataclass(frozen=True)
 class Grid:
-    """The bench of arms over variants of fine-tuning: one table row a variant."""
+    """Runs the bench of arms over variants of fine-tuning, with one table row for each variant."""
 
     over: Positional[Literal["transfer", "intensity"]]
-    """`transfer`: recipes and people that the attack was not made for; `intensity`: steps x rank x images."""
+    """Variants: `transfer` has recipes and people that the attack was not made for, `intensity` has steps x rank x images."""
     work: Path = Path("bench")
-    """Folder where finished victims are kept, so that a stopped bench goes on; results go to <work>/<over>.json, and those
-    of `intensity` to a heat map <work>/intensity.png and .svg too."""
+    """Folder for finished victims, from which a stopped bench goes on, and for <over>.json, intensity.png and .svg."""
     json: bool = False
     """Print the results as JSON on stdout."""
     settings: ArmsBench = _GRID
-    """The usual variant, which the others differ from."""
+    """The usual variant, from which the others differ."""
 
     def run(self) -> int:
         from loraleak.bench import bench_grid, draw_intensity, intensity, transfer
@@ -102,13 +101,12 @@ class Grid:
 
 @dataclass(frozen=True)
 class Paper:
-    """Defences against attacks at several numbers of photos: what each takes from strangers, and what from the owner."""
+    """Compares defences against attacks at several numbers of photos: what each takes from strangers and from the owner."""
 
     also: tuple[Path, ...] = ()
-    """Parquet files of other runs, such as of other machines or with fewer victims, to put into the same tables and figure."""
+    """Parquet files of other runs, on other machines or with fewer victims, for the same tables and figure."""
     work: Path = Path("bench")
-    """Folder where finished victims are kept, so that a stopped bench goes on; results go to <work>/paper.parquet, tables to
-    paper.md, the figure to paper.png and .svg."""
+    """Folder for finished victims, from which a stopped bench goes on, and for paper.parquet, paper.md, paper.png and .svg."""
     json: bool = False
     """Print the summaries as JSON on stdout."""
     settings: PaperBench = field(default_factory=PaperBench)

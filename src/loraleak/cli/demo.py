@@ -20,7 +20,7 @@ class Demo:
     json: bool = False
     """Print report.json on stdout instead of a summary."""
     seed: int = 0
-    """Of the initial noise."""
+    """Seed of the initial noise."""
 
     def run(self) -> int:
         from loraleak.auditing import audit

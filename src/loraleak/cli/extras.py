@@ -1,4 +1,4 @@
-"""What an extra brings may be missing: then one line says how to get it."""
+"""Checks that an optional extra is installed, with one line that says how to get it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ __all__ = ["needs_extra"]
 
 @contextmanager
 def needs_extra(extra: str, *packages: str, why: str) -> Iterator[None]:
-    """Within this context a missing one of these packages is a fault of the installation.
+    """Context in which a missing package of these is a fault of the installation.
 
     Raises: MissingExtraError, with `why` and the command that mends it.
     """

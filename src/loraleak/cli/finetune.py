@@ -23,11 +23,12 @@ class Finetune:
     out: Out = Path("adapter.safetensors")
     """The adapter to write: a .safetensors file (diffusers layout), or a folder (PEFT layout)."""
     layout: Literal["diffusers", "peft"] = "diffusers"
+    """Layout of the file: `diffusers` or `peft`."""
     defence: str = ""
     """A defence, with settings, such as dp-sgd:epsilon=8; docs/private-training.md and docs/defences.md list them. Where it
     promises privacy, leave the seed out: a secret one is drawn, because its noise must not be known."""
     json: bool = False
-    """Print what was made as JSON on stdout."""
+    """Print the facts of the adapter as JSON on stdout."""
     recipe: Recipe = field(default_factory=Recipe)
     base: BaseSettings = field(default_factory=BaseSettings)
 

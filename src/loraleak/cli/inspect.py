@@ -1,4 +1,4 @@
-"""`loraleak inspect`: what a file itself tells."""
+"""`loraleak inspect`: the facts in a file itself."""
 
 import json
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ __all__ = ["Inspect"]
 
 @dataclass(frozen=True)
 class Inspect:
-    """Files in, their facts out: layout, base, ranks, spectra, and what their metadata give away. Needs no base and no photos."""
+    """Prints layout, base, ranks and spectra of files, and what their metadata give away. Needs no base and no photos."""
 
     file: Positional[tuple[Path, ...]]
     """The adapters: .safetensors files, or PEFT folders."""
     fail_on: Literal["critical", "high", "medium", "never"] = "high"
-    """Exit with 1 when the metadata have a finding at or above this level."""
+    """Exit with 1 if the metadata have a finding at or above this level."""
     start: bool = False
-    """Also try to rebuild the random numbers that training began from, under seeds that people commonly give: half a minute a file."""
+    """Also try to rebuild the random start of training from common seeds, which takes half a minute a file."""
     json: bool = False
     """Print JSON (schema loraleak.inspect/1) on stdout, one line a file."""
     sarif: bool = False

@@ -1,4 +1,4 @@
-"""Parse, run, and turn what goes wrong into one line and an exit code."""
+"""The entry point: it parses, runs, and turns errors into one line and an exit code."""
 
 import os
 import sys
@@ -39,18 +39,21 @@ Command = (
 )
 
 _QUIET = {"TRANSFORMERS_VERBOSITY": "error", "DIFFUSERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
-"""Progress and results are ours to print; who wants the libraries' chatter sets these."""
+"""Variables that silence the libraries, because we print progress and results. Users who want their messages set these."""
 
 _MAX_LENGTH = 2**16
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 done; 1 a finding at or above the gate; 2 unusable input or arguments; 3 internal failure."""
+    """Run the command line and give its exit code.
+
+    0: done; 1: a finding at or above the gate; 2: unusable input or arguments; 3: internal failure.
+    """
     for variable, value in _QUIET.items():
         os.environ.setdefault(variable, value)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # quotes from files, on terminals that are not UTF-8
+            stream.reconfigure(errors="backslashreplace")  # terminals that are not UTF-8 get text from files too
     given = sys.argv[1:] if arguments is None else arguments
     if given == ["--version"]:
         from loraleak.version import __version__

@@ -19,18 +19,19 @@ class People:
     out: Positional[Path]
     """Folder to write into: <identity>/<image>.png."""
     count: int = 10
-    """People."""
+    """Number of people."""
     first: int = 0
-    """Number of the first one; who comes before is left out, so that two folders of one seed share nobody."""
+    """Number of the first person. Earlier ones are left out, so that two folders of one seed can share nobody."""
     images: int = 5
-    """Pictures of each."""
+    """Pictures of each person."""
     split: Split = "victims"
-    """Splits never share a person: base and embedder trained pocket, public is for attackers, victims for scoring."""
+    """Split: base and embedder trained pocket, public is for attackers, victims for scoring. Splits never share a person."""
     styles: tuple[StyleName, ...] = TRAINING_STYLES
-    """Drawing styles, in turn; pocket has never seen toon-head."""
+    """Drawing styles, which take turns. Pocket has never seen toon-head."""
     size: int = 64
-    """Side in pixels."""
+    """Side of the pictures in pixels."""
     seed: int = 0
+    """Seed of the people and their looks."""
     json: bool = False
     """Print the folders as JSON on stdout."""
 

@@ -15,10 +15,10 @@ __all__ = ["Pocket"]
 
 @dataclass(frozen=True)
 class Pocket:
-    """Rebuilds the embedded base, its embedder, attack, controls and demo from nothing (most of a day), or shows their quality."""
+    """Rebuilds the embedded base with its embedder, attack, controls and demo (most of a day), or shows their quality."""
 
     job: Positional[Literal["build", "show"]]
-    """`build` goes on where it was stopped; `show` prints the quality of what ships."""
+    """`build` makes all parts and goes on where it was stopped; `show` prints the quality of those that ship."""
     out: Out = Path("pocket-build/assets")
     """Folder for the finished parts."""
     work: Path = Path("pocket-build/work")

@@ -23,22 +23,22 @@ _MAX_LENGTH = 2**14
 
 @dataclass(frozen=True)
 class Scrub:
-    """Writes a copy of an adapter without private metadata; its weights stay bit by bit what they are, unless a defence is given."""
+    """Writes a copy of an adapter without private metadata. Its weights stay the same bits, unless a defence is given."""
 
     file: Positional[Path]
     """The adapter: a .safetensors file of any layout, or a PEFT folder."""
     out: Annotated[Path | None, arg(aliases=("-o",))] = None
     """The copy: a .safetensors file; a folder for PEFT layout."""
     in_place: bool = False
-    """Write over the file itself, which is kept beside as <name>.backup."""
+    """Write over the file itself, and keep the old one as <name>.backup."""
     defence: str | None = None
-    """Post-hoc defence by name, with settings: `rank-truncation:rank=2`; several are joined by `+`."""
+    """Post-hoc defence with settings, such as `rank-truncation:rank=2`. Several are joined by `+`."""
     keep: tuple[str, ...] = ()
     """Fields of the header, or keys of PEFT's configuration, that stay as they are."""
     json: bool = False
-    """Print what was done as JSON on stdout."""
+    """Print the changes as JSON on stdout."""
     base: BaseSettings = field(default_factory=lambda: BaseSettings(base=""))
-    """For the defences that need the base."""
+    """Base, for the defences that need it."""
 
     def __post_init__(self) -> None:
         if (self.out is None) != self.in_place:
@@ -67,7 +67,7 @@ class Scrub:
         return 0
 
     def _scrubbed(self, out: Path) -> "tuple[Scrubbed, str | None]":
-        """What was done, and the defence with all of its settings. The rooms of models are for defences only."""
+        """Scrub, and give the changes and the defence with all of its settings. Models are imported for defences only."""
         if self.defence is None:
             from loraleak.adapters import scrub_header
 

@@ -21,19 +21,19 @@ class Train:
     zoos: Positional[tuple[str, ...]]
     """One zoo or more, of one base, by folder or URL."""
     people: Path
-    """The folder of identity folders that the zoos were built from; captions in .txt files beside the images."""
+    """Folder of identity folders from which the zoos were built, with captions in .txt files beside the images."""
     out: Out = Path("attack.safetensors")
     """The attack to write."""
     work: Path = Path("attack-training")
     """Folder for checkpoints and TensorBoard logs; a stopped training goes on from there."""
     mode: TrainingMode = "replay"
-    """`replay` draws snapshots from the zoos; `online` fine-tunes their people anew and learns after every step (published)."""
+    """Source of examples: `replay` draws snapshots from the zoos; `online` (published) fine-tunes their people anew."""
     warm_start: Path | None = None
-    """A finished attack to go on from, such as one that should come to read defended adapters; none starts anew."""
+    """Finished attack to go on from, for example to make it read defended adapters. Training starts anew, if none is given."""
     together: int = 1
-    """Online: people who are fine-tuned side by side."""
+    """People who are fine-tuned side by side, in mode `online`."""
     json: bool = False
-    """Print what was made as JSON on stdout."""
+    """Print the facts of the attack as JSON on stdout."""
     settings: TrainSettings = field(default_factory=TrainSettings)
     base: BaseSettings = field(default_factory=BaseSettings)
 

@@ -23,23 +23,24 @@ __all__ = ["Zoo"]
 
 @dataclass(frozen=True)
 class Build:
-    """Fine-tunes an adapter on every identity folder; a stopped build goes on, and damaged shards are made anew."""
+    """Fine-tunes an adapter on every identity folder. A stopped build goes on, and damaged shards are made anew."""
 
     people: Positional[Path]
     """Folder of identity folders: <person>/<image>.png."""
     out: OutUrl = "zoo"
     """The zoo's folder, or a URL that fsspec knows, such as s3://bucket/zoo."""
     seed: int = 0
+    """Seed of the plan: recipes, images and start of every adapter."""
     together: int = 0
-    """Adapters that train in one batch, and make one shard; 0: 16 on a CPU, as many as its memory holds on a GPU."""
+    """Adapters that train in one batch and make one shard. 0 means 16 on a CPU, and as many as fit into its memory on a GPU."""
     workers: int = 0
-    """Processes on this machine; 0: one a core, or one where there is a GPU."""
+    """Processes on this machine. 0 means one for each core, or one where there is a GPU."""
     ray: str = ""
-    """Build as tasks of a Ray cluster instead: its address, or `local` for one on this machine."""
+    """Address of a Ray cluster that builds in the place of this process, or `local` for a cluster on this machine."""
     defence: str = ""
-    """Defend every adapter, as `finetune --defence` does."""
+    """Training-time defence of every adapter, as in `finetune --defence`."""
     json: bool = False
-    """Print what was made as JSON on stdout."""
+    """Print the facts of the zoo as JSON on stdout."""
     ranges: RecipeRanges = field(default_factory=RecipeRanges)
     base: BaseSettings = field(default_factory=BaseSettings)
 
@@ -96,16 +97,16 @@ class Build:
 
 @dataclass(frozen=True)
 class Defend:
-    """Applies a post-hoc defence to every snapshot of a zoo: what an attacker learns from who knows the defence."""
+    """Applies a post-hoc defence to every snapshot of a zoo, for an attacker who knows the defence and learns from it."""
 
     zoo: Positional[str]
     """The undefended zoo's folder or URL."""
     defence: str
-    """With settings, such as gaussian-noise:level=2."""
+    """Post-hoc defence with settings, such as gaussian-noise:level=2."""
     out: OutUrl = "defended-zoo"
     """The defended zoo's folder or URL."""
     json: bool = False
-    """Print what was made as JSON on stdout."""
+    """Print the facts of the zoo as JSON on stdout."""
     base: BaseSettings = field(default_factory=lambda: BaseSettings(device="cpu"))
 
     def run(self) -> int:
@@ -125,7 +126,7 @@ class Defend:
 
 @dataclass(frozen=True)
 class Verify:
-    """Reads every byte of a zoo and lists shards that are missing or damaged; `zoo build` makes those anew."""
+    """Reads every byte of a zoo and lists shards that are missing or damaged. `zoo build` makes those anew."""
 
     zoo: Positional[str]
     """The zoo's folder or URL."""
@@ -151,11 +152,13 @@ class Export:
     zoo: Positional[str]
     """The zoo's folder or URL."""
     person: Positional[str]
+    """Person whose adapter it is: the name of the identity folder."""
     step: int | None = None
-    """After how many steps; the last snapshot where none is given."""
+    """Fine-tuning step of the snapshot. The last one, if none is given."""
     out: Out = Path("adapter.safetensors")
     """The adapter to write: a .safetensors file (diffusers layout), or a folder (PEFT layout)."""
     layout: Literal["diffusers", "peft"] = "diffusers"
+    """Layout of the file: `diffusers` or `peft`."""
 
     def run(self) -> int:
         from loraleak.adapters import save_adapter
