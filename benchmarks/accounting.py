@@ -1,7 +1,7 @@
 """Our accountant beside a second one, the noise that an epsilon takes, and what is refused: python benchmarks/accounting.py
 
-An image: numerical composition, against Google's dp-accounting (privacy loss distributions) and the Renyi bound. A person: all images
-at once, against dp-accounting's mixture of Gaussians. Delta is 1e-5 throughout.
+An image's epsilon, by numerical composition, is compared with Google's dp-accounting (privacy loss distributions) and with the
+Renyi bound. A person's, for all images at once, is compared with dp-accounting's mixture of Gaussians. Delta is 1e-5.
 """
 
 import warnings
@@ -23,7 +23,7 @@ _SETTINGS = [
     *[(100, 1, 1000, noise) for noise in (0.5, 0.62, 2.0)],
     *[(100, 4, 250, noise) for noise in (0.7, 2.0, 8.0, 20.0)],
 ]
-"""Images, expected images a step, steps, noise multiplier."""
+"""Settings: images, expected images a step, steps, noise multiplier."""
 
 
 def main() -> None:
@@ -43,14 +43,14 @@ def main() -> None:
         row = f"{images:>7}{rate:>6.2f}{steps:>6}{noise:>6g}{ours:>9.3f}{second:>9.3f}{ours / second - 1:>8.2%}"
         row += f"{renyi.get_epsilon(_DELTA):>9.3f}{person:>9.4g}"
         worst = max(worst, abs(ours / second - 1))
-        if person < 150:  # beyond, theirs takes minutes and nobody is helped
+        if person < 150:  # above that, theirs takes minutes, and the epsilon protects nobody
             other = _theirs_of_a_person(images, rate, steps, noise)
             row += f"{other:>9.4g}{person / other - 1:>8.2%}"
             worst = max(worst, abs(person / other - 1))
         print(row, flush=True)
     print(f"furthest from the second accountant: {worst:.2%}\n")
     print(
-        "noise multiplier for epsilon 8 of an image, 1,000 steps of one expected image (method.md: near 4.1, 1.3, 0.62), and the person"
+        "noise multiplier for epsilon 8 of an image, 1,000 steps of one expected image (near 4.1, 1.3, 0.62), and the person"
     )
     for images in (5, 20, 100):
         noise = noise_for(8.0, 1 / images, 1000, _DELTA)

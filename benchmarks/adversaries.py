@@ -1,9 +1,10 @@
-"""Does an attack find more because it was trained against a defence, or because it was trained for longer?
+"""Adaptive attacks against a control: does training on a defence help, or only longer training?
 
     python benchmarks/adversaries.py docs/paper.parquet docs/paper-control.parquet
 
-The first file holds the usual attacks and those trained on defended adapters; the second, in the place of the latter, an attack
-that was trained for as long, from the same start, on the same people's undefended adapters. Differences are paired over victims.
+The first file holds the usual attacks, and attacks that were trained on defended adapters. In the second file a control
+replaces the latter: an attack that was trained for as long, from the same start, on the same people's undefended adapters.
+Differences are paired over victims.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""What the attack costs: python benchmarks/attack_cost.py
+"""Cost of the attack: python benchmarks/attack_cost.py
 
-Times are medians on this machine, beside FLOPs, which are the same on every machine. The audit runs as a user's does, in a process of
-its own; its yardstick is the same process with the naive arms alone.
+Times are medians on this machine. FLOPs are the same on every machine. The audit runs as a user's does, in a process of its
+own. It is compared with the same process with the naive arms alone.
 """
 
 import resource

@@ -1,6 +1,6 @@
 """Every family of bases on a tiny pipeline of random weights, on the command line: PYTHONPATH=src:tests python benchmarks/bases.py
 
-Fine-tunes 3 steps with prior preservation, audits the file, and prints wall times: of the whole command, start and estimate included.
+It fine-tunes 3 steps with prior preservation, audits the file, and prints wall times of whole commands, from their start.
 """
 
 import subprocess

@@ -1,4 +1,4 @@
-"""A sheet to look at: victims' private photos beside what the arms make of their files.
+"""A contact sheet: victims' private photos beside the pictures that arms make of their files.
 
 python benchmarks/contact_sheet.py --out docs/attack-sheet.png
 """
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def _sheet(rows: list[dict[str, np.ndarray]]) -> Image.Image:
-    """One row a victim; blocks of pictures with a heading each."""
+    """A sheet with one row for each victim. Blocks of pictures have headings."""
     widths = {name: len(images) * (TILE + GAP) for name, images in rows[0].items()}
     canvas = Image.new("RGB", (sum(widths.values()) + BLOCK * len(widths), HEAD + len(rows) * (TILE + GAP) + GAP), "white")
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(16)

@@ -1,8 +1,8 @@
-"""How well an embedder tells identities apart: python benchmarks/embedders.py faces PEOPLE/ (PEOPLE/<identity>/<image>).
+"""Accuracy of an embedder on identities: python benchmarks/embedders.py faces PEOPLE/ (PEOPLE/<identity>/<image>).
 
-Of an image that shows several people the first counts, which is the largest face; images that show nobody are counted and left out.
-Rank-1 asks each image, the first of its identity apart, for its nearest among the first images of all identities.
-`--sides 64 256` tells the same of copies with these sides in pixels, and what an image costs in ms of processor time.
+The first person of an image counts, who is the largest face. Images that show nobody are counted and left out.
+The first images of all identities are the gallery. Rank-1 is the share of other images that are nearest to their own.
+`--sides 64 256` adds rows for copies with these sides in pixels, and the processor time of an image in ms.
 """
 
 import argparse

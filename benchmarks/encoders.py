@@ -1,11 +1,11 @@
-"""What an encoder reads, without any picture: how near z comes to the captions of people it has never seen.
+"""Reading by encoders, without any picture: how near z comes to the captions of people that an encoder has never seen.
 
 python benchmarks/encoders.py timesteps ZOO --people DIR   the step embedding and all snapshots, against last weights only
 python benchmarks/encoders.py models ZOO --people DIR      invariant and conv-clip in three threat models
 python benchmarks/encoders.py online ZOO --people DIR      learning while fine-tuning, against learning from snapshots
 
-Trains without the noise-prediction loss, every variant for the same number of steps on the same people. Judged on the last
-adapters of held-out people: rank-1 among them by z, and the distance to the person's captions (1: nothing known).
+Every variant trains without the noise-prediction loss, for the same number of steps on the same people. It is judged on the
+last adapters of held-out people: rank-1 among them by z, and the distance to the person's captions (1: nothing known).
 """
 
 import argparse
@@ -88,9 +88,9 @@ def _models(base, public, settings, arguments) -> None:
 
 
 def _online(base, public, settings, arguments) -> None:
-    """The same people, fine-tuned once, and the same number of adapters learned from: as they come, or shuffled afterwards.
+    """Compare learning from adapters as fine-tuning gives them with learning from the same adapters, shuffled afterwards.
 
-    Either way the fine-tuning costs the same, and so does the learning: what differs is which adapters make a batch.
+    The people, the fine-tuning and the number of adapters are the same, and so are the costs. Only the batches differ.
     """
     few = public.with_fewer(arguments.online_people, seed=0)
     steps = sum(int(few.step_of[z][r]) for z in range(len(few.zoos)) for r in few.rows(z, held_out=False, last_only=True))
@@ -110,7 +110,7 @@ def _online(base, public, settings, arguments) -> None:
 
 
 def _trained(base, public: PublicPeople, settings: TrainSettings, source=replayed):
-    """Train; a function that judges the best encoder on held-out people, whose factors it first changes as it is told."""
+    """Train, and give a function that judges the best encoder on held-out people. Its argument changes their factors first."""
     with tempfile.TemporaryDirectory() as folder:
         training = TrainingRun(base, public, settings, Path(folder))
         training.run(source(training))
@@ -135,7 +135,7 @@ def _trained(base, public: PublicPeople, settings: TrainSettings, source=replaye
 
 
 def _factored_anew(weights: StackedFactors) -> StackedFactors:
-    """The same functions as `B M^-1, M A`, M random."""
+    """The same updates with factors `B M^-1, M A`, where M is random."""
     generator = torch.Generator().manual_seed(0)
     down, up = {}, {}
     for name in weights.up:

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 WIDTH = 1280
 SIZES = {"1 MB": (4, 50), "100 MB": (64, 312), "1 GB": (256, 782)}
-"""Rank and modules of float16 factors."""
+"""Rank and number of modules of float16 factors, by size."""
 
 
 def main() -> None:
@@ -45,7 +45,7 @@ def inspect(file: str) -> None:
     inspect_adapter(file)
     status = Path(
         "/proc/self/status"
-    ).read_text()  # unlike getrusage's, this peak is not inherited from who started the process
+    ).read_text()  # unlike getrusage's, this peak is not inherited from the parent process
     print(int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) // 1000)
 
 

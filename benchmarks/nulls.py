@@ -1,4 +1,4 @@
-"""How often each null of the verdict calls the wrong person, and how often it finds the right one, on pocket.
+"""Error rates of the verdict's nulls on pocket: how often each flags the wrong person, and how often it finds the right one.
 
     python benchmarks/nulls.py --victims 50 --wrong 100 --work bench
 
@@ -37,10 +37,10 @@ from loraleak.types import Embeddings, Sightings
 _ATTACKS = ("lora-class", "lora-empty", "lora-guidance", "lora-universal-z", "base-z", "lora-z", "lora-z-key")
 _SETTINGS = CaseSettings()
 _PROMPTS = ("lora-class", "lora-empty", "lora-guidance")
-"""What an attacker has on a base for which nobody has trained an attack."""
+"""Arms of an attacker on a base for which nobody has trained an attack."""
 
 Test = Callable[[Mapping[str, Embeddings], Embeddings], float]
-"""p-value of an adapter's embedded pictures with these photos."""
+"""Test that gives the p-value of an adapter's embedded pictures with these photos."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _population(
 
 
 def _in_the_same_clothes(known: Population, victims: Sequence[Case], others: Sequence[Case], embedder: Embedder) -> Population:
-    """Wrong people of the victim's style, in the looks of the photos that the victim's adapter was trained on."""
+    """Population whose wrong people have the victim's style, and the looks of the photos that the victim's adapter has seen."""
     wrong = []
     for case in victims:
         rng = np.random.default_rng((_SETTINGS.seed, case.index, 0))
@@ -154,7 +154,7 @@ def _print(population: Population, sources: Mapping[str, Test]) -> None:
 
 
 def _share(flagged: Sequence[Float[np.ndarray, " audits"] | np.ndarray]) -> str:
-    """Share of flagged audits, averaged over each victim's first: the victim is the unit."""
+    """Share of flagged audits, averaged over each victim's audits first: the victim is the unit."""
     return in_brackets(bootstrap_mean(np.array([np.mean(mine) for mine in flagged])))
 
 

@@ -1,6 +1,7 @@
-"""Which settings of DP-SGD leave an owner most, on people who are no victims of `bench paper`: python benchmarks/private_settings.py
+"""Search of the DP-SGD settings that keep the most use: python benchmarks/private_settings.py
 
-At 100 photos a person and epsilon 50 for an image. Rank-1 among 300 people, of the owner's prompt and of an attack.
+The people are no victims of `bench paper`. There are 100 photos of each, and epsilon is 50 for an image. The scores are rank-1
+among 300 people, of the owner's prompt and of an attack.
 """
 
 import argparse

@@ -1,6 +1,6 @@
-"""What we make of LoRA files from the wild: each inspected, read, written in every layout that can hold it, and read back.
+"""Check of LoRA files from the wild: each is inspected, read, written in every layout that can hold it, and read back.
 
-python benchmarks/real_files.py DIR   prints a Markdown table, and below it the refusals in full
+python benchmarks/real_files.py DIR   prints a Markdown table, then the refusals in full
 """
 
 import argparse
@@ -70,7 +70,7 @@ def _refused(error: AdapterError, refusals: list[str]) -> str:
 
 
 def _error(first: Adapter, second: Adapter) -> float:
-    """The largest over modules of `||dW - dW'|| / ||dW||`; an unknown scale must stay unknown."""
+    """The largest error `||dW - dW'|| / ||dW||` of any module. An unknown scale must stay unknown."""
     if first.factors.keys() != second.factors.keys() or first.scale_known != second.scale_known:
         raise SystemExit("modules or scales were lost on the way: this is a fault of ours")
     return max(_module_error(factors, second.factors[name]) for name, factors in first.factors.items())

@@ -1,11 +1,12 @@
-"""Does SMP-LoRA's published direction hold on pocket: membership AUC falls towards .5 while adaptation loss stays near?
+"""Reproduction of SMP-LoRA on pocket: does membership AUC fall towards .5 while the adaptation loss stays near?
 
     python benchmarks/smp_lora.py
 
-As published, members and non-members are of one distribution: pictures of as many different people. An adapter learns the members under
-one prompt. Two attackers average over fixed timesteps and noises: the published one sees each picture's error, the other by how much
-the adapter lowers it. Pictures that the defence trains against, and those that the AUC is measured with, are of other people still.
-Several adapters, of other people each, a weight; 95% bootstrap intervals over adapters and pictures.
+As published, members and non-members are of one distribution, here pictures of as many different people. An adapter learns the
+members under one prompt. Two attackers average over fixed timesteps and noises. The published one sees each picture's error,
+the other how much the adapter lowers it. The defence trains against pictures of other people, and the AUC is measured on
+pictures of yet others. Each weight has several adapters of different people. Intervals are 95% bootstrap over adapters and
+pictures.
 """
 
 import argparse
@@ -59,7 +60,7 @@ def main() -> None:
 def _errors(
     base: DiffusersBase, adapter: Adapter, images: Images, recipe: Recipe
 ) -> tuple[Float[np.ndarray, " images"], Float[np.ndarray, " images"]]:
-    """Mean squared error of the predicted noise with the adapter, and by how much it lowers the logarithm."""
+    """Mean squared error of the predicted noise with the adapter, and how much the adapter lowers its logarithm."""
     latents, condition = base.encode(images), base.embed([recipe.prompt]).expand(len(images), -1, -1)
     generator = torch.Generator().manual_seed(0)
     found = []

@@ -1,4 +1,4 @@
-"""Can the random start of a published adapter be rebuilt, though no header tells its seed?
+"""Search of published adapters' random starts: can a start be rebuilt, though no header tells its seed?
 
 python benchmarks/starts.py FILE...   tries the seeds of examples and habit; each file takes about half a minute on one core
 """
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def _loaded(file: str) -> Adapter:
-    """As we load it; of a layout that we refuse, whatever is called down, which is enough for this."""
+    """The adapter as we load it. If we refuse its layout, all tensors that are called down, which is enough here."""
     try:
         return load_adapter(file)
     except AdapterError:

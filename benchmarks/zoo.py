@@ -1,10 +1,10 @@
-"""How fast a zoo is built, against the published way and against a strong loop: python benchmarks/zoo.py
+"""Speed of building a zoo, against the published way and against a strong loop: python benchmarks/zoo.py
 
-All train rank 8 adapters on pocket, one private and one class image a step, and are timed whole, start-up included:
+All train rank 8 adapters on pocket, with one private and one class image a step. Times are of whole runs, with their start:
   ours       `zoo build`: 16 adapters a batch, one worker of one thread a core
   published  one person at a time, model loaded for each, images encoded and prompts embedded at every step
   peft       one person at a time, latents and text states cached, peft's layers, torch's AdamW
-Then what share of the machine's float32 matrix product a step reaches, and where its time goes.
+It then prints the share of the machine's float32 matrix product that a step reaches, and where its time goes.
 """
 
 import argparse
@@ -127,13 +127,13 @@ def _loop(base: DiffusersBase, batch: Callable[[int], tuple[Tensor, Tensor]], st
 
 
 def _roofline(base: DiffusersBase) -> float:
-    """One worker's step, on one thread as in a build. Returns the FLOPs of a sample."""
+    """Measure one worker's step, on one thread as in a build. Returns the FLOPs of a sample."""
     recipe = Recipe(rank=_RANK, batch=1, prior_batch=1, steps=6)
     photos = class_images(base, recipe)[:5]
     jobs = [Job(photos, recipe, range(1, 7)) for _ in range(16)]
     with one_thread():
         peak = _product_rate(torch.randn(1536, 1536))
-        flops = _flops(base, jobs, 2) - _flops(base, jobs, 1)  # what comes before the first step counts for nothing
+        flops = _flops(base, jobs, 2) - _flops(base, jobs, 1)  # the work before the first step does not count
         seconds = _steps(base, jobs, 6)
         with profile(activities=[ProfilerActivity.CPU]) as profiled:
             _steps(base, jobs, 3)
@@ -153,7 +153,7 @@ def _roofline(base: DiffusersBase) -> float:
 
 
 def _product_rate(matrix: Tensor) -> float:
-    """FLOP/s of a matrix with itself."""
+    """FLOP/s of a matrix product of this matrix with itself."""
     matrix @ matrix
     return 10 * 2 * len(matrix) ** 3 / _timed(lambda: [matrix @ matrix for _ in range(10)])
 

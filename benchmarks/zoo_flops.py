@@ -1,8 +1,8 @@
-"""What a zoo costs: adapters an hour by base and device, from counted FLOPs: python benchmarks/zoo_flops.py
+"""Cost of a zoo, as adapters an hour by base and device, from counted FLOPs: python benchmarks/zoo_flops.py
 
-A training sample of LoRA is a forward pass and a backward pass that makes gradients of activations, but none of the frozen
-weights: twice the forward's FLOPs. Forward FLOPs are counted on shapes alone, so no weights are needed. Peaks are the makers' figures
-for dense bfloat16 products (the CPU's is measured by benchmarks/zoo.py); the shares of peak are assumptions, but for the CPU's.
+A training sample of LoRA takes twice the FLOPs of a forward pass: the backward pass makes gradients of activations, but none of
+the frozen weights. Forward FLOPs are counted on shapes alone, so no weights are needed. Peaks are the makers' figures for dense
+bfloat16 products. The shares of peak are assumptions. For the CPU, benchmarks/zoo.py measured both.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from loraleak.assets import POCKET
 
 _STEPS, _SAMPLES = 1000, 2
-"""Of one adapter: as the paper's, one private and one class image a step."""
+"""Steps of one adapter and samples a step, as in the paper: one private and one class image."""
 
 _UNETS: Mapping[str, tuple[dict[str, Any], int]] = {
     "pocket": (UNet2DConditionModel.load_config(POCKET / "unet"), 32),

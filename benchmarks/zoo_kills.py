@@ -1,7 +1,8 @@
 """A build that is killed again and again ends with the same bytes: python benchmarks/zoo_kills.py --kills 20
 
-Builds a small zoo on pocket without disturbance; then once more, `--kills` times SIGKILL and start again, then to the end;
-compares every file, the manifest included. Kill `i` of `n` falls at a random moment after `i / (n + 1)` of the shards are there.
+It builds a small zoo on pocket undisturbed. It builds it once more, kills that build (SIGKILL) and starts it again `--kills`
+times, and lets it end. Then it compares every file, the manifest included.
+Kill `i` of `n` falls at a random moment after `i / (n + 1)` of the shards are there.
 """
 
 import argparse

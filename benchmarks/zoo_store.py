@@ -1,6 +1,6 @@
-"""How a zoo's store grows: python benchmarks/zoo_store.py --snapshots 1000 5000 20000
+"""Growth of a zoo's store: python benchmarks/zoo_store.py --snapshots 1000 5000 20000
 
-Fills zoos of pocket's shape with random factors, and reads each in a process of its own, so that the peak memory is the reader's.
+It fills zoos of pocket's shape with random factors. It reads each in a process of its own, to measure the reader's memory.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from loraleak.types import Adapter, Factors
 from loraleak.zoo.store import SCHEMA, Zoo, read_rows, write_manifest, write_shard
 
 _RANK, _EACH, _SHARD, _BATCH = 8, 8, 16, 32
-"""Rank; snapshots a person; people a shard; snapshots a batch."""
+"""Rank, snapshots a person, people a shard, snapshots a batch."""
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def main() -> None:
 
 def _fill(folder: Path, count: int) -> int:
     """Write a zoo of about `count` snapshots. Returns its bytes."""
-    from loraleak.bases import load_base  # not above: readers start from this file too, and need no models
+    from loraleak.bases import load_base  # imported here, because readers start from this file too and need no models
     from loraleak.finetuning.targets import target_modules
 
     shapes = target_modules(load_base("pocket", device="cpu"), "attention", text_encoder=False)
@@ -104,7 +104,7 @@ def _read(folder: str) -> tuple[float, float, float, float]:
 
 
 def _peak_megabytes() -> float:
-    """Of this process alone, on Linux; what getrusage gives is inherited from the parent."""
+    """Peak resident MB of this process alone, on Linux. getrusage's peak is inherited from the parent."""
     (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1]) / 1e3
 

@@ -1,6 +1,6 @@
-"""Time a sample and memory against the number of adapters in a batch: python benchmarks/zoo_width.py --out docs/zoo-width
+"""Time of a sample, and memory, by the number of adapters in a batch: python benchmarks/zoo_width.py --out docs/zoo-width
 
-Each width runs in a process of its own, on one thread as a build's worker does, so that the peak memory is its own. Writes PNG and SVG.
+Each width runs in a process of its own, on one thread like a build's worker, to measure its own memory. Writes PNG and SVG.
 """
 
 import argparse
