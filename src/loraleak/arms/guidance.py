@@ -13,8 +13,8 @@ __all__ = ["LoraGuidance"]
 
 @dataclass(frozen=True)
 class LoraGuidance(Arm):
-    """`eps_0 + w (eps_ft - eps_0)`, both with the class prompt (Wu et al., FineXtract, ICML 2025); velocities in the place of noise,
-    where the base predicts these."""
+    """Guidance away from the base: `eps_0 + w (eps_ft - eps_0)`, both with the class prompt (Wu et al., FineXtract, ICML 2025).
+    `eps` is a velocity where the base predicts one."""
 
     name: str = "lora-guidance"
     role: ArmRole = "attack"

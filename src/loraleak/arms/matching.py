@@ -1,4 +1,4 @@
-"""Matching updates: guess pictures and a prompt whose gradient would have made this adapter. The baseline of the paper."""
+"""Matching updates, the baseline of the paper: guess pictures and a prompt whose gradient would have made this adapter."""
 
 from dataclasses import dataclass
 
@@ -39,7 +39,7 @@ class MatchingUpdates(Arm):
             latents = guess(scene, guesses=self.guesses, iterations=self.iterations, rate=self.rate)
 
         def denoiser(noisy: Tensor, timestep: Timestep) -> Tensor:
-            """The prediction that leads to the guesses, whatever the start."""
+            """The prediction that leads to the guesses from any start."""
             wanted = latents[torch.arange(len(noisy), device=latents.device) % len(latents)]
             return scene.base.schedule.leading_to(noisy, wanted, torch.full((len(noisy),), timestep, device=noisy.device))
 
@@ -48,7 +48,8 @@ class MatchingUpdates(Arm):
 
 @torch.enable_grad()
 def guess(scene: Scene, *, guesses: int, iterations: int, rate: float) -> Float[Tensor, "guesses channels h w"]:
-    """Latents whose gradient matches the adapter, by Adam with a decaying rate; drawn towards the size of real latents."""
+    """Latents whose gradient matches the adapter, by Adam with a decaying rate. They are drawn towards the size of real
+    ones."""
     base = scene.base
     generator = torch.Generator().manual_seed(scene.seed)
     latents = torch.randn(guesses, *base.latent_shape, generator=generator).to(base.device).requires_grad_()
@@ -84,7 +85,7 @@ def mismatch(
     times: Tensor,
     noise: Tensor,
 ) -> Float[Tensor, ""]:
-    """`1 - cos(-dL/dB, B)` over all modules together, at B = 0, L the loss of the guesses."""
+    """`1 - cos(-dL/dB, B)` over all modules together, at B = 0, where L is the loss of the guesses."""
     ups = [stack.up[name] for name in stack.shapes]
     with base.stacked(stack), sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no second derivative
         predicted = base.predict(base.add_noise(latents, noise, times), times, condition.expand(len(latents), -1, -1))

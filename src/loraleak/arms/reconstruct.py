@@ -42,7 +42,7 @@ ARMS: Mapping[str, type[Arm]] = {
 }
 
 SLOW_ARMS: Mapping[str, type[Arm]] = {"matching-updates": MatchingUpdates}
-"""Sampled only where they are asked for by name."""
+"""Arms that are sampled only where they are asked for by name."""
 
 
 def select_arms(names: Sequence[str] = tuple(ARMS)) -> tuple[Arm, ...]:
@@ -68,7 +68,7 @@ def select_arms(names: Sequence[str] = tuple(ARMS)) -> tuple[Arm, ...]:
 def reconstruct(
     scene: Scene, arms: Sequence[Arm], *, images: int, seed: int, steps: int = 20, quiet: bool = True
 ) -> dict[str, Images]:
-    """Pictures by arm, `images` of each in one batch, from the same initial noise; arms that lack something are left out.
+    """Sample `images` pictures of each arm in one batch, from the same initial noise. Arms that lack something are left out.
 
     Raises: BaseMismatchError, if the adapter does not fit the scene's base.
     """
@@ -86,7 +86,7 @@ def reconstruct(
 
 
 def forecast(scene: Scene, arms: Sequence[Arm], *, images: int, steps: int = 20) -> Estimate:
-    """What it takes to sample these arms: about two passes a step for each picture, one where the base is distilled."""
+    """Estimate of sampling these arms: about two passes a step for each picture, one where the base is distilled."""
     scene.base.check(scene.adapter)
     twice = 1 if scene.base.distilled else 2
     ready = sum(arm.needs <= scene.offers for arm in arms)

@@ -1,4 +1,4 @@
-"""What an arm gets, and what it is."""
+"""The scene that an arm gets, and the protocol of arms."""
 
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
@@ -12,7 +12,7 @@ from loraleak.types import Adapter, ArmRole
 __all__ = ["Arm", "Need", "Scene", "without_adapter"]
 
 Need: TypeAlias = Literal["attack", "prompt"]
-"""A weight autoencoder that reads this adapter; the owner's own prompt."""
+"""Needs of arms: `attack` is a weight autoencoder that reads this adapter, `prompt` the owner's own prompt."""
 
 
 @dataclass(frozen=True)
@@ -23,19 +23,19 @@ class Scene:
     adapter: Adapter
     class_prompt: str = "a photo of a person"
     owner_prompt: str | None = None
-    """The owner's own prompt with the trigger; None where it isn't known."""
+    """The owner's own prompt with the trigger; None where it is not known."""
     guidance_scale: float = 3.0
-    """Classifier-free guidance of prompts and of z."""
+    """Scale of classifier-free guidance, for prompts and for z."""
     attack: WeightAutoencoder | None = None
-    """Reads the weights; None leaves out the arms that need one."""
+    """Weight autoencoder that reads the adapter; None leaves out the arms that need one."""
     step: int | None = None
-    """After how many steps of fine-tuning the adapter was saved, where that is known."""
+    """Fine-tuning step at which the adapter was saved; None where it is not known."""
     seed: int = 0
-    """Of the codes that control arms draw."""
+    """Seed of the codes that control arms draw."""
 
     @property
     def offers(self) -> frozenset[Need]:
-        """What an arm may need and finds here."""
+        """Needs of arms that this scene meets."""
         there: dict[Need, object] = {"attack": self.attack, "prompt": self.owner_prompt}
         return frozenset(need for need, value in there.items() if value is not None)
 
@@ -62,16 +62,16 @@ class Arm(Protocol):
 
     @property
     def control(self) -> str | None:
-        """The arm that this one's excess is taken over; None for a floor."""
+        """Name of the arm above which this one's excess is measured; None for a floor."""
         ...
 
     @property
     def needs(self) -> frozenset[Need]:
-        """What a scene must offer; `denoiser` is asked where it does."""
+        """Needs that a scene must meet before `denoiser` is called."""
         return frozenset()
 
     def denoiser(self, scene: Scene) -> Denoiser | None:
-        """The prediction to sample with; None where there is nothing in the adapter that this arm looks at."""
+        """The prediction to sample with; None where the adapter has nothing that this arm reads."""
         ...
 
 

@@ -1,7 +1,7 @@
 """Arms that read the weights: z from a weight autoencoder in the place of a prompt, and the controls that tell what z adds.
 
-Effects (method.md): key = `lora-mean-z` less `lora-class`; reading = `lora-z` less `lora-swapped-z`; reading alone = `base-z` less
-`base-class`.
+Effects (docs/attack.md): key = `lora-mean-z` less `lora-class`; reading = `lora-z` less `lora-swapped-z`; reading alone =
+`base-z` less `base-class`.
 """
 
 from dataclasses import dataclass
@@ -30,12 +30,12 @@ __all__ = [
 
 
 class DecodesZ(Arm):
-    """Samples with codes in the place of a prompt."""
+    """An arm that samples with codes in the place of a prompt."""
 
     needs: ClassVar[frozenset[Need]] = frozenset({"attack"})
 
     def codes(self, scene: Scene, attack: WeightAutoencoder) -> Float[Tensor, "codes tokens dim"]:
-        """Picture `i` is made with code `i`, modulo their number."""
+        """Codes of the pictures: picture `i` is made with code `i`, modulo their number."""
         return attack.encode([scene.adapter], [scene.step]).mean
 
     def decoded(self, scene: Scene, attack: WeightAutoencoder) -> Denoiser:
@@ -56,7 +56,7 @@ class LoraZ(DecodesZ):
 
 @dataclass(frozen=True)
 class LoraZGuidance(DecodesZ):
-    """As `lora-z`, and `w (eps_ft(z) - eps_0(z))` on top."""
+    """The prediction of `lora-z` plus `w (eps_ft(z) - eps_0(z))`."""
 
     name: str = "lora-z-guidance"
     role: ArmRole = "attack"
@@ -78,8 +78,8 @@ class LoraZGuidance(DecodesZ):
 
 @dataclass(frozen=True)
 class LoraZKey(DecodesZ):
-    """z, which says who it is, and the universal z, which opens the adapter, side by side: the mean of what they predict (Liu et al.
-    2022, arXiv 2206.01714, eq. 11, with equal weights)."""
+    """The mean of two predictions: that of z, which says who it is, and that of the universal z, which opens the adapter (Liu
+    et al. 2022, arXiv 2206.01714, eq. 11, with equal weights)."""
 
     name: str = "lora-z-key"
     role: ArmRole = "attack"
@@ -148,13 +148,13 @@ class LoraUniversalZ(DecodesZ):
 
 
 _MAX_IMAGES = 64
-"""Different random codes before they come again."""
+"""Number of different random codes. Further pictures use them again."""
 
 
 def _decoded(scene: Scene, *conditions: Float[Tensor, "codes tokens dim"]) -> Denoiser:
-    """Picture `i` with code `i` (modulo their number): `eps_0(empty) + w (eps_ft(z) - eps_0(empty))`, the mean over the conditions.
+    """The prediction `eps_0(empty) + w (eps_ft(z) - eps_0(empty))`, the mean over the conditions. Picture `i` has code `i`.
 
-    Guided away from what the *base* makes of the empty prompt: the adapter may show the person there too.
+    Guidance leads away from the *base's* prediction for the empty prompt, because the adapter may show the person there too.
     """
     with scene.base.bare():
         (empty,) = scene.base.embed([""])
