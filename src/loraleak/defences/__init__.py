@@ -1,7 +1,8 @@
 """Defences. In: an adapter (post-hoc), or a base and jobs to fine-tune (training-time). Out: the defended adapter.
 
-Reading order: `protocol` (the two kinds), `guarantee` (what a private one promises), `names` and `chain` (by text), one file a defence
-in `finished` (post-hoc) and `training`; `defended_training` and `defended_copy` (what people call), `trials` (how defences fared).
+Reading order: `protocol` (the two kinds), `guarantee` (the promise of a private one), `names` and `chain` (defences from text),
+one file a defence in `finished` (post-hoc) and `training`, `defended_training` and `defended_copy` (the calls for users),
+`trials` (results against adaptive attacks).
 """
 
 from loraleak.defences.chain import in_training

@@ -1,7 +1,7 @@
-"""What noise is worth: epsilon of Poisson-sampled Gaussian steps and of one Gaussian release, for one image and for all of a person.
+"""The accountant: epsilon of Poisson-sampled Gaussian steps and of one Gaussian release, for an image or all of a person's.
 
-Neighbours differ by one image, or by a group of images, that is there or not ("add or remove"); the number of private images, the
-rate, the clip and the number of steps are taken to be public. Noise multipliers are standard deviations divided by the norm that
+Neighbours differ by one image, or by a group of images, that is there or not ("add or remove"). The number of private images,
+the rate, the clip and the number of steps count as public. Noise multipliers are standard deviations, divided by the norm that
 one image may have.
 """
 
@@ -23,7 +23,7 @@ __all__ = ["Subsampling", "gaussian_epsilon", "gaussian_noise", "noise_for", "sa
 Subsampling = Literal["poisson", "shuffle"]
 
 _HARDLY = 0.2
-"""Noise that promises a group nothing, however rarely its images take part: below it, all are taken to be in every step."""
+"""Noise multiplier below which a group is promised nothing, however rarely its images take part. All count as in every step."""
 
 _MAX_LOG_NOISE = 10.0
 """Logarithm of the largest noise multiplier that is sought."""
@@ -35,10 +35,10 @@ def sampled_epsilon(
 ) -> float:
     """Epsilon of `steps` sums of clipped gradients with Gaussian noise, where every image takes part with probability `rate`.
 
-    One image: numerical composition of privacy random variables (Gopi et al. 2021) by Opacus's accountant, or its Renyi bound
-    where that is the lower one. A `group` of images: the number of them in a step is binomial, and the step is dominated by a
-    mixture of Gaussians at 0, 1, ..., `group` (Ganesh 2024, arXiv 2401.10294), composed in the same way. Every step is taken to
-    be seen. All of it is an upper bound.
+    For one image it is a numerical composition of privacy random variables (Gopi et al. 2021) by Opacus's accountant, or its
+    Renyi bound where that is lower. For a `group` of images, the number of them in a step is binomial, and a mixture of
+    Gaussians at 0, 1, ..., `group` dominates the step (Ganesh 2024, arXiv 2401.10294). It is composed in the same way. The
+    adversary is taken to see every step. All results are upper bounds.
 
     Raises: UsageError, if sampling is not Poisson, or a number is out of range; MissingExtraError, without Opacus.
     """
@@ -103,7 +103,7 @@ def gaussian_noise(epsilon: float, delta: float) -> float:
 
 
 def _gaussian_delta(noise_multiplier: float, epsilon: float) -> float:
-    """`Phi(1/(2s) - eps s) - e^eps Phi(-1/(2s) - eps s)`."""
+    """Delta of one release: `Phi(1/(2s) - eps s) - e^eps Phi(-1/(2s) - eps s)`."""
     half, shift = 1 / (2 * noise_multiplier), epsilon * noise_multiplier
     return float(np.exp(log_ndtr(half - shift)) - np.exp(min(epsilon + log_ndtr(-half - shift), 0.0)))
 
@@ -117,7 +117,7 @@ def _opacus_epsilon(noise_multiplier: float, rate: float, steps: int, delta: flo
     renyi, numeric = RDPAccountant(), PRVAccountant()
     renyi.history = numeric.history = history
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # of orders at the edge, and of tails that underflow
+        warnings.simplefilter("ignore")  # warnings of orders at the edge, and of tails that underflow
         bound = float(renyi.get_epsilon(delta))
         if bound > MAX_LOSS:
             return bound
@@ -129,7 +129,7 @@ def _opacus_epsilon(noise_multiplier: float, rate: float, steps: int, delta: flo
 
 
 def _least(over: Callable[[float], float], low: float, high: float, tolerance: float) -> float:
-    """The noise multiplier at whose logarithm `over` falls to 0, or one that is larger by this share at most."""
+    """The noise multiplier at whose logarithm `over` falls to 0, or one that is larger by at most the share `tolerance`."""
     return exp(brentq(over, low, high, xtol=tolerance / 2) + tolerance / 2)
 
 

@@ -17,7 +17,7 @@ __all__ = ["PostHocChain", "TrainingChain", "chained", "in_training"]
 
 @dataclass(frozen=True)
 class PostHocChain(PostHoc):
-    """Each defence gets what the one before it made."""
+    """Post-hoc defences in a row. Each gets the adapter that the one before it made."""
 
     name: ClassVar[str] = "chain"
     parts: tuple[PostHoc, ...]
@@ -45,10 +45,10 @@ class PostHocChain(PostHoc):
 
 @dataclass(frozen=True)
 class TrainingChain(TrainingTime):
-    """Changes of the recipe, then the training by it, then changes of every snapshot before anybody gets it."""
+    """Training-time defences in a row: changes of the recipe, the training by it, then changes of every snapshot."""
 
     changes: tuple[TrainingTime, ...] = ()
-    """Each is `recipe_only`."""
+    """Defences that are `recipe_only`."""
     training: TrainingTime = UNDEFENDED
     after: tuple[PostHoc, ...] = ()
 
@@ -74,7 +74,7 @@ class TrainingChain(TrainingTime):
             yield replace(snapshot, adapter=PostHocChain(self.after).apply(snapshot.adapter, base))
 
     def guarantee(self, recipe: Recipe, images: int) -> Guarantee:
-        """Of the training: nothing that is done to its outcome can weaken differential privacy."""
+        """Guarantee of the training. No change of its outcome can weaken differential privacy."""
         return self.training.guarantee(self._changed(recipe), images)
 
     def _changed(self, recipe: Recipe) -> Recipe:
@@ -84,12 +84,12 @@ class TrainingChain(TrainingTime):
 
 
 def in_training(defence: Defence) -> TrainingTime:
-    """The defence as one of fine-tuning: a post-hoc one follows the training."""
+    """The defence as a training-time one. A post-hoc defence follows the training."""
     return TrainingChain(after=(defence,)) if defence.stage == "post-hoc" else defence
 
 
 def chained(parts: Sequence[Defence]) -> Defence:
-    """Two defences or more as one.
+    """One defence made of two or more.
 
     Raises: UsageError, if one of fine-tuning follows one of finished adapters, or two change what a step does.
     """

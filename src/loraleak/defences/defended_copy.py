@@ -1,4 +1,4 @@
-"""Scrubbing a file: its header always, its weights by a post-hoc defence where one is asked for."""
+"""Scrubbing of a file: always its header, and its weights where a post-hoc defence is asked for."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -19,10 +19,10 @@ def scrub(
     base: DiffusersBase | None = None,
     keep: Collection[str] = (),
 ) -> Scrubbed:
-    """Write a copy without private metadata; with a defence, of the defended adapter.
+    """Write a copy without private metadata. A defence changes its weights too.
 
-    Without one the tensors are bit by bit those of the file (see `scrub_header`). With one, `out` is written as `save_adapter` does:
-    a .safetensors file in diffusers layout, or a folder in PEFT layout.
+    Without a defence the tensors are bit by bit those of the file (see `scrub_header`). With one, `out` is written as by
+    `save_adapter`: a .safetensors file in diffusers layout, or a folder in PEFT layout.
     Raises: AdapterError, if the file cannot be used, or holds tensors that a defence would lose; UsageError, if the defence needs a
     base that is not there, or `keep` names a field that is not there.
     """

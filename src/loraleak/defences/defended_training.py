@@ -1,4 +1,4 @@
-"""Fine-tuning on one person's images, with a defence where one is asked for: the adapter, and what may be claimed of it."""
+"""Fine-tuning on one person's images, with or without a defence. It gives the adapter and its guarantee."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

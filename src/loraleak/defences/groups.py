@@ -14,21 +14,22 @@ from loraleak.errors import MissingExtraError
 __all__ = ["MAX_LOSS", "SHARE", "GroupLoss", "group_epsilon"]
 
 MAX_LOSS = 600.0
-"""Loss that `exp` still holds; above it the Renyi bound has to do."""
+"""Largest loss that `exp` can hold. Above it the Renyi bound is used."""
 
 SHARE = 0.005
-"""Of epsilon: what the discretisation of the privacy loss may add to it."""
+"""Share of epsilon that the discretisation of the privacy loss may add to it."""
 
 _ORDERS = np.concatenate([1 + np.geomspace(0.02, 1, 12), np.geomspace(2.5, 64, 14)])
 
 
 @dataclass(frozen=True)
 class GroupLoss:
-    """One step: P, a mixture of N(j, sigma^2) with binomial weights, against Q, N(0, sigma^2) (Ganesh 2024, arXiv 2401.10294).
+    """The loss of one step: P, a mixture of N(j, sigma^2) with binomial weights, against Q, N(0, sigma^2) (Ganesh 2024, arXiv
+    2401.10294).
 
     The privacy random variable is `log P/Q` of a draw from P (the group is taken away), or, turned, `log Q/P` of one from Q (it
-    is added). `log P/Q` rises with x, so its distribution is that of x through the inverse. The names of the methods are those
-    that Opacus's composition calls.
+    is added). `log P/Q` rises with x, so its distribution is that of x through the inverse. Opacus's composition calls the
+    methods by these names.
     """
 
     noise_multiplier: float
@@ -38,7 +39,7 @@ class GroupLoss:
 
     @cached_property
     def _parts(self) -> tuple[Float[np.ndarray, " parts"], Float[np.ndarray, " parts"]]:
-        """How many take part, and the logarithm of how likely that is."""
+        """Numbers of images that take part, and the logarithms of their probabilities."""
         counts = np.arange(self.group + 1)
         weights = binom.logpmf(counts, self.group, self.rate)
         seen = weights > -200
@@ -58,7 +59,7 @@ class GroupLoss:
         return found
 
     def _inverse(self, loss: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
-        """Where `log P/Q` is this; minus infinity where it is never so low. Newton steps on a convex function, from a table."""
+        """The x with this loss `log P/Q`, or minus infinity where it is never so low. Newton's method starts from a table."""
         counts, weights = self._parts
         grid, values = self._grid
         x = np.interp(loss, values, grid)
@@ -76,7 +77,7 @@ class GroupLoss:
         return np.where(low, -inf, x)
 
     def cdf(self, t: Float[np.ndarray, "*points"] | float) -> Float[np.ndarray, "*points"]:
-        """How likely the loss is at most `t`."""
+        """Probability that the loss is at most `t`."""
         where = np.atleast_1d(np.asarray(t, dtype=float))
         sigma = self.noise_multiplier
         if self.turned:
@@ -87,7 +88,7 @@ class GroupLoss:
         return chance.reshape(np.shape(t))
 
     def renyi(self) -> Float[np.ndarray, " orders"]:
-        """Renyi divergences, by the trapezoidal rule, of the orders that the bounds are made of."""
+        """Renyi divergences of the orders that the bounds use, by the trapezoidal rule."""
         x, loss = self._grid
         sigma = self.noise_multiplier
         normal = -((x / sigma) ** 2) / 2 - log(sigma * sqrt(2 * np.pi)) + log(x[1] - x[0])
@@ -96,7 +97,7 @@ class GroupLoss:
 
 
 def group_epsilon(loss: GroupLoss, steps: int, delta: float) -> float:
-    """Of `steps` steps, for the group taken away and for the group added, whichever is more."""
+    """Epsilon of `steps` steps: the larger of that for taking the group away and that for adding it."""
     return max(
         _epsilon(GroupLoss(loss.noise_multiplier, loss.rate, loss.group, turned), steps, delta) for turned in (False, True)
     )
@@ -126,6 +127,6 @@ def _epsilon(loss: GroupLoss, steps: int, delta: float) -> float:
 
 
 def _converted(divergence: Float[np.ndarray, " orders"], delta: float) -> float:
-    """From Renyi to epsilon at this delta (Balle et al. 2020, theorem 21)."""
+    """Epsilon at this delta from Renyi divergences (Balle et al. 2020, theorem 21)."""
     found = divergence - (log(delta) + np.log(_ORDERS)) / (_ORDERS - 1) + np.log1p(-1 / _ORDERS)
     return max(float(found.min()), 0.0)

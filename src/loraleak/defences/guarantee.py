@@ -1,4 +1,4 @@
-"""What differential privacy promises of a fine-tuned adapter, as fields; the words are made of them."""
+"""The guarantee of differential privacy for a fine-tuned adapter, as fields. Its words are made of them."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,30 +10,30 @@ __all__ = ["NO_PROMISE", "Guarantee", "why_none"]
 
 @dataclass(frozen=True)
 class Guarantee:
-    """A mechanism, what is known of its noise, and the epsilon that follows, or why none is stated."""
+    """A mechanism, the facts of its noise, and the epsilon that follows or the reason why none is stated."""
 
     mechanism: str | None = None
-    """What adds noise; None where nothing does."""
+    """Mechanism that adds noise; None where nothing does."""
     unit: str | None = "image"
-    """What an epsilon protects: one private image. All of a person's images are a group of them."""
+    """Unit that an epsilon protects: one private image. All of a person's images are a group of units."""
     neighbouring: str | None = "add or remove"
-    """Neighbours differ by one unit that is there or not."""
+    """Relation of neighbours, which differ by one unit that is there or not."""
     noise_multiplier: float | None = None
-    """The noise's standard deviation, divided by the most that one image can change."""
+    """Standard deviation of the noise, divided by the most that one image can change."""
     sampling_rate: float | None = None
-    """The share of private images that a step looks at, on average."""
+    """Share of private images that a step looks at, on average."""
     steps: int | None = None
-    """How often private images are looked at."""
+    """Number of times that private images are looked at."""
     accountant: str | None = None
-    """What computes epsilon; None where none is stated."""
+    """Accountant that computes epsilon; None where none is stated."""
     epsilon_image: float | None = None
-    """Of one private image; None where no epsilon can be stated."""
+    """Epsilon of one private image; None where none can be stated."""
     epsilon_person: float | None = None
-    """Of all private images together, by group privacy; None where no epsilon can be stated."""
+    """Epsilon of all private images together, by group privacy; None where none can be stated."""
     delta: float | None = None
-    """Of both; None where no epsilon can be stated."""
+    """Delta of both epsilons; None where none can be stated."""
     why_none: str | None = None
-    """Why no epsilon is stated; None where one is."""
+    """Reason why no epsilon is stated; None where one is."""
 
     @property
     def stated(self) -> bool:
@@ -42,7 +42,7 @@ class Guarantee:
 
     @property
     def says(self) -> str:
-        """Plain words."""
+        """The guarantee in plain words."""
         if self.epsilon_image is None:
             return f"{'noise, ' if self.noise_multiplier else ''}no guarantee: {self.why_none}"
         return (
@@ -59,7 +59,7 @@ NO_PROMISE = Guarantee(unit=None, neighbouring=None, why_none="it makes known at
 
 
 def why_none(noise_multiplier: float, seed: int) -> str | None:
-    """Why noise of this seed promises nothing; None where it promises something."""
+    """Reason why noise of this seed promises nothing; None where it promises something."""
     if not noise_multiplier:
         return "no noise is added"
     if not is_secret(seed):

@@ -1,5 +1,7 @@
-"""Defences by name, with settings: `gaussian-noise:level=0.5,seed=1`, chained with `+`: first what changes the recipe, then what
-changes a step, then what changes the finished adapter."""
+"""Defences by name with settings, such as `gaussian-noise:level=0.5,seed=1`.
+
+`+` chains them: first those that change the recipe, then one that changes a step, then those that change the finished adapter.
+"""
 
 import re
 from collections.abc import Mapping
@@ -42,18 +44,18 @@ DEFENCES: dict[str, type] = {
     "fewer-factors": FewerFactors,
     "random-prompts": RandomPrompts,
 }
-"""A new defence is one more file and one more line here, or an entry point in the group `loraleak.defences`."""
+"""Our defences. A new one is one more file and one more line here, or an entry point in the group `loraleak.defences`."""
 
-_LINK = re.compile(r"\+(?=\s*[A-Za-z])")  # the plus of 1e+5 is none
+_LINK = re.compile(r"\+(?=\s*[A-Za-z])")  # the plus of 1e+5 joins nothing
 
 
 def known_defences() -> Mapping[str, type]:
-    """Ours and third parties'."""
+    """Our defences and third parties', by name."""
     return DEFENCES | third_party("loraleak.defences", DEFENCES)
 
 
 def parse_defence(text: str) -> Defence:
-    """A defence from its text.
+    """Parse the text of a defence.
 
     Raises: UsageError, with all faults in one line: names that there are not, settings that a defence does not have or that are no
     such values, and chains that cannot be.
@@ -81,12 +83,15 @@ def links(text: str) -> list[str]:
 
 
 def training_time(text: str) -> TrainingTime:
-    """A defence as one of fine-tuning; a post-hoc one follows the training, an empty text is none. Raises: as `parse_defence`."""
+    """Parse the text of a training-time defence. A post-hoc one follows the training, and an empty text is no defence.
+
+    Raises: as `parse_defence`.
+    """
     return in_training(parse_defence(text)) if text else UNDEFENDED
 
 
 def spelled(defence: Defence) -> str:
-    """The text that `parse_defence` makes this defence of, every setting written out; empty for none."""
+    """The text from which `parse_defence` makes this defence, with every setting; empty for no defence."""
     return "+".join(_spelled(link) for link in defence.links)
 
 

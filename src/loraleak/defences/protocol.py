@@ -1,4 +1,4 @@
-"""What a defence is: a change to a finished adapter (post-hoc), or to fine-tuning itself (training-time).
+"""The protocols of defences, which change a finished adapter (post-hoc) or fine-tuning itself (training-time).
 
 A defence derives from one of the two protocols, declares what differs from their defaults, and is a frozen dataclass whose fields are
 its settings.
@@ -17,7 +17,7 @@ __all__ = ["Defence", "PostHoc", "TrainingTime"]
 
 @runtime_checkable
 class PostHoc(Protocol):
-    """Maps an adapter to an adapter."""
+    """A defence that maps an adapter to an adapter."""
 
     stage: ClassVar[Literal["post-hoc"]] = "post-hoc"
 
@@ -36,15 +36,15 @@ class PostHoc(Protocol):
 
     @property
     def links(self) -> "tuple[Defence, ...]":
-        """Of a chain, the defences that it consists of, in order; of any other, itself."""
+        """The defences of a chain, in order. Any other defence has itself alone."""
         return (self,)
 
     def changes_weights(self, adapter: Adapter) -> bool:
-        """Whether this adapter's weights would be others."""
+        """Whether the defence changes this adapter's weights."""
         return True
 
     def apply(self, adapter: Adapter, base: DiffusersBase | None) -> Adapter:
-        """The defended adapter; equal settings, seed included, give equal adapters.
+        """The defended adapter. Equal settings, with equal seeds, give equal adapters.
 
         Raises: UsageError, if the defence needs the base and there is none; BaseMismatchError, if the adapter does not fit it.
         """
@@ -53,7 +53,7 @@ class PostHoc(Protocol):
 
 @runtime_checkable
 class TrainingTime(Protocol):
-    """Changes the recipe, or what a step does."""
+    """A defence that changes the recipe, or what a step does."""
 
     stage: ClassVar[Literal["training-time"]] = "training-time"
 
@@ -72,19 +72,19 @@ class TrainingTime(Protocol):
 
     @property
     def links(self) -> "tuple[Defence, ...]":
-        """Of a chain, the defences that it consists of, in order; of any other, itself."""
+        """The defences of a chain, in order. Any other defence has itself alone."""
         return (self,)
 
     def defended(self, recipe: Recipe) -> Recipe:
-        """The recipe that is trained in the place of this one; the same where the defence changes only what a step does."""
+        """The recipe that is trained instead of this one. It stays the same where the defence changes only what a step does."""
         return recipe
 
     def finetune_together(self, base: DiffusersBase, jobs: Sequence[Job], *, quiet: bool = False) -> Iterator[Snapshot]:
-        """As `loraleak.finetuning.stacked.finetune_together`, defended."""
+        """Train one adapter for each job, like `loraleak.finetuning.stacked.finetune_together`, but with the defence."""
         ...
 
     def guarantee(self, recipe: Recipe, images: int) -> Guarantee:
-        """What an adapter trained by this recipe, defended, on this many private images may claim.
+        """Guarantee of an adapter that is trained with the defence, by this recipe, on this many private images.
 
         No epsilon is stated where the recipe's seed is not secret (`loraleak.finetuning.secrecy`).
         """

@@ -1,4 +1,4 @@
-"""No defence, as one of fine-tuning: what is not defended takes the same way as what is."""
+"""The absence of a defence, as a training-time defence, so that undefended training takes the same way as defended training."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Removal of the spectral channels that lie least along what the base model already does."""
+"""Removal of the spectral channels that are least aligned with the base weights."""
 
 import math
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ __all__ = ["SpectralAlignment", "alignment"]
 class SpectralAlignment(PostHoc):
     """Keeps the singular channels of each `dW` that are aligned with the base weight's top subspace, and removes the others.
 
-    The idea is that of arXiv 2605.10439, in our own reading: a fine-tuned channel that lies along directions which the base
-    weight `W0` uses strongly is general, and one that lies across them holds what is particular to the photos. Alignment is
-    defined in `alignment`; which share of the channels stays is a setting, because no threshold suits every width.
+    The idea is that of arXiv 2605.10439, in our own reading. A fine-tuned channel along directions that the base weight `W0`
+    uses strongly is general. A channel across them holds what is particular to the photos. `alignment` defines alignment. The
+    share of channels that stays is a setting, because no threshold suits every width.
     """
 
     name: ClassVar[str] = "spectral-alignment"
@@ -62,9 +62,9 @@ class SpectralAlignment(PostHoc):
 
 
 def alignment(svd: ThinSvd, weight: Float[Tensor, "d_out *width"], top: float) -> Float[Tensor, " channels"]:
-    """`(|U_k^T u_i|^2 + |V_k^T v_i|^2) / 2` of every channel, from 0 (across) to 1 (within).
+    """Alignment of every channel, `(|U_k^T u_i|^2 + |V_k^T v_i|^2) / 2`, from 0 (across) to 1 (within).
 
-    `U_k`, `V_k` are the base weight's first k singular vectors, k the share `top` of them, at least one.
+    `U_k`, `V_k` are the base weight's first k singular vectors; k is the share `top` of them, at least one.
     """
     left, _, right = torch.linalg.svd(weight.flatten(1).float().cpu(), full_matrices=False)
     k = math.ceil(top * left.shape[1])

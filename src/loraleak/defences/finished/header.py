@@ -1,4 +1,4 @@
-"""The header without what is private."""
+"""Removal of private fields from the header."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar

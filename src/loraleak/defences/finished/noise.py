@@ -18,13 +18,14 @@ __all__ = ["GaussianNoise"]
 
 @dataclass(frozen=True)
 class GaussianNoise(PostHoc):
-    """`dW + N`, brought back to the adapter's rank; the entries of N are independent and of equal variance.
+    """The update `dW + N`, brought back to the adapter's rank. The entries of N are independent and of equal variance.
 
-    A file of rank r cannot hold `dW + N`, which is of full rank. To first order its best approximation of rank r is `dW + P N`,
-    with `P N = U U^T N + (I - U U^T) N V V^T` the part of N along the manifold of matrices of rank r (Koch and Lubich 2007,
-    section 2; U and V are the singular vectors of `dW`). `U^T N` and `(I - U U^T) N V` are independent Gaussians, `[r, width]` and
-    `[d_out, r]`, so they are drawn as such: the whole of N, as wide as a stranger's file may say, is never made. `dW + P N` has rank
-    2 r at most and is cut to r exactly. Noise on the factors instead would depend on how the file happens to write `dW` as B A.
+    A file of rank r cannot hold `dW + N`, which is of full rank. To first order its best approximation of rank r is `dW + P N`.
+    `P N = U U^T N + (I - U U^T) N V V^T` is the part of N along the manifold of matrices of rank r (Koch and Lubich 2007,
+    section 2; U and V are the singular vectors of `dW`). `U^T N` and `(I - U U^T) N V` are independent Gaussians, `[r, width]`
+    and `[d_out, r]`, so they are drawn as such. The whole of N, as wide as a stranger's file may say, is never made. `dW + P N`
+    has rank 2 r at most and is cut to r exactly. Noise on the factors would depend on the way in which the file happens to
+    write `dW` as B A.
 
     This is no differential privacy: nothing bounds how much one photo moves `dW`.
     """
@@ -35,7 +36,7 @@ class GaussianNoise(PostHoc):
     """Norm of the noise that the file holds, in units of the norm of `dW` (Frobenius, module by module): the standard deviation of an
     entry of N is `level |dW| / sqrt(r (d_out + width - r))`."""
     seed: int = 0
-    """Of the noise, which depends on the undefended weights too: the seed alone does not tell it."""
+    """Seed of the noise. The noise depends on the undefended weights too, so the seed alone does not tell it."""
 
     def __post_init__(self) -> None:
         faults = []
@@ -60,7 +61,7 @@ class GaussianNoise(PostHoc):
 
 
 def _moved(svd: ThinSvd, rows: Tensor, columns: Tensor) -> ThinSvd:
-    """`dW + U rows + (I - U U^T) columns V^T`."""
+    """The moved update `dW + U rows + (I - U U^T) columns V^T`."""
     outside = columns - svd.left @ (svd.left.T @ columns)
     down = torch.cat([svd.values[:, None] * svd.right + rows, svd.right])
     return thin_svd(Factors(down=down, up=torch.cat([svd.left, outside], dim=1), scale=None))

@@ -1,4 +1,4 @@
-"""Quantisation: fewer bits a number."""
+"""Quantisation: fewer bits for each number."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -20,8 +20,8 @@ __all__ = ["Quantisation"]
 class Quantisation(PostHoc):
     """The singular vectors of each `dW`, rounded to `2^bits - 1` even steps between plus and minus their largest entry.
 
-    Each vector has steps of its own, and their number is odd, so that zero stays zero and the sign of a vector does not matter. What is
-    rounded is the normal form, so the result does not depend on how the file happens to write `dW` as B A. Numbers are still
+    Each vector has steps of its own, and their number is odd, so that zero stays zero and the sign of a vector does not matter.
+    The normal form is rounded, so the result does not depend on how the file happens to write `dW` as B A. Numbers are still
     stored as float32.
     """
 

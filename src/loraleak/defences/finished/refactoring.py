@@ -1,4 +1,4 @@
-"""Random re-factoring: the same update in other numbers. A placebo."""
+"""Random re-factoring, a placebo: the same update in other numbers."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -16,10 +16,10 @@ __all__ = ["RandomRefactoring"]
 
 @dataclass(frozen=True)
 class RandomRefactoring(PostHoc):
-    """`B -> B M^-1`, `A -> M A` with a random invertible M: `dW`, and so every picture, stays what it was.
+    """The change `B -> B M^-1`, `A -> M A` with a random invertible M. `dW`, and so every picture, stays as it was.
 
-    `M = P diag(s) Q` with P and Q orthogonal and uniform, and s between 1/2 and 2, so that float32 loses little. It stops an attack
-    that reads A and B as they stand (`conv-clip`), and none that reads their product (`invariant`).
+    `M = P diag(s) Q`, where P and Q are orthogonal and uniform, and s is between 1/2 and 2, so that float32 loses little. It
+    stops an attack that reads A and B as they are (`conv-clip`), and none that reads their product (`invariant`).
     """
 
     name: ClassVar[str] = "random-refactoring"
@@ -28,7 +28,7 @@ class RandomRefactoring(PostHoc):
         "sees no difference."
     )
     seed: int = 0
-    """Of M."""
+    """Seed of M."""
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -48,6 +48,6 @@ class RandomRefactoring(PostHoc):
 
 
 def _orthogonal(size: int, generator: torch.Generator) -> torch.Tensor:
-    """Uniform over the orthogonal matrices (Mezzadri 2007)."""
+    """A matrix that is uniform over the orthogonal ones (Mezzadri 2007)."""
     q, r = torch.linalg.qr(torch.randn(size, size, generator=generator, dtype=torch.float64))
     return q * r.diagonal().sign()

@@ -14,12 +14,12 @@ __all__ = ["Scaling"]
 
 @dataclass(frozen=True)
 class Scaling(PostHoc):
-    """`dW -> factor dW`, by way of B: the scale itself stays as the file tells it, or does not tell it."""
+    """The change `dW -> factor dW`, made in B. The scale itself stays as it is in the file, also where the file has none."""
 
     name: ClassVar[str] = "scaling"
     says: ClassVar[str] = "Weakens all that was learned. Anybody can turn it up again, so it hides little."
     factor: float = 0.5
-    """Of the whole update; 1 changes nothing."""
+    """Factor of the whole update; 1 changes nothing."""
 
     def __post_init__(self) -> None:
         if not 0 < self.factor <= 1:

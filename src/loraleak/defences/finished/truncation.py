@@ -1,4 +1,4 @@
-"""Rank truncation: the strongest singular channels of every module, and nothing else."""
+"""Rank truncation: every module keeps only its strongest singular channels."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -15,7 +15,7 @@ __all__ = ["RankTruncation"]
 
 @dataclass(frozen=True)
 class RankTruncation(PostHoc):
-    """The best approximation of each `dW` at a lower rank (Eckart and Young 1936), exact by the cores of the thin factors.
+    """The best approximation of each `dW` at a lower rank (Eckart and Young 1936), exact through the cores of the thin factors.
 
     A module whose rank is not above `rank` keeps its update. The result is in normal form.
     """
@@ -30,7 +30,7 @@ class RankTruncation(PostHoc):
             raise UsageError(f"rank-truncation: rank is {self.rank}, give at least 1")
 
     def changes_weights(self, adapter: Adapter) -> bool:
-        """Not where no module's rank is higher."""
+        """Whether any module has a higher rank."""
         return self.rank < adapter.ranks[1]
 
     def apply(self, adapter: Adapter, base: DiffusersBase | None) -> Adapter:

@@ -1,4 +1,4 @@
-"""DP-MMD: see the private images once, through noise, and never again."""
+"""DP-MMD, which sees the private images once, through noise, and never again."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,11 +22,11 @@ __all__ = ["DpMmd", "FourierFeatures"]
 
 @dataclass(frozen=True)
 class DpMmd(TrainingTime):
-    """The mean embedding of the private latents is released once by the Gaussian mechanism (Harder et al. 2021; analytic noise of
-    Balle and Wang 2018); fine-tuning then pulls the mean embedding of generated latents towards it.
+    """Training towards the mean embedding of the private latents. The Gaussian mechanism releases that mean once (Harder et al.
+    2021; analytic noise of Balle and Wang 2018). Fine-tuning then pulls the mean embedding of generated latents towards it.
 
-    This is the paper's DPGM as far as it can be known (Yao 2024 took noise levels that were accounted for 60,000 examples). Here the
-    accountant sees the true number: embeddings have norm 1, so the sum over images changes by 1 with one image, and by n with all.
+    This is the paper's DPGM as far as it can be known (Yao 2024 took noise levels that were accounted for 60,000 examples).
+    Here the accountant sees the true number. Embeddings have norm 1, so one image changes the sum by 1, and all n images by n.
     """
 
     name: ClassVar[str] = "dp-mmd"
@@ -34,7 +34,7 @@ class DpMmd(TrainingTime):
         "Looks at the private photos once, through noise, and trains on what is left of their average: a person in outline at best."
     )
     epsilon: float = 8.0
-    """Of one private image."""
+    """Epsilon of one private image."""
     noise: float | None = None
     """The noise multiplier itself, instead of epsilon."""
     delta: float = 1e-5
@@ -58,7 +58,10 @@ class DpMmd(TrainingTime):
         return gaussian_noise(self.epsilon, self.delta) if self.noise is None else self.noise
 
     def finetune_together(self, base: DiffusersBase, jobs: Sequence[Job], *, quiet: bool = False) -> Iterator[Snapshot]:
-        """Raises: UsageError, without class images, from which generation starts, or with fewer than 2 images a step."""
+        """Train towards the released mean.
+
+        Raises: UsageError, without class images, from which generation starts, or with fewer than 2 images a step.
+        """
         for recipe in (job.recipe for job in jobs):
             if not recipe.prior_batch or recipe.batch < 2:
                 raise UsageError(
@@ -67,7 +70,7 @@ class DpMmd(TrainingTime):
         return finetune_together(base, jobs, quiet=quiet, trainer=partial(_MmdTrainer, settings=self))
 
     def guarantee(self, recipe: Recipe, images: int) -> Guarantee:
-        """Whatever the recipe: all that comes after the release is post-processing."""
+        """Guarantee of the release, for any recipe: all that follows the release is post-processing."""
         noise = self.noise_multiplier
         facts = Guarantee("Gaussian", noise_multiplier=noise, sampling_rate=1.0, steps=1)
         if (why := why_none(noise, recipe.seed)) is not None:
@@ -82,10 +85,13 @@ class DpMmd(TrainingTime):
 
 
 class FourierFeatures:
-    """`phi(x)` of norm 1 with `phi(x) phi(y) ~ exp(-|x - y|^2 / (2 width^2))` (Rahimi and Recht 2007): pairs of cosine and sine."""
+    """Random Fourier features, pairs of cosine and sine (Rahimi and Recht 2007).
+
+    `phi(x)` has norm 1, and `phi(x) phi(y) ~ exp(-|x - y|^2 / (2 width^2))`.
+    """
 
     def __init__(self, count: int, width: float, like: Float[Tensor, "images channels h w"]) -> None:
-        """The directions are public: the same for everybody."""
+        """Draw the directions, which are public: the same for everybody."""
         size = like[0].numel()
         drawn = torch.randn(size, count // 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
         self.directions = (drawn / width).to(like)
@@ -96,7 +102,7 @@ class FourierFeatures:
 
 
 class _MmdTrainer(Trainer):
-    """Private images enter `__init__`, and no step."""
+    """A trainer whose steps never see private images. Only `__init__` does."""
 
     def __init__(self, base: DiffusersBase, jobs: Sequence[Job], *, settings: DpMmd) -> None:
         super().__init__(base, jobs)
@@ -105,13 +111,13 @@ class _MmdTrainer(Trainer):
         self.private = torch.zeros_like(self.private)
 
     def losses(self, step: int) -> Float[Tensor, " adapters"]:
-        """Squared maximum mean discrepancy, unbiased in the generated ones, and the prior's loss."""
+        """Squared maximum mean discrepancy, unbiased in the generated latents, plus the prior's loss."""
         latents, noise, times, states = self.examples(step)
         starts = torch.stack([self._class_images_of(k, step) for k in range(len(self.recipes))])
         latents = torch.cat([starts, latents[:, self.batch :]], dim=1)
         late = (
             self.base.noise_levels // 2 + times[:, : self.batch] // 4
-        )  # little of the class image is left, and some of a face
+        )  # at these levels little of the class image is left, and some of a face
         times = torch.cat([late, times[:, self.batch :]], dim=1)
         flat = self.base.timesteps.to(times.device)[times.flatten()]
         clean, added = latents.flatten(0, 1), noise.flatten(0, 1)
@@ -123,13 +129,13 @@ class _MmdTrainer(Trainer):
         return distance + self.prior_weights * error[:, self.batch :].mean(1)
 
     def _features(self, k: int, count: int) -> FourierFeatures:
-        """As wide as class images lie apart, which is public."""
+        """Features whose width is the distance between class images, which is public."""
         images = self.prior[self.prior_of[k], : self.prior_counts[k]]
         width = torch.pdist(images.flatten(1)).median() if len(images) > 1 else images.norm()
         return FourierFeatures(count, float(width), images)
 
     def _release(self, k: int, noise_multiplier: float) -> Float[Tensor, " features"]:
-        """`(sum of embeddings + noise) / n`: the only look at private images."""
+        """The noisy mean `(sum of embeddings + noise) / n`, the only look at private images."""
         count = self.counts[k]
         total = self.phi[k](self.private[k, :count]).sum(0)
         noise = gaussian_numbers(self.recipes[k].seed, 0, len(total)).to(total)
@@ -141,7 +147,7 @@ class _MmdTrainer(Trainer):
 
 
 def _distance(made: Float[Tensor, "images features"], target: Float[Tensor, " features"]) -> Float[Tensor, ""]:
-    """`|E phi(made) - target|^2` without the bias of a small sample (Gretton et al. 2012)."""
+    """The distance `|E phi(made) - target|^2` without the bias of a small sample (Gretton et al. 2012)."""
     count = len(made)
     inner = made @ made.T
     among = (inner.sum() - inner.diagonal().sum()) / (count * (count - 1))

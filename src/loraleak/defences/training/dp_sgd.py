@@ -17,28 +17,29 @@ __all__ = ["DpSgd"]
 
 @dataclass(frozen=True)
 class DpSgd(TrainingTime):
-    """Gradients by private image, clipped, with noise (Abadi et al. 2016); AdamW and all that follows are post-processing."""
+    """Clipped gradients of each private image, with noise (Abadi et al. 2016). AdamW and all that follow are
+    post-processing."""
 
     name: ClassVar[str] = "dp-sgd"
     epsilon: float = 8.0
-    """Of one private image; the noise multiplier is what it takes for the recipe's steps and batch and the number of images."""
+    """Epsilon of one private image. Its noise multiplier depends on the recipe's steps and batch and the number of images."""
     noise: float | None = None
     """The noise multiplier itself, instead of epsilon."""
     delta: float = 1e-5
     clip: float = 0.01
-    """The largest norm of one image's gradient; half of pocket's are above 0.01. Look at your own base's: with a clip far above
-    them noise is added for nothing."""
+    """Largest norm of one image's gradient. Half of pocket's are above 0.01. Look at your own base's, because a clip far above
+    them only adds noise."""
     multiplicity: int = 4
-    """Timesteps and noises an image, averaged before its gradient is clipped (De et al. 2022): costs time, no privacy."""
+    """Timesteps and noises an image, averaged before its gradient is clipped (De et al. 2022). They cost time, not privacy."""
     sampling: Subsampling = "poisson"
-    """`poisson`: every image takes part in a step by a coin of its own, recipe.batch of them on average; `shuffle`: exactly that
-    many, in turn, which nobody can account for."""
+    """Choice of a step's images. `poisson`: each takes part by a coin of its own, recipe.batch of them on average; `shuffle`:
+    exactly that many, in turn, which nobody can account for."""
     batch: int | None = None
-    """Private images a step on average, instead of the recipe's: with a fixed epsilon, the more of them, the less the noise weighs."""
+    """Private images a step on average, instead of the recipe's. With a fixed epsilon, noise weighs less with more images."""
     learning_rate: float | None = None
-    """Instead of the recipe's, which may be too low for steps in noise."""
+    """Learning rate, instead of the recipe's, which may be too low for noisy steps."""
     freeze_down: bool = False
-    """Train the factors B alone (FFA-LoRA, Sun et al. 2024): half the numbers, half the noise's power."""
+    """Train only the factors B (FFA-LoRA, Sun et al. 2024), with half the numbers and half the noise's power."""
 
     def __post_init__(self) -> None:
         faults = [
@@ -76,12 +77,15 @@ class DpSgd(TrainingTime):
         )
 
     def finetune_together(self, base: DiffusersBase, jobs: Sequence[Job], *, quiet: bool = False) -> Iterator[Snapshot]:
-        """Raises: TrainingError, if a step moves no factor B; MissingExtraError, without Opacus."""
+        """Train with noise. Raises: TrainingError, if a step moves no factor B; MissingExtraError, without Opacus."""
         defended = [replace(job, recipe=self.defended(job.recipe)) for job in jobs]
         return finetune_together(base, defended, quiet=quiet, trainer=self._trainer)
 
     def guarantee(self, recipe: Recipe, images: int) -> Guarantee:
-        """Of the adapter after all steps, and so of every snapshot together. Raises: MissingExtraError, without Opacus."""
+        """Guarantee of the adapter after all steps, and so of every snapshot together.
+
+        Raises: MissingExtraError, without Opacus.
+        """
         recipe = self.defended(recipe)
         noise, rate = self.noise_multiplier(recipe, images), _rate(recipe, images)
         poisson = self.sampling == "poisson"
@@ -103,7 +107,10 @@ class DpSgd(TrainingTime):
         )
 
     def noise_multiplier(self, recipe: Recipe, images: int) -> float:
-        """For this many private images, by a defended recipe. Raises: UsageError, if no noise is enough for epsilon."""
+        """Noise multiplier for this many private images, by a defended recipe.
+
+        Raises: UsageError, if no noise is enough for epsilon.
+        """
         if self.noise is not None:
             return self.noise
         return noise_for(self.epsilon, _rate(recipe, images), recipe.steps, self.delta, sampling=self.sampling)
@@ -115,5 +122,5 @@ class DpSgd(TrainingTime):
 
 
 def _rate(recipe: Recipe, images: int) -> float:
-    """With which an image takes part in a step."""
+    """Probability with which an image takes part in a step."""
     return min(1.0, recipe.batch / images)

@@ -14,13 +14,13 @@ __all__ = ["EarlyStopping"]
 
 @dataclass(frozen=True)
 class EarlyStopping(TrainingTime):
-    """A share of the recipe's steps."""
+    """Fine-tuning for a share of the recipe's steps."""
 
     name: ClassVar[str] = "early-stopping"
     says: ClassVar[str] = "Stops before the person is learned to the full. Whatever the owner can still draw, others may find."
     recipe_only: ClassVar[bool] = True
     share: float = 0.4
-    """Of the steps."""
+    """Share of the steps that are trained."""
 
     def __post_init__(self) -> None:
         if not 0 < self.share <= 1:
@@ -30,5 +30,5 @@ class EarlyStopping(TrainingTime):
         return replace(recipe, steps=max(1, round(self.share * recipe.steps)))
 
     def finetune_together(self, base: DiffusersBase, jobs: Sequence[Job], *, quiet: bool = False) -> Iterator[Snapshot]:
-        """Snapshots that are wanted after the last step do not come."""
+        """Train for fewer steps. Snapshots that are wanted after the last step do not come."""
         return finetune_together(base, [replace(job, recipe=self.defended(job.recipe)) for job in jobs], quiet=quiet)

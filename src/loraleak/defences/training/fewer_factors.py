@@ -1,4 +1,4 @@
-"""Fewer or frozen factors: less room for what a person looks like."""
+"""Fewer or frozen factors, which leave less room for a person's looks."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,11 +20,11 @@ class FewerFactors(TrainingTime):
     name: ClassVar[str] = "fewer-factors"
     says: ClassVar[str] = "Leaves the file less room to hold what a person looks like."
     rank: int | None = 1
-    """At most this rank, with alpha / rank as it was; none leaves the recipe's."""
+    """Highest rank, with alpha / rank as it was; none leaves the recipe's rank."""
     targets: Targets | None = None
-    """These modules instead of the recipe's: `cross-attention` alone, for example; none leaves them."""
+    """Modules instead of the recipe's, such as `cross-attention`; none leaves the recipe's."""
     freeze_down: bool = False
-    """Train the factors B alone (FFA-LoRA, Sun et al. 2024)."""
+    """Train only the factors B (FFA-LoRA, Sun et al. 2024)."""
 
     def __post_init__(self) -> None:
         if self.rank is not None and self.rank < 1:

@@ -1,4 +1,4 @@
-"""The mechanism of DP-SGD on stacked adapters: a gradient a private image, clipped, summed, with noise."""
+"""The mechanism of DP-SGD on stacked adapters: one gradient for each private image, clipped, summed, with noise."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ __all__ = ["Mechanism", "PrivateTrainer"]
 
 @dataclass(frozen=True)
 class Mechanism:
-    """What a step does with private images, one value a job where they differ."""
+    """Settings of what a step does with private images, one value for each job where jobs differ."""
 
     noise_multipliers: Sequence[float]
-    """The noise's standard deviation, divided by the clip."""
+    """Standard deviations of the noise, divided by the clip."""
     clip: float
     """The largest norm that one image's gradient keeps."""
     sampling: Subsampling
@@ -30,8 +30,8 @@ class Mechanism:
 
 
 class PrivateTrainer(Trainer):
-    """DP-SGD (Abadi et al. 2016), one row of a stack a private image: all rows of a job hold the same values, so one backward
-    pass gives each image a gradient of its own.
+    """DP-SGD (Abadi et al. 2016) with one row of a stack for each private image. All rows of a job hold the same values, so one
+    backward pass gives each image a gradient of its own.
 
     Class images are public: their gradient is added as it is, neither clipped nor noisy. The recipe's `max_grad_norm` is not used.
     """
@@ -43,7 +43,7 @@ class PrivateTrainer(Trainer):
         self._own = [torch.cat([self.stack.places(side, rank) for side in ("down", "up")]) for rank in self.stack.ranks]
 
     def step(self, step: int) -> float:
-        """Raises: TrainingError, if the factors B of an adapter are where they were."""
+        """Take one step. Raises: TrainingError, if the factors B of an adapter are where they were."""
         before = self.stack.values[:, self._up]
         loss = super().step(step)
         moved = ((self.stack.values[:, self._up] - before).abs() > 0).any(1)
@@ -55,7 +55,8 @@ class PrivateTrainer(Trainer):
         return loss
 
     def differentiate(self, step: int) -> Float[Tensor, " adapters"]:
-        """`(sum of clipped gradients + noise) / expected number of images`, and the gradient of the class images."""
+        """Set the gradient to `(sum of clipped gradients + noise) / expected number of images` plus that of the class
+        images."""
         draws = [self._draw_for(k, step) for k in range(len(self.recipes))]
         summed, losses = self._clipped_sums(draws, step)
         noise = torch.stack([self._noise(k, step) for k in range(len(self.recipes))])
@@ -131,7 +132,7 @@ class PrivateTrainer(Trainer):
         )
 
     def _noise(self, k: int, step: int) -> Float[Tensor, " size"]:
-        """Of the sum; none where the rank is filled up with zeros, which stay zero."""
+        """Noise of the sum. Places that are filled up with zeros get none, so that they stay zero."""
         numbers = gaussian_numbers(self.recipes[k].seed, step, len(self._own[k]))
         noise = torch.zeros_like(self.stack.values[k])
         noise[self._own[k]] = (numbers * self.mechanism.noise_multipliers[k] * self.mechanism.clip).to(noise)

@@ -1,4 +1,4 @@
-"""Attackers that a defence trains against: small networks that tell members by their loss, one an adapter, all at once."""
+"""Attackers that a defence trains against: small networks that tell members by their loss, one for each adapter."""
 
 from collections.abc import Sequence
 from math import prod
@@ -18,7 +18,7 @@ _SHAPES = ((2, _HIDDEN), (1, _HIDDEN), (_HIDDEN, _HIDDEN), (1, _HIDDEN), (_HIDDE
 
 
 class Proxies:
-    """Networks with two hidden layers, of an image's lowered error and of the timestep. One row of `values` an adapter."""
+    """Networks with two hidden layers, of an image's lowered error and the timestep. Each adapter has one row of `values`."""
 
     def __init__(self, seeds: Sequence[int], like: Tensor, learning_rate: float) -> None:
         self.values = torch.from_numpy(np.stack([_start(seed) for seed in seeds])).to(like)
@@ -35,13 +35,13 @@ class Proxies:
         others: Float[Tensor, "adapters images 2"],
         values: Float[Tensor, "adapters size"],
     ) -> Float[Tensor, " adapters"]:
-        """`(mean log h(member) + mean log (1 - h(other))) / 2`: 0 where the attacker is always right, -log 2 where
-        it guesses. `values` are the networks', or a copy that stays while they train."""
+        """The gain `(mean log h(member) + mean log (1 - h(other))) / 2`: 0 where the attacker is always right, -log 2 where it
+        guesses. `values` are the networks', or a copy that stays while they train."""
         found = F.logsigmoid(self._logits(members, values)).mean(1) + F.logsigmoid(-self._logits(others, values)).mean(1)
         return found / 2
 
     def train(self, members: Float[Tensor, "adapters images 2"], others: Float[Tensor, "adapters images 2"]) -> None:
-        """One step up the gain."""
+        """Take one step up the gain."""
         values = self.values.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(-self.gain(members, others, values).sum(), values)
         self.optimiser.step(self.values, gradient)
@@ -59,7 +59,7 @@ class Proxies:
 
 
 def _start(seed: int) -> Float[np.ndarray, " size"]:
-    """Uniform within `1 / sqrt(fan_in)`; biases 0."""
+    """Values at the start: uniform within `1 / sqrt(fan_in)`, biases 0."""
     rng = side_generator(seed, 0)
     parts = [np.zeros(shape[1]) if shape[0] == 1 else rng.uniform(-1, 1, prod(shape)) / shape[0] ** 0.5 for shape in _SHAPES]
     return np.concatenate(parts)

@@ -29,7 +29,7 @@ class RandomPrompts(TrainingTime):
     words: int = 2
     """Random words at random places of the prompt."""
     swap: float = 0.0
-    """How often the trigger gives way to a random word."""
+    """Share of steps in which a random word replaces the trigger."""
 
     def __post_init__(self) -> None:
         faults = [f"words is {self.words}, it must be at least 0"] if self.words < 0 else []
@@ -45,7 +45,7 @@ class RandomPrompts(TrainingTime):
 
 
 def random_prompt(recipe: Recipe, rng: np.random.Generator, *, words: int, swap: float) -> str:
-    """One prompt of the owner's, changed. The class noun, its last word, stays last."""
+    """The owner's prompt with random changes. The class noun, its last word, stays last."""
     prompt = recipe.prompt.split()
     if rng.random() < swap:
         prompt = [_word(rng) if part == recipe.trigger else part for part in prompt]

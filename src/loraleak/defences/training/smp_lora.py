@@ -1,4 +1,4 @@
-"""SMP-LoRA: learn the images, but not in a way by which an attacker would tell them from others."""
+"""SMP-LoRA, which learns the images in a way by which an attacker cannot tell them from others."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ __all__ = ["SmpLora", "SmpTrainer"]
 
 @dataclass(frozen=True)
 class SmpLora(TrainingTime):
-    """Minimise `adaptation loss / (1 - weight * gain)`, `gain` being that of a proxy attacker, which is trained in alternation (Luo
-    et al. 2025, AAAI, arXiv 2402.11989)."""
+    """Training that minimises `adaptation loss / (1 - weight * gain)`. `gain` is that of a proxy attacker, which is trained in
+    alternation (Luo et al. 2025, AAAI, arXiv 2402.11989)."""
 
     name: ClassVar[str] = "smp-lora"
     says: ClassVar[str] = (
@@ -33,7 +33,7 @@ class SmpLora(TrainingTime):
         "that kind, as far as they are no better."
     )
     weight: float = 10.0
-    """lambda: how much the attacker counts; 0 is training without the defence."""
+    """Weight of the attacker (lambda); 0 is training without the defence."""
     attacker_rate: float = 0.01
     """The attacker's learning rate."""
     attacker_steps: int = 2
@@ -51,16 +51,19 @@ class SmpLora(TrainingTime):
             raise UsageError("smp-lora: " + "; ".join(faults))
 
     def finetune_together(self, base: DiffusersBase, jobs: Sequence[Job], *, quiet: bool = False) -> Iterator[Snapshot]:
-        """Raises: UsageError, if there are neither class images nor a folder of public people; PhotosError, as `read_photos`."""
+        """Train against the attacker.
+
+        Raises: UsageError, if there are neither class images nor a folder of public people; PhotosError, as `read_photos`.
+        """
         public = _public(self.nonmembers) if self.nonmembers else None
         return finetune_together(base, jobs, quiet=quiet, trainer=partial(SmpTrainer, settings=self, nonmembers=public))
 
 
 class SmpTrainer(Trainer):
-    """DreamBooth's loss over what is left of the attacker's.
+    """A trainer that divides DreamBooth's loss by `1 - weight * gain` of the attacker.
 
-    The attacker sees by how much the adapter lowers an image's error, and at which timestep: with the error alone, as published, its
-    own chance hides most of what it could learn. Images beside the private ones share their timesteps, noise and prompt.
+    The attacker sees how much the adapter lowers an image's error, and the timestep. The error alone, as published, varies by
+    chance, which hides most of what the attacker could learn. Other images share the private ones' timesteps, noise and prompt.
     """
 
     def __init__(
@@ -99,7 +102,7 @@ class SmpTrainer(Trainer):
         return self.adaptation(error[:, :-batch]) / (1 - self.settings.weight * gain)
 
     def _beside(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The examples of a step, and as many others as there are private ones."""
+        """The examples of a step, with as many images of others as private ones."""
         latents, *drawn = self.examples(step)
         noise, times, states = (torch.cat([part, part[:, : self.batch]], dim=1) for part in drawn)
         return torch.cat([latents, self._others(step)], dim=1), noise, times, states
