@@ -2,7 +2,7 @@
 
 Reading order: `recipe` (how an adapter is trained), `job` (one adapter to train), `targets` (which layers get factors),
 `randomness` (every draw, from the recipe's seed alone), `secrecy` (seeds that nobody can guess), `class_images` (prior preservation),
-`optimiser`, `trainer` (what one step does), `stacked` (many adapters at once), `forecast` (what it will take). Names load on first use.
+`optimiser`, `trainer` (one step), `stacked` (many adapters at once), `forecast` (time and memory). Names load on first use.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Class images for prior preservation: what the base itself makes of the class prompt."""
+"""Class images for prior preservation, which the base itself makes of the class prompt."""
 
 import hashlib
 import json
@@ -30,12 +30,12 @@ def class_images(base: DiffusersBase, recipe: Recipe) -> Images:
 
 
 def cached_file(base: DiffusersBase, recipe: Recipe) -> Path:
-    """Where the class images of this base and recipe are, or will be."""
+    """Path of the class images of this base and recipe, which may not be there yet."""
     other = [base.resolution] if base.resolution != base.own_resolution else []
     key = json.dumps([base.sha256, recipe.class_prompt, recipe.class_count, recipe.guidance_scale, *other])
     return cache_folder() / f"class-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
 
 
 def at_once(base: DiffusersBase) -> int:
-    """How many class images are sampled in one batch."""
+    """Number of class images that are sampled in one batch."""
     return 32 if base.resolution <= 128 else 4

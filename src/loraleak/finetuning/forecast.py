@@ -1,4 +1,4 @@
-"""What fine-tuning by a recipe will take."""
+"""Forecast of the time and memory that fine-tuning by a recipe takes."""
 
 from loraleak.bases import DiffusersBase
 from loraleak.bases.estimate import Estimate, estimate
@@ -12,7 +12,7 @@ _SAMPLER_STEPS = 20
 
 
 def forecast(base: DiffusersBase, recipe: Recipe) -> Estimate:
-    """Of one adapter; with its class images, where they are still to be made."""
+    """Estimate for one adapter, with its class images where they are still to be made."""
     images = recipe.batch + recipe.prior_batch
     targets = target_modules(base, recipe.targets, text_encoder=recipe.text_encoder)
     training = estimate(base, passes=recipe.steps * images, batch=images, trained=targets)

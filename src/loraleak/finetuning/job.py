@@ -1,4 +1,4 @@
-"""What is to be trained."""
+"""A job: one adapter to train."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ class Job:
     images: Sequence[Picture] | Images
     recipe: Recipe
     snapshots: Collection[int] = ()
-    """Steps after which the adapter is wanted too, besides the last."""
+    """Steps besides the last after which the adapter is wanted too."""
     class_images: Images | None = None
-    """For prior preservation; None makes (or finds in the cache) those of the recipe."""
+    """Class images for prior preservation; None makes those of the recipe, or finds them in the cache."""
 
     def __post_init__(self) -> None:
         """Raises: PhotosError, if there is no image."""

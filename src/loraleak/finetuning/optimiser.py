@@ -8,7 +8,7 @@ __all__ = ["StackedAdamW", "clip_by_adapter"]
 
 
 class StackedAdamW:
-    """AdamW (Loshchilov and Hutter 2019) of `[adapters, size]`, with a learning rate for each adapter; as `torch.optim.AdamW`."""
+    """AdamW (Loshchilov and Hutter 2019) of `[adapters, size]`, like torch's, with a learning rate for each adapter."""
 
     def __init__(
         self,
@@ -25,7 +25,7 @@ class StackedAdamW:
         self.steps = 0
 
     def keep(self, count: int) -> None:
-        """Go on with the first `count` adapters."""
+        """Keep the first `count` adapters and drop the others."""
         self.learning_rates, self.first, self.second = self.learning_rates[:count], self.first[:count], self.second[:count]
 
     @torch.no_grad()
@@ -42,5 +42,5 @@ class StackedAdamW:
 
 @torch.no_grad()
 def clip_by_adapter(gradients: Float[Tensor, "adapters size"], max_norms: Float[Tensor, " adapters"]) -> None:
-    """Scale each adapter's gradient, in place, to a norm of at most its own; as `torch.nn.utils.clip_grad_norm_` for each."""
+    """Scale each adapter's gradient in place to its largest norm, like `torch.nn.utils.clip_grad_norm_` on each alone."""
     gradients.mul_((max_norms / (gradients.norm(dim=1) + 1e-6)).clamp_(max=1).view(-1, 1))

@@ -1,4 +1,4 @@
-"""Randomness of fine-tuning, by counter: a function of the recipe's seed and the step, whoever else is trained beside."""
+"""Randomness of fine-tuning, by counter: a function of the recipe's seed and the step, whatever else is in the batch."""
 
 from dataclasses import dataclass
 
@@ -41,7 +41,7 @@ def draw(
     noise_levels: int,
     latent_shape: tuple[int, int, int],
 ) -> Draw:
-    """`private` and `prior` are `(how many to take, out of how many)`."""
+    """Draw all chance of one step. `private` and `prior` are `(how many to take, out of how many)`."""
     generator = _stream(seed, 1 + step)
     images = private[0] + prior[0]
     return Draw(
@@ -62,7 +62,7 @@ def draw_for(
     noise_levels: int,
     latent_shape: tuple[int, int, int],
 ) -> Draw:
-    """As `draw`, for private images that are chosen already, with `each` timesteps and noises for every one of them."""
+    """Draw all chance of one step for private images that are chosen already, with `each` timesteps and noises an image."""
     generator = _stream(seed, 1 + step)
     images = len(taken) * each + prior[0]
     return Draw(
@@ -74,24 +74,24 @@ def draw_for(
 
 
 def poisson_sample(seed: int, step: int, rate: float, images: int) -> Int[np.ndarray, " taken"]:
-    """Which images take part: each by a coin of its own."""
+    """Images that take part, each by a coin of its own."""
     return np.flatnonzero(_stream(seed, _SAMPLING + step).random(images) < rate)
 
 
 def shuffled_sample(seed: int, step: int, size: int, images: int) -> Int[np.ndarray, " size"]:
-    """The next `size` images where all are gone through in a random order, then in another."""
+    """The next `size` images in a random order of all. When all have been used, another order follows."""
     places = np.arange((step - 1) * size, step * size)
     orders = {epoch: _stream(seed, _SAMPLING + int(epoch)).permutation(images) for epoch in np.unique(places // images)}
     return np.array([orders[place // images][place % images] for place in places])
 
 
 def gaussian_numbers(seed: int, step: int, size: int) -> Float[Tensor, " size"]:
-    """Standard normal numbers, one a number of an adapter."""
+    """Standard normal numbers, one for each number of an adapter."""
     return torch.from_numpy(_stream(seed, _NOISE + step).standard_normal(size, dtype=np.float64))
 
 
 def side_generator(seed: int, step: int) -> np.random.Generator:
-    """Chance for what a defence adds to a step: words of a prompt, images beside the private ones."""
+    """Generator for the chance that a defence adds to a step: words of a prompt, images of other people."""
     return _stream(seed, _SIDE + step)
 
 

@@ -1,4 +1,4 @@
-"""How an adapter is trained; light to import, so that the command line starts fast."""
+"""Recipe of fine-tuning; light to import, so that the command line starts fast."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,41 +11,48 @@ Targets = Literal["attention", "cross-attention", "transformer", "all"]
 LossWeighting = Literal["uniform", "debiased"]
 
 _SEEDS = 1 << 128
-"""How many there are: the keys of the generator."""
+"""Number of seeds, which are the keys of the generator."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How an adapter is trained. The defaults suit pocket; for other bases use a learning rate near 1e-4."""
+    """Recipe of fine-tuning. The defaults suit pocket. For other bases use a learning rate near 1e-4."""
 
     trigger: str = "sks"
-    """The rare word that comes to name the person."""
+    """Rare word that comes to name the person."""
     class_prompt: str = "a photo of a person"
+    """Prompt for the kind of thing in the images, without the trigger."""
     rank: int = 8
+    """Rank of the factors."""
     alpha: float = 8.0
+    """LoRA's alpha: updates are scaled by alpha / rank."""
     steps: int = 250
+    """Steps of fine-tuning."""
     learning_rate: float = 6e-3
+    """Learning rate of AdamW."""
     batch: int = 4
-    """Private images a step."""
+    """Private images in each step."""
     prior_batch: int = 2
-    """Class images a step; 0 turns prior preservation off."""
+    """Class images in each step. 0 turns prior preservation off."""
     prior_weight: float = 1.0
+    """Weight of the class images' loss."""
     class_count: int = 64
     """Class images to generate once for each base and prompt."""
     guidance_scale: float = 2.0
-    """With which the class images are sampled."""
+    """Scale of classifier-free guidance with which the class images are sampled."""
     text_encoder: bool = False
-    """Train LoRA layers in the text encoders too; in those of CLIP, not in T5."""
+    """Train LoRA layers in CLIP's text encoders too. T5 is never trained."""
     targets: Targets = "attention"
-    """`attention`: its projections; `cross-attention`: those that meet the prompt; `transformer`: all that is linear in the
-    transformer blocks; `all`: convolutions too, where a base has any (LoCon)."""
+    """Layers that get factors. `attention`: its projections; `cross-attention`: its projections that take the prompt;
+    `transformer`: all linear layers of the transformer blocks; `all`: convolutions too, where a base has any (LoCon)."""
     loss_weighting: LossWeighting = "debiased"
-    """Over timesteps. `uniform`: the error of what the base predicts, noise or velocity, as it is (Ho et al. 2020, eq. 14);
-    `debiased`: the noise's error divided by the square root of the signal-to-noise ratio (Yu et al. 2024, arXiv 2310.08442),
-    which learns who is shown in fewer steps; for flow matching, logit-normal timesteps (Esser et al. 2024)."""
+    """Weights of timesteps. `uniform`: the plain error of the predicted noise or velocity (Ho et al. 2020, eq. 14); `debiased`:
+    the noise's error by the root of the signal-to-noise ratio (Yu et al. 2024), which learns a person in fewer steps; for flow
+    matching, `debiased` means logit-normal timesteps (Esser et al. 2024)."""
     max_grad_norm: float = 1.0
+    """Largest norm of an adapter's gradient; larger ones are scaled down."""
     seed: int = 0
-    """Of all chance in the training, below 2^128. A private training needs a secret one, and draws it where this is 0."""
+    """Seed of all chance in the training, below 2^128. A private training needs a secret one, and draws it where this is 0."""
 
     def __post_init__(self) -> None:
         faults = [

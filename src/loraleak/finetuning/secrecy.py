@@ -1,11 +1,11 @@
-"""Seeds that nobody can guess: noise hides private images only from people who cannot draw it again."""
+"""Seeds that nobody can guess. Noise hides private images only from people who cannot draw it again."""
 
 from secrets import randbits
 
 __all__ = ["is_secret", "secret_seed"]
 
 _MIN_SECRET = 1 << 112
-"""The least security strength of NIST SP 800-57: seeds that people type, and those of zoos (62 bits of a public seed), are shorter."""
+"""The least security strength of NIST SP 800-57. Seeds that people type are shorter. Zoos' have 62 bits of a public seed."""
 
 
 def secret_seed() -> int:
@@ -14,5 +14,5 @@ def secret_seed() -> int:
 
 
 def is_secret(seed: int) -> bool:
-    """Whether the seed is long enough to be one that nobody can guess. How it was drawn, a number does not tell."""
+    """Whether the seed is long enough that nobody can guess it. The number itself does not tell how it was drawn."""
     return seed >= _MIN_SECRET

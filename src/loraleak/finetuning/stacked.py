@@ -1,4 +1,4 @@
-"""DreamBooth LoRA of many people at once: K adapters, one forward and one backward pass a step over one frozen base."""
+"""DreamBooth LoRA of many people at once: K adapters in one forward and one backward pass a step over one frozen base."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -29,10 +29,10 @@ def finetune_together(
     quiet: bool = False,
     trainer: Callable[[DiffusersBase, Sequence[Job]], Trainer] = Trainer,
 ) -> Iterator[Snapshot]:
-    """Train one adapter a job (Ruiz et al. 2023; Hu et al. 2022), as if each were alone, and give snapshots as they come.
+    """Train one adapter for each job (Ruiz et al. 2023; Hu et al. 2022), and give snapshots as they come.
 
-    Everything frozen is computed once: latents, class images, text states. An adapter depends on its own job alone: its
-    randomness is a function of its recipe's seed and the step. `trainer` makes what a step is: the recipe's, or a defence's.
+    Everything frozen is computed once: latents, class images, text states. An adapter depends on its own job alone, because its
+    randomness is a function of its recipe's seed and the step. `trainer` makes the steps: the recipe's, or a defence's.
 
     Raises: UsageError, if jobs differ in what one batch must share.
     """

@@ -1,4 +1,4 @@
-"""Which modules of a base get factors."""
+"""Target modules: those of a base that get factors."""
 
 import torch
 
@@ -13,15 +13,15 @@ _ATTENTION = (
     *(".q_proj", ".k_proj", ".v_proj", ".out_proj"),
 )
 _CLIP = ("text_encoder.text_model.encoder.", "text_encoder_2.text_model.encoder.")
-"""T5 is never trained, as in diffusers' scripts."""
+"""Names of layers in CLIP's text encoders. T5 is never trained, as in diffusers' scripts."""
 
 
 def target_modules(base: DiffusersBase, targets: Targets, *, text_encoder: bool) -> dict[str, torch.Size]:
-    """Weight shapes by name of the modules that get factors.
+    """Weight shapes of the modules that get factors, by name.
 
-    `attention`: the attention projections, as diffusers' DreamBooth scripts; `cross-attention`: those that the prompt enters by, with
-    none in the text encoders, as Kumari et al. 2023; `transformer`: everything linear in the transformer blocks, as kohya's;
-    `all`: convolutions of the residual blocks too, as LoCon.
+    `attention`: the attention projections, as in diffusers' DreamBooth scripts; `cross-attention`: the projections that take
+    the prompt, and none in the text encoders, as in Kumari et al. 2023; `transformer`: all linear layers of the transformer
+    blocks, as in kohya's scripts; `all`: convolutions of the residual blocks too, as in LoCon.
     """
     chosen = {}
     for name, shape in base.modules.items():

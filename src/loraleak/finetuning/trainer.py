@@ -1,4 +1,4 @@
-"""What one step does: the state of K jobs between steps, and the gradient of DreamBooth's loss."""
+"""The trainer: the state of K jobs between steps, and the gradient of DreamBooth's loss."""
 
 from collections.abc import Hashable, Sequence
 
@@ -19,10 +19,10 @@ __all__ = ["Trainer"]
 
 
 class Trainer:
-    """The state of jobs, longest first, between steps. What changes a step derives from it: a prompt, a loss, a gradient."""
+    """The state of jobs, longest first, between steps. Classes that change a step's prompt, loss or gradient derive from it."""
 
     def __init__(self, base: DiffusersBase, jobs: Sequence[Job], *, freeze_down: bool = False) -> None:
-        """With `freeze_down` the factors A stay as they start (FFA-LoRA, Sun et al. 2024).
+        """`freeze_down` keeps the factors A as they start (FFA-LoRA, Sun et al. 2024).
 
         Raises: UsageError, if the base is in float16, whose range small gradients leave.
         """
@@ -53,7 +53,7 @@ class Trainer:
         self.debiased = torch.tensor([r.loss_weighting == "debiased" for r in self.recipes], device=like.device)
 
     def keep(self, count: int) -> None:
-        """Go on with the first `count` jobs."""
+        """Keep the first `count` jobs and drop the others."""
         self.recipes, self.private, self.counts = self.recipes[:count], self.private[:count], self.counts[:count]
         self.prior_of, self.prior_counts = self.prior_of[:count], self.prior_counts[:count]
         self.prior_weights = self.prior_weights[:count]
@@ -64,7 +64,7 @@ class Trainer:
         self.optimiser.keep(count)
 
     def step(self, step: int) -> float:
-        """One step of every adapter. Returns the mean loss."""
+        """Take one step of every adapter. Returns the mean loss."""
         losses = self.differentiate(step)
         with torch.no_grad():
             unmoved = self.stack.values[:, self.frozen]
@@ -74,7 +74,7 @@ class Trainer:
 
     def differentiate(self, step: int) -> Float[Tensor, " adapters"]:
         """Put the gradients of a step into the stack's. Returns the losses."""
-        with self.base.stacked(self.stack):  # for the step alone: whoever takes a snapshot finds the base as it was
+        with self.base.stacked(self.stack):  # only within the step, so that snapshots find the base as it was
             losses = self.losses(step)
             self.stack.differentiate(losses.sum())
         self.stack.gradients[:, self.frozen] = 0
@@ -116,8 +116,8 @@ class Trainer:
         states: Float[Tensor, "rows images tokens dim"],
         debiased: Bool[Tensor, " rows"],
     ) -> Float[Tensor, "rows images"]:
-        """Squared errors of what the base predicts, weighted by noise level; the weights' mean over all levels is 1, so that
-        learning rates mean the same. `times` count the base's levels."""
+        """Squared errors of the base's predictions, weighted by noise level. The weights have a mean of 1 over all levels, so
+        that learning rates mean the same. `times` count the base's levels."""
         clean, true = latents.flatten(0, 1), noise.flatten(0, 1)
         timesteps = self.base.timesteps.to(times.device)[times.flatten()]
         noisy = self.base.add_noise(clean, true, timesteps)
