@@ -1,8 +1,8 @@
 """The zoo. In: identity folders. Out: a store of many people's adapters, with snapshots along their fine-tuning.
 
-Reading order: `ranges` and `recipes` (what varies from person to person), `plan` (which adapters, in which shards), `places` and
-`store` (where and how they are kept and read), `build` (how missing shards are made), `workers` and `cluster` (by whom), `capacity`
-(how many adapters a batch), `defend` (a finished zoo, defended). Names load on first use; all but `RecipeRanges` need the extra `zoo`.
+Reading order: `ranges` and `recipes` (what varies from person to person), `plan` (adapters and shards), `places` and `store`
+(files), `build` (missing shards), `workers` and `cluster` (processes that build), `capacity` (adapters in a batch), `defend` (a
+defended copy). Names load on first use. All but `RecipeRanges` need the extra `zoo`.
 """
 
 from typing import TYPE_CHECKING

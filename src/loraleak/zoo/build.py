@@ -1,4 +1,4 @@
-"""Building a zoo: every shard is a task of its own, made from the plan alone; what is there and whole is not made again."""
+"""The build of a zoo. Every shard is a task of its own, made from the plan alone. Whole shards are not made again."""
 
 import io
 import json
@@ -31,33 +31,33 @@ __all__ = ["Failure", "Outcome", "ShardBuilder", "build_shard", "build_zoo", "re
 
 @dataclass(frozen=True)
 class Failure:
-    """A person without an adapter, and why."""
+    """A person without an adapter, and the reason."""
 
     person: str
     reason: str
     unreadable: bool = False
-    """The images could not be read: tried again by the next build, once they can."""
+    """Whether the images could not be read. The next build tries again once they can be."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one shard."""
+    """Outcome of one shard's build."""
 
     shard: str
     fault: str | None = None
-    """Why it was not written; None where it was."""
+    """Reason why it was not written; None where it was."""
 
 
 ShardBuilder = Callable[[Sequence[PlannedShard]], Iterable[Outcome]]
-"""Builds shards in any order and place, and tells of each once it is done."""
+"""Function that builds shards in any order and place, and gives the outcome of each once it is done."""
 
 
 def build_zoo(
     plan: ZooPlan, people: Path, folder: str | Place, base: DiffusersBase, *, builder: ShardBuilder | None = None
 ) -> list[Failure]:
-    """Make what is missing of the plan in `folder`, then the manifest. Returns the people that failed.
+    """Make the shards of the plan that `folder` lacks, then the manifest. Returns the people that failed.
 
-    Stopped at any time, it goes on with the shards that are missing or damaged, and ends with the same bytes. A shard that
+    A build that was stopped goes on with the shards that are missing or damaged, and ends with the same bytes. A shard that
     cannot be made does not stop the others. Without a builder, shards are made here, one after the other.
     Raises: UsageError, if the folder holds a zoo of another plan or base.
     """
@@ -84,7 +84,7 @@ def build_zoo(
 
 
 def recorded_together(folder: str | Place) -> int:
-    """How many adapters a batch of the zoo in this folder has; 0 where none was begun."""
+    """Number of adapters in a batch of the zoo in this folder; 0 where none was begun."""
     file = open_place(folder) / "zoo.json"
     return int(json.loads(file.read_text("utf-8"))["together"]) if file.exists() else 0
 
@@ -92,16 +92,16 @@ def recorded_together(folder: str | Place) -> int:
 def build_shard(
     shard: PlannedShard, people: Path, folder: Place, base: DiffusersBase, defence: TrainingTime = UNDEFENDED
 ) -> None:
-    """Train a shard's adapters together and write them; who has no adapter, and why, stands beside.
+    """Train a shard's adapters together and write them, with a file of the people who have no adapter, and the reasons.
 
-    On one thread, so that a shard has the same bytes whichever CPU worker builds it.
+    It runs on one thread, so that a shard has the same bytes whichever CPU worker builds it.
     """
     with one_thread():
         _build_shard(shard, people, folder, base, defence)
 
 
 def _build_shard(shard: PlannedShard, people: Path, folder: Place, base: DiffusersBase, defence: TrainingTime) -> None:
-    prior, base_sha256 = _read_class_images(folder), base.sha256  # of the bare base: while training it holds adapters
+    prior, base_sha256 = _read_class_images(folder), base.sha256  # hash of the bare base, which holds adapters while training
     jobs: list[tuple[PlannedAdapter, Job]] = []
     failed: list[Failure] = []
     for planned in shard.adapters:

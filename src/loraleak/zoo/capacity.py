@@ -1,4 +1,4 @@
-"""How many adapters to train in one batch: on a GPU as many as its memory holds, as measured there."""
+"""Number of adapters to train in one batch. On a GPU it is what the memory holds, as measured there."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,15 +14,15 @@ from loraleak.zoo.ranges import RecipeRanges
 __all__ = ["ON_CPU", "adapters_together", "as_many_as_fit"]
 
 ON_CPU = 16
-"""A CPU is bound by arithmetic from 8 adapters on (benchmarks/zoo.py): more of them only take memory."""
+"""Adapters in a batch on a CPU. From 8 on, arithmetic bounds the speed (benchmarks/zoo.py), and more only take memory."""
 
 _MAX_ADAPTERS = 128
 _SHARE = 0.8
-"""Of the free memory; the rest is for fragments."""
+"""Share of the free memory that is used. The rest is for fragments."""
 
 
 def adapters_together(base: DiffusersBase, ranges: RecipeRanges, defence: TrainingTime = UNDEFENDED) -> int:
-    """The number for this base and its device, for the highest rank of the ranges."""
+    """Number of adapters for this base and its device, at the highest rank of the ranges."""
     if base.device.type != "cuda":
         return ON_CPU
     torch.cuda.empty_cache()
@@ -31,7 +31,7 @@ def adapters_together(base: DiffusersBase, ranges: RecipeRanges, defence: Traini
 
 
 def as_many_as_fit(peak: Callable[[int], int], budget: float) -> int:
-    """The most adapters, 1 to 128, whose `peak(adapters)` bytes are within the budget; a line through 1 and 2 adapters."""
+    """Most adapters, 1 to 128, whose `peak(adapters)` bytes are within the budget, by a line through 1 and 2 adapters."""
     one, two = peak(1), peak(2)
     each = max(two - one, 1)
     return int(np.clip((budget - (one - each)) // each, 1, _MAX_ADAPTERS))

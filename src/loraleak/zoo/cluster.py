@@ -1,4 +1,4 @@
-"""Building shards as tasks of a Ray cluster: Ray places them, retries those whose worker dies, and adds workers as they join."""
+"""Shards as tasks of a Ray cluster. Ray places them, retries those whose worker dies, and adds workers as they join."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ _RETRIES = 5
 
 
 def ray_tasks(site: Site, address: str) -> ShardBuilder:
-    """One task a shard, on the cluster at `address` (`local` starts one on this machine), one GPU or else one CPU each.
+    """Builder of one task a shard, with one GPU or else one CPU, on the cluster at `address` (`local` starts one here).
 
     Raises: MissingExtraError, if Ray is not installed; UsageError, if there is no cluster at the address.
     """
@@ -35,19 +35,19 @@ def ray_tasks(site: Site, address: str) -> ShardBuilder:
 
 
 def ray_together(site: Site, address: str, ranges: RecipeRanges) -> int:
-    """How many adapters to train in one batch, as measured by one of the cluster's workers."""
+    """Number of adapters to train in one batch, as measured by one of the cluster's workers."""
     with _cluster(address, site) as (ray, resources, work):
         return int(ray.get(ray.remote(measure_together).options(**resources).remote(work, ranges)))
 
 
 @contextmanager
 def _cluster(address: str, site: Site) -> Iterator[tuple[Any, dict[str, int], Site]]:
-    """Ray, what one task of ours takes, and the site as a worker sees it."""
+    """Context with Ray, the resources of one of our tasks, and the site as a worker sees it."""
     try:
         import ray
     except ModuleNotFoundError as error:
         raise MissingExtraError("Ray is not installed: run pip install 'loraleak[ray]'") from error
-    with redirect_stdout(sys.stderr):  # Ray tells of dead workers on stdout, where our results go
+    with redirect_stdout(sys.stderr):  # Ray reports dead workers on stdout, where our results go
         try:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR")
         except (ConnectionError, ValueError) as error:

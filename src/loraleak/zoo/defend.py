@@ -1,4 +1,4 @@
-"""A finished zoo with a post-hoc defence applied to every snapshot: what an attacker trains on who knows the defence."""
+"""A finished zoo with a post-hoc defence on every snapshot, for training an attacker who knows the defence."""
 
 import json
 
@@ -16,7 +16,7 @@ __all__ = ["defend_zoo"]
 
 
 def defend_zoo(zoo: Zoo, defence: PostHoc, folder: str | Place, base: DiffusersBase | None) -> Zoo:
-    """The defended copy of `zoo` in `folder`, shard by shard; stopped at any time, it goes on.
+    """Write a defended copy of `zoo` to `folder`, shard by shard. A stopped run goes on.
 
     Raises: UsageError, if `folder` holds another zoo, `zoo` is defended already, or the defence needs a base and there is none.
     """

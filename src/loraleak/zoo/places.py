@@ -1,4 +1,4 @@
-"""Where a zoo lies: a local folder, or any storage that fsspec reaches, by URL. All reading and writing of a zoo's files is here."""
+"""Places of zoos: local folders, or URLs of any storage that fsspec reaches. All zoo files are read and written here."""
 
 import shutil
 from pathlib import Path
@@ -13,7 +13,7 @@ from loraleak.files import PARTIAL, write_bytes
 __all__ = ["Place", "forget_partials", "open_place", "put", "read_range"]
 
 Place = Path | UPath
-"""Local paths are written beside and renamed; object stores show a file once it is whole."""
+"""Place of a file or folder. Local files are written nearby and renamed; object stores show a file once it is whole."""
 
 
 def open_place(name: str | Place) -> Place:
@@ -39,14 +39,14 @@ def put(file: Place, data: bytes) -> None:
 
 
 def read_range(file: Place, offset: int, count: int) -> UInt8[np.ndarray, " count"]:
-    """`count` bytes from `offset`, without reading the rest: mapped where the file is local."""
+    """Read `count` bytes from `offset` without the rest. A local file is mapped."""
     if isinstance(file, Path):
         return np.array(np.memmap(file, dtype=np.uint8, mode="r", offset=offset, shape=(count,)))
     return np.frombuffer(file.fs.cat_file(file.path, start=offset, end=offset + count), dtype=np.uint8)
 
 
 def forget_partials(folder: Place) -> None:
-    """Delete what a killed build was writing when it died."""
+    """Delete the files that a killed build was writing when it died."""
     if isinstance(folder, Path) and folder.exists():
         for partial in list(folder.rglob(PARTIAL)):
             shutil.rmtree(partial, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Which adapters a zoo holds, decided before any is trained: a function of the people's names, the ranges and a seed alone."""
+"""The plan of a zoo, made before any adapter is trained: a function of the people's names, the ranges and a seed alone."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ class PlannedAdapter:
     person: str
     """The name of the identity folder."""
     images: tuple[str, ...]
-    """File names in it."""
+    """Names of the image files in that folder."""
     recipe: Recipe
     snapshots: tuple[int, ...]
 
@@ -48,17 +48,17 @@ class ZooPlan:
     together: int
     shards: tuple[PlannedShard, ...]
     defence: TrainingTime = UNDEFENDED
-    """Every adapter is trained with it. Recipes are those that it gets, snapshots those that it gives."""
+    """Defence with which every adapter is trained. Recipes are those before the defence, snapshots those after it."""
 
     @property
     def digest(self) -> str:
-        """Of all but the defence, which is named beside it."""
+        """Hash of all but the defence, which is named next to it in a zoo's files."""
         facts = {key: value for key, value in asdict(self).items() if key != "defence"}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     @property
     def guarantee(self) -> Guarantee:
-        """Of an adapter: never an epsilon, because the seeds that a zoo records draw its noise again."""
+        """Guarantee of an adapter. It never states an epsilon, because the seeds that a zoo records draw its noise again."""
         first = self.shards[0].adapters[0]
         return self.defence.guarantee(first.recipe, len(first.images))
 
@@ -68,7 +68,7 @@ def plan_zoo(
 ) -> ZooPlan:
     """Draw a recipe for each identity folder, and put people whose recipes can share a batch into shards of `together`.
 
-    Longest runs first within a kind, so that the adapters of one shard end at about the same time.
+    Longest runs come first within a kind, so that the adapters of one shard end at about the same time.
     Raises: PhotosError, if there is no such folder or no image in it.
     """
     if together < 1:

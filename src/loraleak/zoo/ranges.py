@@ -1,4 +1,4 @@
-"""A distribution of recipes: an attack that learned from one recipe alone does not transfer to files made by another.
+"""A distribution of recipes. An attack that learned from one recipe alone does not transfer to files made by another.
 
 Light to import, so that the command line starts fast.
 """
@@ -13,15 +13,16 @@ __all__ = ["RecipeRanges"]
 
 @dataclass(frozen=True)
 class RecipeRanges:
-    """What each person's recipe is drawn from. One value in a tuple fixes it."""
+    """Ranges from which each person's recipe is drawn. One value in a tuple fixes it."""
 
     ranks: tuple[int, ...] = (4, 8, 16)
+    """Ranks to choose from."""
     alpha_by_rank: tuple[float, ...] = (0.5, 1.0, 2.0)
-    """alpha divided by the rank."""
+    """Values of alpha divided by the rank, to choose from."""
     learning_rate: tuple[float, float] = (1.5e-3, 6e-3)
-    """Lowest and highest, log-uniform. Divided by the square root of alpha / rank, which otherwise acts like a rate."""
+    """Lowest and highest learning rate, log-uniform, divided by the root of alpha / rank, which otherwise acts like a rate."""
     steps: tuple[int, int] = (100, 400)
-    """Fewest and most, uniform."""
+    """Fewest and most steps, uniform."""
     images: tuple[int, int] = (3, 20)
     """Fewest and most private images, uniform, as far as the person has so many."""
     prior_share: float = 0.8
@@ -34,7 +35,7 @@ class RecipeRanges:
     targets: Targets = "attention"
     text_encoder: bool = False
     snapshots: int = 8
-    """Along each run, the last step included, evenly spaced."""
+    """Snapshots of each run, evenly spaced. The last step is one of them."""
 
     def __post_init__(self) -> None:
         spans = {

@@ -1,4 +1,4 @@
-"""Drawing one person's recipe from the ranges."""
+"""The draw of one person's recipe from the ranges."""
 
 import string
 
@@ -11,7 +11,7 @@ __all__ = ["draw_recipe", "snapshot_steps"]
 
 
 def draw_recipe(ranges: RecipeRanges, rng: np.random.Generator, *, available: int) -> tuple[Recipe, int]:
-    """A recipe, and how many of the `available` images it trains on."""
+    """Draw a recipe, and the number of the `available` images that it trains on."""
     rank = int(rng.choice(ranges.ranks))
     ratio = float(rng.choice(ranges.alpha_by_rank))
     rate = float(np.exp(rng.uniform(*np.log(ranges.learning_rate)))) / ratio**0.5
@@ -37,5 +37,5 @@ def draw_recipe(ranges: RecipeRanges, rng: np.random.Generator, *, available: in
 
 
 def snapshot_steps(steps: int, count: int) -> tuple[int, ...]:
-    """`count` different steps, evenly spaced, the last of them `steps`."""
+    """Steps of snapshots: `count` different ones, evenly spaced, the last of them `steps`."""
     return tuple(steps * (i + 1) // count for i in range(count))

@@ -1,8 +1,8 @@
-"""How a zoo is kept: shards of stacked factors in half precision, and a manifest with one row a snapshot.
+"""The store of a zoo: shards of stacked factors in half precision, and a manifest with one row for each snapshot.
 
 ```
 zoo.json              schema, base, plan digest, weight shapes of the modules
-class-images.npy      what prior preservation uses, made once
+class-images.npy      class images of prior preservation, made once
 manifest.parquet      person, step, recipe, seed, base hash, shard, offset, checksum: one row a snapshot
 shards/00000.safetensors
 shards/00000.parquet  this shard's rows, written after it: a shard without them does not exist
@@ -49,16 +49,16 @@ ROWS = pa.schema(
         "sha256": pa.string(),
     }
 )
-"""Columns of the manifest. `recipe` is JSON; `stored_rank` the rank that its shard is filled up to; `offset` in bytes."""
+"""Columns of the manifest. `recipe` is JSON, `stored_rank` the rank to which the shard is filled up, `offset` in bytes."""
 
 _VALUES = "values"
 
 
 class Zoo:
-    """A finished zoo, read without loading it: rows come from memory-mapped shards, or by range from object storage."""
+    """A finished zoo, which is read row by row: from memory-mapped shards, or by range from object storage."""
 
     def __init__(self, folder: str | Place) -> None:
-        """Raises: UsageError, if the folder (or URL) holds no finished zoo."""
+        """Open the zoo in this folder or at this URL. Raises: UsageError, if the folder (or URL) holds no finished zoo."""
         self.folder = open_place(folder)
         try:
             facts = json.loads((self.folder / "zoo.json").read_text("utf-8"))
@@ -85,7 +85,7 @@ class Zoo:
         return hashlib.sha256("".join(self.manifest["sha256"].to_pylist()).encode()).hexdigest()
 
     def batch(self, indices: Sequence[int] | Int[np.ndarray, " count"]) -> StackedFactors:
-        """These snapshots, in this order, in float32."""
+        """Factors of these snapshots, in this order, in float32."""
         chosen = np.asarray(indices)
         down = {name: torch.zeros(len(chosen), self.rank, *shape[1:]) for name, shape in self.shapes.items()}
         up = {name: torch.zeros(len(chosen), shape[0], self.rank) for name, shape in self.shapes.items()}
@@ -100,7 +100,7 @@ class Zoo:
         return StackedFactors(down, up, torch.from_numpy(self._scale[chosen]), torch.from_numpy(self._rank[chosen]))
 
     def stream(self, size: int, *, seed: int, epoch: int = 0, window: int = 64) -> Iterator[Int[np.ndarray, " _size"]]:
-        """Indices of every snapshot once, in random batches of neighbours: shards in random order, mixed `window` at a time."""
+        """Indices of every snapshot once, in random batches of neighbours. Shards are shuffled, and `window` of them mixed."""
         rng = np.random.default_rng([seed, epoch])
         shards = rng.permutation(np.unique(self._shard))
         waiting = np.empty(0, dtype=np.int64)
@@ -114,7 +114,7 @@ class Zoo:
             yield waiting
 
     def adapter(self, index: int) -> Adapter:
-        """One snapshot, at its own rank."""
+        """Adapter of one snapshot, at its own rank."""
         stacked = self.batch([index])
         rank, scale = int(stacked.ranks[0]), float(stacked.scales[0])
         factors = {
@@ -128,7 +128,7 @@ class Zoo:
         return Adapter(factors=factors, format="memory")
 
     def find(self, person: str, step: int | None = None) -> int:
-        """The index of a person's snapshot after `step` steps; the last one where no step is given.
+        """Index of a person's snapshot after `step` steps, or of the last one where no step is given.
 
         Raises: UsageError, if there is none.
         """
@@ -140,7 +140,7 @@ class Zoo:
         return steps[max(steps) if step is None else step]
 
     def last_rows(self) -> Int[np.ndarray, " people"]:
-        """The index of each person's last snapshot, in rising order."""
+        """Indices of each person's last snapshot, in rising order."""
         people, steps = self._people_and_steps()
         last: dict[str, int] = {}
         for row, person in enumerate(people):
@@ -149,7 +149,7 @@ class Zoo:
         return np.array(sorted(last.values()), dtype=np.int64)
 
     def faults(self) -> dict[str, str]:
-        """What is wrong, by shard; empty where every byte is as it was written."""
+        """Faults by shard; empty where every byte is as it was written."""
         found: dict[str, str] = {}
         for name in np.unique(self._shard):
             rows = read_rows(self.folder, str(name))
@@ -169,9 +169,9 @@ class Zoo:
 def write_shard(
     folder: Place, name: str, snapshots: Sequence[tuple[Mapping[str, Any], Adapter]], shapes: Mapping[str, torch.Size]
 ) -> None:
-    """Write a shard, then its rows. `snapshots` are the manifest's columns but those of the rank and the place, and the adapter.
+    """Write a shard, then its rows. `snapshots` are the manifest's columns, but for the rank and the place, and the adapter.
 
-    A row has one scale: of an adapter whose modules differ in it, the scales go into B.
+    A row has one scale. Where the modules of an adapter differ in theirs, the scales go into B.
     """
     snapshots = [(facts, _of_one_scale(adapter)) for facts, adapter in snapshots]
     stored = max((adapter.ranks[1] for _, adapter in snapshots), default=1)
@@ -226,13 +226,13 @@ def read_rows(folder: Place, name: str) -> pa.Table | None:
 
 
 def write_manifest(folder: Place, shards: Iterable[pa.Table]) -> None:
-    """Write the manifest of these shards' rows: with it the zoo is finished."""
+    """Write the manifest of these shards' rows, which finishes the zoo."""
     rows = [table.replace_schema_metadata(None) for table in shards]
     _write_table(pa.concat_tables(rows) if rows else ROWS.empty_table(), folder / "manifest.parquet")
 
 
 def _read_table(file: Place) -> pa.Table:
-    """Without threads: those that Arrow leaves behind abort the process now and then when it ends (apache/arrow#33975)."""
+    """Read Parquet without threads, because Arrow's sometimes abort a process that ends (apache/arrow#33975)."""
     return pq.read_table(pa.BufferReader(file.read_bytes()), use_threads=False, pre_buffer=False)
 
 

@@ -1,4 +1,4 @@
-"""One thread for what must have the same bytes everywhere."""
+"""One thread, for results that must have the same bytes everywhere."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ __all__ = ["one_thread"]
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Within this context sums are made in one order, whatever the number of cores."""
+    """Context in which sums are made in one order, whatever the number of cores."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

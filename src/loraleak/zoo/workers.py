@@ -1,7 +1,7 @@
-"""Building shards in worker processes of this machine. What a worker does is what a Ray task does too.
+"""Worker processes of this machine that build shards. A Ray task does the same as a worker.
 
-Shards are built on one thread each, so a CPU is filled by as many workers as it has cores: two of them outrun one that computes
-on two threads (benchmarks/zoo.py).
+Each shard is built on one thread, so there are as many workers as a CPU has cores. Two of them are faster than one on two
+threads (benchmarks/zoo.py).
 """
 
 import os
@@ -32,31 +32,31 @@ _TRIES = 3
 
 @dataclass(frozen=True)
 class Site:
-    """All that a worker needs to know besides its shard. Paths must be seen by every worker."""
+    """Everything that a worker needs to know besides its shard. Every worker must see the paths."""
 
     people: Path
     folder: str
     base: BaseSettings
     defence: str = ""
-    """By name, with settings; training-time. Empty for none."""
+    """Training-time defence by name, with settings; empty for none."""
 
 
 def build_one(site: Site, shard: PlannedShard) -> Outcome:
-    """Build one shard in this process, on a base that is loaded once a process."""
+    """Build one shard in this process, which loads the base once."""
     try:
         build_shard(shard, site.people, open_place(site.folder), _base(site.base), training_time(site.defence))
-    except Exception as error:  # noqa: BLE001 - whatever befalls one shard must not stop the others
+    except Exception as error:  # noqa: BLE001 - no fault of one shard may stop the others
         return Outcome(shard.name, f"its shard was not made ({type(error).__name__}: {error})")
     return Outcome(shard.name)
 
 
 def measure_together(site: Site, ranges: RecipeRanges) -> int:
-    """How many adapters to train in one batch, measured in this process."""
+    """Number of adapters to train in one batch, measured in this process."""
     return adapters_together(_base(site.base), ranges, training_time(site.defence))
 
 
 def local_workers(site: Site, count: int) -> ShardBuilder:
-    """`count` processes; each takes the next shard when it is free. A worker that dies is replaced, its shard built again."""
+    """Builder with `count` processes. Each takes the next shard when it is free. A dead worker and its shard are replaced."""
 
     def build(shards: Sequence[PlannedShard]) -> Iterator[Outcome]:
         waiting = {shard.name: shard for shard in shards}
@@ -88,7 +88,7 @@ def _pooled(site: Site, shards: Sequence[PlannedShard], count: int) -> Iterator[
 
 
 def _begin(stop: Event, parent: int) -> None:
-    """In a new worker: leave Ctrl-C to the parent, and end when it says so or is gone."""
+    """Prepare a new worker: it leaves Ctrl-C to the parent, and ends when the parent says so or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
