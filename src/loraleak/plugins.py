@@ -1,4 +1,4 @@
-"""What third parties add: entry points of installed packages, one group a protocol."""
+"""Additions of third parties: entry points of installed packages, one group for each protocol."""
 
 from collections.abc import Collection
 from importlib.metadata import entry_points
@@ -12,7 +12,7 @@ Group = Literal["loraleak.arms", "loraleak.defences", "loraleak.embedders"]
 
 
 def third_party(group: Group, known: Collection[str] = ()) -> dict[str, Any]:
-    """What is registered in a group, by name; a name that is `known` stays ours.
+    """Entry points of a group, by name. A name that is `known` stays ours.
 
     Raises: UsageError, if a package cannot be loaded.
     """

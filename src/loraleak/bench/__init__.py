@@ -1,5 +1,4 @@
-"""Benches: from people to scores over many victims. In: settings, a folder for finished work. Out: tables of intervals,
-figures.
+"""Benches: from people to scores over many victims. In: settings, a folder to resume from. Out: intervals, figures.
 
 Reading order: `bench_settings` (the options), `cases` (a victim: who, which pictures, which recipe), `runs` (adapters and what
 arms make of them, kept on disk), `arms` (every arm), `grid` (variants of fine-tuning), `captioned` (is a model still of use?),

@@ -19,8 +19,7 @@ _PEOPLE = 100
 
 
 def captioned_cases() -> list[Case]:
-    """Cases of the people in the captions, the same for every victim. They are of the controls' split, which no gallery
-    uses."""
+    """Cases of the people in the captions, the same for every victim. No gallery has people of their split, the controls'."""
     return draw_cases("controls", _PEOPLE, seed=_SEED)
 
 

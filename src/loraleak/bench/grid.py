@@ -67,8 +67,7 @@ def bench_grid(variants: Mapping[str, ArmsBench], folder: Path) -> dict[str, Any
 
 
 def draw_intensity(results: Mapping[str, Any], out: Path) -> None:
-    """Write `out`.png and .svg for a bench of `intensity`: rank-1 of every arm, a heat map of rank x steps a number of
-    images."""
+    """Write `out`.png and .svg for a bench of `intensity`: every arm's rank-1 as heat maps, one for each number of images."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -49,8 +49,7 @@ ROWS = pa.schema(
     metadata={"schema": "loraleak.bench-paper/1"},
 )
 """`kind`: none, post-hoc or training-time. `adversary`: static, or adaptive where the attack was trained on defended adapters.
-In rows of `lora-captions`, `rank1` is the share of pictures that show whom their caption describes, and the other scores are
-empty."""
+In rows of `lora-captions`, `rank1` is the share of pictures that show whom their caption describes; other scores are empty."""
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ class Scrub:
 
 
 def _lines(facts: dict[str, Any], done: "Scrubbed") -> list[str]:
-    """For people: text of the file, and its name, are made printable."""
+    """Lines for people to read, in which the file's name and its text are made printable."""
     weights = "bit by bit as they were" if facts["defence"] is None else f"changed by {facts['defence']}"
     lines = [f"{facts['out']}: {done.tensors} tensors, {weights}"]
     if facts["backup"]:
