@@ -49,9 +49,7 @@ def main() -> None:
             worst = max(worst, abs(person / other - 1))
         print(row, flush=True)
     print(f"furthest from the second accountant: {worst:.2%}\n")
-    print(
-        "noise multiplier for epsilon 8 of an image, 1,000 steps of one expected image (near 4.1, 1.3, 0.62), and the person"
-    )
+    print("noise multiplier for epsilon 8 of an image, 1,000 steps of one expected image (near 4.1, 1.3, 0.62), and the person")
     for images in (5, 20, 100):
         noise = noise_for(8.0, 1 / images, 1000, _DELTA)
         print(f"{images:>7}{noise:>9.3f}{sampled_epsilon(noise, 1 / images, 1000, _DELTA, group=images):>9.4g}")

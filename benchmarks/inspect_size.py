@@ -43,9 +43,7 @@ def inspect(file: str) -> None:
     from loraleak import inspect_adapter
 
     inspect_adapter(file)
-    status = Path(
-        "/proc/self/status"
-    ).read_text()  # unlike getrusage's, this peak is not inherited from the parent process
+    status = Path("/proc/self/status").read_text()  # unlike getrusage's, this peak is not inherited from the parent process
     print(int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) // 1000)
 
 

@@ -48,8 +48,7 @@ class MatchingUpdates(Arm):
 
 @torch.enable_grad()
 def guess(scene: Scene, *, guesses: int, iterations: int, rate: float) -> Float[Tensor, "guesses channels h w"]:
-    """Latents whose gradient matches the adapter, by Adam with a decaying rate. They are drawn towards the size of real
-    ones."""
+    """Latents whose gradient matches the adapter, by Adam with a decaying rate, with a pull to the size of real latents."""
     base = scene.base
     generator = torch.Generator().manual_seed(scene.seed)
     latents = torch.randn(guesses, *base.latent_shape, generator=generator).to(base.device).requires_grad_()

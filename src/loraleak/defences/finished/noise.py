@@ -24,8 +24,7 @@ class GaussianNoise(PostHoc):
     `P N = U U^T N + (I - U U^T) N V V^T` is the part of N along the manifold of matrices of rank r (Koch and Lubich 2007,
     section 2; U and V are the singular vectors of `dW`). `U^T N` and `(I - U U^T) N V` are independent Gaussians, `[r, width]`
     and `[d_out, r]`, so they are drawn as such. The whole of N, as wide as a stranger's file may say, is never made. `dW + P N`
-    has rank 2 r at most and is cut to r exactly. Noise on the factors would depend on the way in which the file happens to
-    write `dW` as B A.
+    has rank 2 r at most and is cut to r exactly. Noise on the factors would depend on how the file writes `dW` as B A.
 
     This is no differential privacy: nothing bounds how much one photo moves `dW`.
     """

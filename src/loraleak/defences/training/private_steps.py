@@ -55,8 +55,7 @@ class PrivateTrainer(Trainer):
         return loss
 
     def differentiate(self, step: int) -> Float[Tensor, " adapters"]:
-        """Set the gradient to `(sum of clipped gradients + noise) / expected number of images` plus that of the class
-        images."""
+        """Set the gradient: `(sum of clipped gradients + noise) / expected number of images`, plus that of class images."""
         draws = [self._draw_for(k, step) for k in range(len(self.recipes))]
         summed, losses = self._clipped_sums(draws, step)
         noise = torch.stack([self._noise(k, step) for k in range(len(self.recipes))])
