@@ -36,21 +36,21 @@ Embeddings = Float[np.ndarray, "_images dim"]
 
 @dataclass(frozen=True)
 class Sightings:
-    """Whom an embedder found in pictures: one unit vector for each person (or thing), picture after picture."""
+    """People (or things) that an embedder found in pictures, one unit vector for each, picture after picture."""
 
     vectors: Float[np.ndarray, "found dim"]
-    """Those of the first picture, then those of the second, and so on; within a picture in the embedder's order."""
+    """Vectors of the first picture, then of the second, and so on. Within a picture they have the embedder's order."""
     counts: Int[np.ndarray, " pictures"]
-    """How many were found in each picture; 0 where nobody was found."""
+    """Number of vectors of each picture; 0 where nobody was found."""
 
     @classmethod
     def one_each(cls, vectors: Embeddings) -> "Sightings":
-        """Of an embedder that sees a picture as a whole: one vector a picture."""
+        """Sightings by an embedder that sees a picture as a whole: one vector for each picture."""
         return cls(vectors, np.ones(len(vectors), np.int64))
 
     @classmethod
     def of(cls, pictures: Sequence[Float[np.ndarray, "_found dim"]]) -> "Sightings":
-        """From the vectors of each picture, of which there is at least one."""
+        """Sightings from the vectors of each picture, of which there is at least one."""
         return cls(np.concatenate(pictures), np.array([len(vectors) for vectors in pictures], np.int64))
 
     @classmethod
@@ -63,7 +63,7 @@ class Sightings:
         return int(self.vectors.shape[1])
 
     def __len__(self) -> int:
-        """How many pictures."""
+        """Number of pictures."""
         return len(self.counts)
 
     def __iter__(self) -> Iterator[Float[np.ndarray, "_found dim"]]:
@@ -72,7 +72,7 @@ class Sightings:
         return (self.vectors[end - count : end] for end, count in zip(ends, self.counts, strict=True))
 
     def select(self, pictures: Sequence[int]) -> "Sightings":
-        """Of these pictures alone, of which there is at least one."""
+        """Sightings in these pictures alone, of which there is at least one."""
         vectors = list(self)
         return Sightings.of([vectors[i] for i in pictures])
 
@@ -80,8 +80,7 @@ class Sightings:
 ArmRole = Literal["attack", "control", "floor", "ceiling"]
 Severity = Literal["critical", "high", "medium"]
 Group = Literal["people", "captions", "counts", "times", "seeds", "paths", "links", "software", "other"]
-"""Kind of thing that a field gives away: names of people, captions, counts of images, times, seeds, folders, links,
-software."""
+"""Kind of thing that a field gives away: people's names, captions, counts of images, times, seeds, folders, links, ..."""
 
 
 @dataclass(frozen=True)

@@ -30,15 +30,15 @@ class Loaded:
 
     adapter_path: Path
     photos: tuple[PhotoFile, ...]
-    """Those that show the person."""
+    """Photos that show the person."""
     left_out: tuple[str, ...]
-    """A line for each photo that does not."""
+    """Lines on the photos that do not show the person, one for each."""
     scene: Scene
     """The adapter on its base, with the attack that reads it where there is one."""
     arms: tuple[Arm, ...]
     embedder: Embedder
     choice: Choice
-    """The embedder's name, and why it was taken."""
+    """The embedder's name, and why it was chosen."""
     photo_vectors: Embeddings
     """Embeddings of the person, photo by photo."""
     controls: Controls | None

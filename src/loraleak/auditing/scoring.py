@@ -51,7 +51,7 @@ def embed(embedder: Embedder, photos: Embeddings, made: Mapping[str, Images]) ->
 
 
 def embed_beside(embedder: Embedder, person: Float[np.ndarray, " dim"], images: Images) -> Embeddings:
-    """What of each picture is nearest to a person; zeros where a picture shows nobody. Raises: as `embed_pictures`."""
+    """Embed the part of each picture that is nearest to a person; zeros for nobody. Raises: as `embed_pictures`."""
     return nearest(embed_pictures(embedder, images), person)
 
 

@@ -71,7 +71,7 @@ def templates(cases: Sequence[Case], embedder: Embedder, *, seed: int) -> Float[
 
 
 def person_on(images: Images, embedder: Embedder) -> Appearances:
-    """Whom these pictures show."""
+    """The person whom these pictures show."""
     return recurring(embedder.embed(list(images)), embedder.same_person).person
 
 

@@ -1,4 +1,4 @@
-"""Embedders. In: RGB images of any size. Out: unit vectors of whom they show, whose inner product is the raw cosine.
+"""Embedders. In: RGB images of any size. Out: unit vectors of the people shown, whose inner product is the raw cosine.
 
 Reading order: `protocol` (what an embedder is), `names` (all embedders), `choice` (the one that an audit uses), then one file a model.
 Names load on first use.

@@ -1,4 +1,4 @@
-"""Which embedder an audit uses, and why."""
+"""The choice of the embedder that an audit uses."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,19 +9,21 @@ from loraleak.types import Picture
 __all__ = ["Choice", "choose_embedder"]
 
 _SURE = 0.8
-"""YuNet's score from which a photo surely shows a face: it scores some soft toys up to 0.82, sharp portraits above 0.9."""
+"""YuNet's score from which a photo surely shows a face. Some soft toys score up to 0.82, sharp portraits above 0.9."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """An embedder by name, and one sentence that says why."""
+    """The name of an embedder, and one sentence that says why it was chosen."""
 
     name: str
     why: str
 
 
 def choose_embedder(asked: str, base: str, photos: Sequence[Picture]) -> Choice:
-    """The embedder that was asked for; for `auto`, `pocket` on pocket, else `faces` where most photos show a face, else `general`.
+    """Choose the embedder that was asked for.
+
+    `auto` takes `pocket` on pocket, else `faces` if most photos show a face, else `general`.
 
     Raises: UsageError, if pocket's embedder is to judge another base, whose people it cannot tell apart; MissingExtraError, if it
     takes `faces` to choose, and that is not installed.

@@ -23,7 +23,7 @@ __all__ = ["Face", "FacesEmbedder", "aligned", "decode_faces", "similarity_trans
 _DETECTOR = "face_detection_yunet_2023mar_int8bq.onnx"
 _RECOGNISER = "face_recognition_sface_2021dec_int8bq.onnx"
 _SMALLEST, _LARGEST = 256, 640
-"""Sides in pixels between which a picture is searched as it is; smaller ones are enlarged, larger ones shrunk."""
+"""Sides in pixels between which a picture is searched as it is. Smaller pictures are enlarged, larger ones shrunk."""
 _STRIDES = (8, 16, 32)
 _OUTPUTS = tuple(f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in _STRIDES)
 _MIN_SCORE = 0.6

@@ -10,7 +10,7 @@ __all__ = ["Embedder"]
 
 @runtime_checkable
 class Embedder(Protocol):
-    """Maps RGB images of any size to unit vectors: one an image, or one for each person that it finds there."""
+    """A map from RGB images of any size to unit vectors: one for each image, or one for each person that it finds there."""
 
     @property
     def name(self) -> str:

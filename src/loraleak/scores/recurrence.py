@@ -1,4 +1,4 @@
-"""Who is on an owner's photos: the person who recurs, and the bystanders."""
+"""The people on an owner's photos: the person who recurs, and the bystanders."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ class Appearances:
     """One person (or thing), on at least one photo."""
 
     faces: Mapping[int, int]
-    """By the photos that show the person, which of the vectors found there is theirs."""
+    """Photos that show the person, each with the index of the person's vector among those found there."""
     vectors: Float[np.ndarray, "photos dim"]
-    """Theirs, photo by photo."""
+    """Vectors of the person, photo by photo."""
 
     @property
     def photos(self) -> tuple[int, ...]:
-        """Which photos show the person, counted from 0."""
+        """Indices of the photos that show the person, counted from 0."""
         return tuple(self.faces)
 
     @property
@@ -36,10 +36,10 @@ class Appearances:
 
 @dataclass(frozen=True)
 class Shown:
-    """Whom photos show."""
+    """The people whom photos show."""
 
     person: Appearances
-    """Who is on most photos."""
+    """The person on most photos."""
     bystanders: tuple[Appearances, ...]
     """The others, by falling number of photos."""
 
@@ -50,11 +50,13 @@ class Shown:
 
 
 def recurring(sightings: Sightings, same_person: float | None) -> Shown:
-    """The person on most photos; of several on as many, the one whose vectors agree most; then the first, which is the largest face.
+    """Find the person on most photos, and the bystanders.
 
-    A person is at most one vector of each photo, whose mean cosine with the others is at least `same_person`. Every vector is tried as
-    a start: the nearest vectors of the other photos join it, and those that agree least go. What is left is searched again, until
-    everybody is named. Without a threshold the person has a vector of every photo that has one, and every bystander a single one.
+    If several people are on as many photos, it is the one whose vectors agree most, then the first, who is the largest face. A
+    person is at most one vector of each photo, whose mean cosine with the others is at least `same_person`. Every vector is
+    tried as a start: the nearest vectors of the other photos join it, and those that agree least go. The remaining vectors are
+    searched again, until all are taken. Without a threshold the person has a vector of every photo that has one, and every
+    bystander has one.
 
     Raises: PhotosError, if nobody is found on any photo.
     """
@@ -71,7 +73,7 @@ def recurring(sightings: Sightings, same_person: float | None) -> Shown:
         least = -np.inf if same_person is None else same_person
         groups.append(rest[_most_recurring(sightings.vectors[rest], photo[rest], least)])
         rest = np.setdiff1d(rest, groups[-1])
-    groups.sort(key=len, reverse=True)  # without the first group a later one may find more
+    groups.sort(key=len, reverse=True)  # once a group is taken, a later one can be larger
     person, *bystanders = (
         Appearances({int(photo[row]): int(row - first[photo[row]]) for row in rows}, sightings.vectors[rows]) for rows in groups
     )
@@ -79,7 +81,7 @@ def recurring(sightings: Sightings, same_person: float | None) -> Shown:
 
 
 def left_out(names: Sequence[str], sightings: Sightings, shown: Shown) -> tuple[str, ...]:
-    """A line for each photo, by name, that does not show the person.
+    """Lines on the photos that do not show the person, one for each.
 
     Raises: PhotosError, if photos are left out and fewer than two are left.
     """
@@ -121,7 +123,7 @@ def _alike(
 
 
 def _agreement(vectors: Float[np.ndarray, "photos dim"]) -> Float[np.ndarray, " photos"]:
-    """The mean cosine of each with the others; 0 of a single one."""
+    """The mean cosine of each vector with the others; 0 for a single one."""
     cosine = (vectors @ vectors.T).astype(np.float64)
     mean: np.ndarray = (cosine.sum(axis=1) - cosine.diagonal()) / max(len(vectors) - 1, 1)
     return mean

@@ -1,4 +1,4 @@
-"""Whom pictures show, beside one person. A picture in which nobody was found shows nobody: its cosine with everybody is 0."""
+"""Sightings compared with one person. A picture in which nobody was found has a cosine of 0 with everybody."""
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -9,9 +9,9 @@ __all__ = ["found", "nearest", "nearness"]
 
 
 def nearest(sightings: Sightings, person: Float[np.ndarray, " dim"]) -> Float[np.ndarray, "pictures dim"]:
-    """For each picture the vector nearest to a template, the first of equals; a row of zeros where nobody was found.
+    """The vector of each picture that is nearest to a template, the first of equals; zeros where nobody was found.
 
-    The same rule for everybody: whoever is looked for gets the face that suits them best.
+    The rule is the same for everybody: each person who is looked for gets the face that suits them best.
     """
     counts, starts = sightings.counts, np.cumsum(sightings.counts) - sightings.counts
     picture = np.repeat(np.arange(len(counts)), counts)
@@ -23,7 +23,7 @@ def nearest(sightings: Sightings, person: Float[np.ndarray, " dim"]) -> Float[np
 
 
 def found(sightings: Sightings) -> Bool[np.ndarray, " pictures"]:
-    """In which pictures anybody was found."""
+    """Whether anybody was found, for each picture."""
     anybody: np.ndarray = sightings.counts > 0
     return anybody
 
