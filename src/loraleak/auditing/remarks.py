@@ -1,5 +1,7 @@
 """Sentences of a report: what the adversary knew, what to do, and what the audit cannot say."""
 
+from collections.abc import Sequence
+
 from loraleak.adapters import header_findings
 from loraleak.auditing.audit_settings import AuditSettings
 from loraleak.reporting import DefenceStudy, Verdict
@@ -42,12 +44,13 @@ def advice(verdict: Verdict, adapter: Adapter, study: DefenceStudy | None) -> tu
     return tuple(sentences)
 
 
-def limits(adapter: Adapter, settings: AuditSettings, *, reads_weights: bool) -> tuple[str, ...]:
+def limits(adapter: Adapter, settings: AuditSettings, left_out: Sequence[str], *, reads_weights: bool) -> tuple[str, ...]:
     """Sentences on what the audit cannot say."""
     sentences = [
         f"Similarity is what the embedder “{settings.embedder}” sees; people may judge otherwise.",
         f"{settings.images} pictures an arm: intervals are over pictures of this one adapter.",
     ]
+    sentences += [f"A photo was not used. {line}." for line in left_out]
     if not reads_weights:
         sentences.append(
             "Only attacks that need no training on other people's adapters were run; attacks that read the weights may find more."

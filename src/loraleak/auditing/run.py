@@ -98,7 +98,7 @@ def _report(
         metadata=(*header_findings(adapter.metadata), *tensor_findings(adapter.residue)),
         knowledge=knowledge(settings, reads_weights=reads_weights),
         advice=advice(verdict, adapter, study),
-        limits=limits(adapter, settings, reads_weights=reads_weights),
+        limits=limits(adapter, settings, loaded.left_out, reads_weights=reads_weights),
         settings={
             **_plain(settings),
             "embedder_version": loaded.embedder.name,
