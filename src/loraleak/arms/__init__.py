@@ -7,8 +7,9 @@ A new arm derives from `Arm`, and is one more line in `ARMS` or an entry point i
 from loraleak.arms.guidance import LoraGuidance
 from loraleak.arms.matching import MatchingUpdates
 from loraleak.arms.prompts import BaseClass, LoraClass, LoraEmpty, LoraTrigger
-from loraleak.arms.reconstruct import ARMS, SLOW_ARMS, forecast, reconstruct, select_arms
+from loraleak.arms.reconstruct import ARMS, SLOW_ARMS, forecast, reconstruct, select_arms, usual_arms
 from loraleak.arms.scene import Arm, Need, Scene
+from loraleak.arms.self_key import LoraSelfKey
 from loraleak.arms.weights import (
     BaseZ,
     DecodesZ,
@@ -33,6 +34,7 @@ __all__ = [
     "LoraGuidance",
     "LoraMeanZ",
     "LoraRandomZ",
+    "LoraSelfKey",
     "LoraSwappedZ",
     "LoraTrigger",
     "LoraUniversalZ",
@@ -45,4 +47,5 @@ __all__ = [
     "forecast",
     "reconstruct",
     "select_arms",
+    "usual_arms",
 ]

@@ -1,11 +1,13 @@
 """Sample arms for one adapter."""
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 
 from loraleak.arms.guidance import LoraGuidance
 from loraleak.arms.matching import MatchingUpdates
 from loraleak.arms.prompts import BaseClass, LoraClass, LoraEmpty, LoraTrigger
 from loraleak.arms.scene import Arm, Scene
+from loraleak.arms.self_key import LoraSelfKey
 from loraleak.arms.weights import (
     BaseZ,
     LoraMeanZ,
@@ -23,7 +25,7 @@ from loraleak.plugins import third_party
 from loraleak.progress import progress_bar
 from loraleak.types import Images
 
-__all__ = ["ARMS", "SLOW_ARMS", "forecast", "reconstruct", "select_arms"]
+__all__ = ["ARMS", "SLOW_ARMS", "forecast", "reconstruct", "select_arms", "usual_arms"]
 
 ARMS: Mapping[str, type[Arm]] = {
     "base-class": BaseClass,
@@ -41,8 +43,13 @@ ARMS: Mapping[str, type[Arm]] = {
     "lora-trigger": LoraTrigger,
 }
 
-SLOW_ARMS: Mapping[str, type[Arm]] = {"matching-updates": MatchingUpdates}
-"""Arms that are sampled only where they are asked for by name."""
+SLOW_ARMS: Mapping[str, type[Arm]] = {"lora-self-key": LoraSelfKey, "matching-updates": MatchingUpdates}
+"""Arms that are sampled only where they are asked for by name, or where `usual_arms` names them."""
+
+
+def usual_arms(scene: Scene) -> tuple[str, ...]:
+    """Names of the arms to sample where nobody asks for any: `lora-self-key` is one where no attack reads the adapter."""
+    return tuple(ARMS) if scene.attack is not None else (*ARMS, "lora-self-key")
 
 
 def select_arms(names: Sequence[str] = tuple(ARMS)) -> tuple[Arm, ...]:
@@ -86,8 +93,10 @@ def reconstruct(
 
 
 def forecast(scene: Scene, arms: Sequence[Arm], *, images: int, steps: int = 20) -> Estimate:
-    """Estimate of sampling these arms: about two passes a step for each picture, one where the base is distilled."""
+    """Estimate of these arms: their searches, and about two passes a step for each picture, one where the base is distilled."""
     scene.base.check(scene.adapter)
     twice = 1 if scene.base.distilled else 2
-    ready = sum(arm.needs <= scene.offers for arm in arms)
-    return estimate(scene.base, passes=twice * images * steps * ready, batch=twice * images)
+    ready = [arm for arm in arms if arm.needs <= scene.offers]
+    sampling = estimate(scene.base, passes=twice * images * steps * len(ready), batch=twice * images)
+    searches = [search for arm in ready if (search := arm.search(scene.base)) is not None]
+    return reduce(Estimate.then, searches, sampling)

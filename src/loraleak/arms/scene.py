@@ -6,6 +6,7 @@ from typing import Literal, Protocol, TypeAlias, runtime_checkable
 from torch import Tensor
 
 from loraleak.bases import Denoiser, DiffusersBase, Timestep
+from loraleak.bases.estimate import Estimate
 from loraleak.inversion import WeightAutoencoder
 from loraleak.types import Adapter, ArmRole
 
@@ -69,6 +70,10 @@ class Arm(Protocol):
     def needs(self) -> frozenset[Need]:
         """Needs that a scene must meet before `denoiser` is called."""
         return frozenset()
+
+    def search(self, base: DiffusersBase) -> Estimate | None:
+        """Estimate of what `denoiser` itself takes; None for next to nothing."""
+        return None
 
     def denoiser(self, scene: Scene) -> Denoiser | None:
         """The prediction to sample with; None where the adapter has nothing that this arm reads."""

@@ -26,6 +26,7 @@ __all__ = [
     "LoraZ",
     "LoraZGuidance",
     "LoraZKey",
+    "decoded",
 ]
 
 
@@ -40,7 +41,7 @@ class DecodesZ(Arm):
 
     def decoded(self, scene: Scene, attack: WeightAutoencoder) -> Denoiser:
         """The prediction under the codes."""
-        return _decoded(scene, self.codes(scene, attack))
+        return decoded(scene, self.codes(scene, attack))
 
     def denoiser(self, scene: Scene) -> Denoiser | None:
         return None if scene.attack is None else self.decoded(scene, scene.attack)
@@ -66,7 +67,7 @@ class LoraZGuidance(DecodesZ):
 
     def decoded(self, scene: Scene, attack: WeightAutoencoder) -> Denoiser:
         z = self.codes(scene, attack).to(scene.base.device)
-        guided_by_z, with_z = _decoded(scene, z), guided(scene.base, z, z[0], 1.0)
+        guided_by_z, with_z = decoded(scene, z), guided(scene.base, z, z[0], 1.0)
         plain = without_adapter(scene.base, with_z)
 
         def denoiser(latents: Tensor, timestep: Timestep) -> Tensor:
@@ -87,7 +88,7 @@ class LoraZKey(DecodesZ):
     control: str | None = "lora-swapped-z"
 
     def decoded(self, scene: Scene, attack: WeightAutoencoder) -> Denoiser:
-        return _decoded(scene, self.codes(scene, attack), attack.universal_z[None])
+        return decoded(scene, self.codes(scene, attack), attack.universal_z[None])
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ _MAX_IMAGES = 64
 """Number of different random codes. Further pictures use them again."""
 
 
-def _decoded(scene: Scene, *conditions: Float[Tensor, "codes tokens dim"]) -> Denoiser:
+def decoded(scene: Scene, *conditions: Float[Tensor, "codes tokens dim"]) -> Denoiser:
     """The prediction `eps_0(empty) + w (eps_ft(z) - eps_0(empty))`, the mean over the conditions. Picture `i` has code `i`.
 
     Guidance leads away from the *base's* prediction for the empty prompt, because the adapter may show the person there too.

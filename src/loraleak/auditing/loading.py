@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loraleak.adapters import load_adapter
-from loraleak.arms import ARMS, Arm, Scene, forecast, select_arms
+from loraleak.arms import Arm, Scene, forecast, select_arms, usual_arms
 from loraleak.auditing.audit_settings import MIN_OTHERS, AuditSettings
 from loraleak.auditing.defences import check_reach
 from loraleak.auditing.nulls.controls import Controls, SamplingSetup, load_controls
@@ -52,7 +52,6 @@ def load(adapter: str | Path, photos: str | Path, settings: AuditSettings) -> Lo
 
     Raises: LoraleakError, if one of them cannot be used.
     """
-    arms = select_arms(settings.arms or tuple(ARMS))
     loaded = load_adapter(adapter)
     photo_files = tuple(read_photos(photos))
     pictures = [photo.picture for photo in photo_files]
@@ -63,6 +62,7 @@ def load(adapter: str | Path, photos: str | Path, settings: AuditSettings) -> Lo
     lines = left_out([photo.name for photo in photo_files], sightings, shown)
     base = load_base(**settings.choices)
     scene = scene_of(loaded, base, settings)
+    arms = select_arms(settings.arms or usual_arms(scene))
     controls = load_controls(
         SamplingSetup(
             base.sha256,

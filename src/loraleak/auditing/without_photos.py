@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loraleak.adapters import load_adapter
-from loraleak.arms import ARMS, reconstruct, select_arms
+from loraleak.arms import reconstruct, select_arms, usual_arms
 from loraleak.auditing.audit_settings import AttackSettings
 from loraleak.auditing.scene import scene_of
 from loraleak.bases import load_base
@@ -30,6 +30,7 @@ def attack(adapter: str | Path, settings: AttackSettings | None = None) -> Attac
     settings = settings or AttackSettings()
     loaded = load_adapter(adapter)
     base = load_base(**settings.choices)
-    arms = select_arms(settings.arms or tuple(ARMS))
-    made = reconstruct(scene_of(loaded, base, settings), arms, images=settings.images, seed=settings.seed, steps=settings.steps)
+    scene = scene_of(loaded, base, settings)
+    arms = select_arms(settings.arms or usual_arms(scene))
+    made = reconstruct(scene, arms, images=settings.images, seed=settings.seed, steps=settings.steps)
     return Attacked(loaded.sha256, base.sha256, made)
