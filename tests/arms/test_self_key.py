@@ -68,7 +68,7 @@ def test_the_best_word_is_chosen_and_then_improved_within_reach(base: DiffusersB
     with base.adapted(adapter):
         word = find_key(scene, replace(SEARCH, steps=0))
         key = find_key(scene, SEARCH)
-        embedded = base.embed(rare_prompts(scene.class_prompt, 3, seed=4))
+        embedded = base.embed([scene.class_prompt, *rare_prompts(scene.class_prompt, 3, seed=4)])
         assert any(torch.equal(word, one) for one in embedded)
         far = (key - word).norm(dim=1) / word.norm(dim=1)
         assert far.max() <= 0.3 + 1e-4 and far.max() > 0.01

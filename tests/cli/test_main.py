@@ -101,7 +101,14 @@ def test_finetune_then_audit(photos: Path, tmp_path: Path, pipeline_folder: Path
     assert main([str(a) for a in (*arguments, *settings)]) == 1
     report = json.loads(capsys.readouterr().out)
     assert report["schema"] == "loraleak.report/1"
-    assert set(report["arms"]) == {"base-class", "lora-class", "lora-empty", "lora-guidance", "lora-trigger"}
+    assert set(report["arms"]) == {
+        "base-class",
+        "lora-class",
+        "lora-empty",
+        "lora-guidance",
+        "lora-trigger",
+        "lora-self-key",
+    }
     assert report["defences"] == []
     assert json.loads((tmp_path / "report" / "report.json").read_text()) == report
     assert {f.name for f in (tmp_path / "report").iterdir()} == {"report.html", "report.json", "model-card.md"}

@@ -38,16 +38,17 @@ class LoraSelfKey(Arm):
     says: str = "Somebody who tries rare words on your file, and improves the best one: no prompt, no trained attack, no photo."
     control: str | None = "lora-class"
     words: int = 24
+    """Tried beside the class prompt as it is."""
     steps: int = 4
-    """Of gradient; 0 leaves the best word as it is."""
+    """Of gradient; 0 leaves the best prompt as it is."""
     pictures: int = 8
     """Noisy pictures on which every word and every step is tried."""
     reach: float = 0.05
-    """How far each token may go from the word's, as a share of its length."""
+    """How far each token may go from the prompt's, as a share of its length."""
 
     def search(self, base: DiffusersBase) -> Estimate:
         prompt_layers = [name for name in base.modules if any(part in name for part in base.blocks.prompt)]
-        return estimate(base, passes=self.pictures * 2 * (_DRAWING_STEPS + self.words), batch=2 * self.pictures).then(
+        return estimate(base, passes=self.pictures * 2 * (_DRAWING_STEPS + 1 + self.words), batch=2 * self.pictures).then(
             estimate(base, passes=self.pictures * 2 * self.steps, batch=min(base.at_once, self.pictures), trained=prompt_layers)
         )
 
@@ -73,7 +74,7 @@ def find_key(scene: Scene, search: LoraSelfKey) -> Float[Tensor, "tokens dim"]:
     base, seed = scene.base, scene.seed
     generator = torch.Generator().manual_seed(seed)
     latents = _class_latents(scene, search.pictures)
-    prompts = rare_prompts(scene.class_prompt, search.words, seed=seed)
+    prompts = [scene.class_prompt, *rare_prompts(scene.class_prompt, search.words, seed=seed)]
     tuned = base.embed(prompts).to(base.like)
     with base.bare():
         plain = base.embed(prompts).to(base.like)
@@ -134,7 +135,7 @@ def _offset(
     search: LoraSelfKey,
     generator: torch.Generator,
 ) -> Float[Tensor, "tokens dim"]:
-    """What is added to a word's embedding, by Adam; no token goes further than `reach` of its length.
+    """What is added to a prompt's embedding, by Adam; no token goes further than `reach` of its length.
 
     Further out the two models differ more, and neither draws a person.
     """

@@ -20,7 +20,7 @@ from loraleak.reporting import Verdict
 from loraleak.scores import accept_threshold, bootstrap_mean, gallery_ranks, mean_cosine, paired_difference
 from loraleak.types import Interval, Sightings
 
-__all__ = ["bench_arms"]
+__all__ = ["bench_arms", "victim_scores"]
 
 _EFFECTS = {
     "key": ("lora-mean-z", "lora-class"),
@@ -51,7 +51,7 @@ def bench_arms(settings: ArmsBench, folder: Path) -> dict[str, Any]:
     results = run_cases(base, embedder, chosen, arms, how, folder, attack)
     photos = [person_on(result.private_images, embedder).vectors for result in results]
     made = [result.arms for result in results]
-    scored = {name: _victim_scores([m[name] for m in made], photos, gallery) for name in made[0]}
+    scored = {name: victim_scores([m[name] for m in made], photos, gallery) for name in made[0]}
     controls = {arm.name: arm.control for arm in arms}
     attacks = tuple(arm.name for arm in arms if arm.role == "attack")
     return {
@@ -75,11 +75,12 @@ def bench_arms(settings: ArmsBench, folder: Path) -> dict[str, Any]:
     }
 
 
-def _victim_scores(
+def victim_scores(
     made: Sequence[Float[np.ndarray, "images dim"]],
     photos: Sequence[Float[np.ndarray, "photos dim"]],
     gallery: Float[np.ndarray, "people dim"],
 ) -> dict[str, Float[np.ndarray, " victims"]]:
+    """Scores of one arm, by metric; victim `i` is the person in row `i` of the gallery."""
     ranks = [gallery_ranks(vectors, gallery, victim) for victim, vectors in enumerate(made)]
     to_gallery = np.stack([vectors @ gallery.T for vectors in made])
     genuine = np.stack([to_gallery[victim, :, victim] for victim in range(len(made))])
