@@ -29,7 +29,7 @@ def found(sightings: Sightings) -> Bool[np.ndarray, " pictures"]:
 
 
 def nearness(sightings: Sightings, people: Float[np.ndarray, "people dim"]) -> Float[np.ndarray, " people"]:
-    """Mean over pictures of the inner product of each person with whoever on the picture suits them best; 0 for nobody."""
+    """Mean over pictures of each person's inner product with the face that suits them best; 0 where nobody was found."""
     shown = found(sightings)
     best = np.zeros((len(sightings), len(people)))
     if shown.any():
