@@ -20,7 +20,7 @@ from loraleak.adapters import load_adapter
 from loraleak.arms import Arm, LoraSelfKey, Scene, reconstruct, select_arms
 from loraleak.bases import DiffusersBase, load_base
 from loraleak.bench.arms import victim_scores
-from loraleak.bench.cases import VICTIM_SEED, CaseSettings, draw_cases, templates
+from loraleak.bench.cases import VICTIM_SEED, CaseSettings, draw_cases, person_on, templates
 from loraleak.bench.runs import fine_tuned, run_cases
 from loraleak.embedders import load_embedder
 from loraleak.inversion.weight_autoencoder import attack_for
@@ -52,7 +52,7 @@ def main() -> None:
 
     results = run_cases(base, embedder, victims, arms, settings, arguments.folder, attack)
     gallery = templates(cases, embedder, seed=settings.seed)
-    photos = [embedder.embed(list(result.private_images)) for result in results]
+    photos = [person_on(result.private_images, embedder).vectors for result in results]
     scores = {arm.name: victim_scores([r.arms[arm.name] for r in results], photos, gallery) for arm in arms}
 
     adapter = load_adapter(fine_tuned(base, victims[:1], settings, arguments.folder)[0])
