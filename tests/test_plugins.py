@@ -1,11 +1,19 @@
 """What third parties add is found by name, never hides ours, and fails in one line."""
 
+from collections.abc import Mapping
 from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
 
 import pytest
+from diffusers import StableDiffusionPipeline
+from torch import Size
 
 from loraleak.arms import Arm, select_arms
+from loraleak.bases import DiffusersBase, load_base
+from loraleak.bases.families.stable_diffusion import StableDiffusion
 from loraleak.errors import UsageError
+from loraleak.inversion.weight_autoencoder import ENCODERS, Encoder, new_encoder
 from loraleak.plugins import third_party
 
 
@@ -37,3 +45,28 @@ def test_a_package_that_cannot_be_loaded_is_named(monkeypatch: pytest.MonkeyPatc
         UsageError, match=r"mine of the group loraleak.arms cannot be loaded from no_such_package:Mine .*uninstall"
     ):
         third_party("loraleak.arms")
+
+
+def test_a_third_partys_family_and_encoder_are_used(pipeline_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    added = {"loraleak.encoders": "own-encoder", "loraleak.families": "OwnPipeline"}
+    monkeypatch.setattr("loraleak.plugins.entry_points", lambda group: [EntryPoint(added[group], "x:y", group)])
+    monkeypatch.setattr(EntryPoint, "load", lambda self: _own_encoder if self.name == "own-encoder" else StableDiffusion)
+    monkeypatch.setattr("diffusers.OwnPipeline", type("OwnPipeline", (StableDiffusionPipeline,), {}), raising=False)
+    index = pipeline_folder / "model_index.json"
+    was = index.read_text("utf-8")
+    try:
+        index.write_text(was.replace('"StableDiffusionPipeline"', '"OwnPipeline"'), "utf-8")
+        base = load_base(str(pipeline_folder), device="cpu")
+    finally:
+        index.write_text(was, "utf-8")
+    assert type(base.pipeline).__name__ == "OwnPipeline"
+    shapes = dict(list(base.modules.items())[:1])
+    assert new_encoder("own-encoder", shapes, base, steps=False).shapes == shapes
+    with pytest.raises(UsageError, match=r"no encoder is called 'theirs': choose from conv-clip, invariant, own-encoder"):
+        new_encoder("theirs", shapes, base, steps=False)
+
+
+def _own_encoder(
+    shapes: Mapping[str, Size], condition: tuple[int, int], base: DiffusersBase, *, steps: bool, sizes: Any, rank: int | None
+) -> Encoder:
+    return ENCODERS["invariant"](shapes, condition, base, steps=steps, sizes=sizes, rank=rank)

@@ -8,7 +8,7 @@ from loraleak.errors import UsageError
 
 __all__ = ["Group", "third_party"]
 
-Group = Literal["loraleak.arms", "loraleak.defences", "loraleak.embedders"]
+Group = Literal["loraleak.arms", "loraleak.defences", "loraleak.embedders", "loraleak.encoders", "loraleak.families"]
 
 
 def third_party(group: Group, known: Collection[str] = ()) -> dict[str, Any]:

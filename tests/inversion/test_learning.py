@@ -15,7 +15,7 @@ from loraleak.finetuning.stacked import Job, finetune_together
 from loraleak.inversion.learning import TrainingRun
 from loraleak.inversion.public import Examples, PublicPeople
 from loraleak.inversion.train import train_attack
-from loraleak.inversion.train_settings import EncoderKind, TrainSettings
+from loraleak.inversion.train_settings import TrainSettings
 from loraleak.inversion.weight_autoencoder import load_attack
 from loraleak.inversion.weights import since_start, stack_adapters
 from loraleak.types import Images, StackedFactors
@@ -59,7 +59,7 @@ def test_without_the_step_embedding_only_final_weights_are_examples(
 
 @pytest.mark.parametrize("kind", ["invariant", "conv-clip"])
 def test_an_interrupted_training_ends_as_an_undisturbed_one(
-    kind: EncoderKind, base: DiffusersBase, public: PublicPeople, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, base: DiffusersBase, public: PublicPeople, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = replace(SETTINGS, encoder=kind)
     whole = train_attack(base, public, settings, tmp_path / "whole")

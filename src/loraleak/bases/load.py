@@ -17,6 +17,7 @@ from loraleak.bases.families.stable_diffusion_xl import StableDiffusionXL
 from loraleak.bases.memory import offload_models, upcast_autoencoder, work_in_slices
 from loraleak.bases.single_file import is_single_file, load_single_file
 from loraleak.errors import UsageError
+from loraleak.plugins import third_party
 
 __all__ = ["FAMILIES", "load_base"]
 
@@ -26,7 +27,8 @@ FAMILIES: Mapping[str, type[DiffusersBase]] = {
     "StableDiffusion3Pipeline": StableDiffusion3,
     "FluxPipeline": Flux,
 }
-"""Families by the class of diffusers' pipeline. A new family is one more file and one more line."""
+"""Families by the class of diffusers' pipeline. A new family is one more file and one more line, or an entry point in the group
+`loraleak.families`: a subclass of `DiffusersBase`, under the name of the pipeline's class."""
 
 _LEFT_OUT = ("safety_checker", "feature_extractor", "image_encoder")
 _MAY_LACK = ("text_encoder_3", "tokenizer_3")
@@ -66,7 +68,7 @@ def load_base(
         offload_models(pipeline, where)
     else:
         pipeline.to(where)
-    base = FAMILIES[type(pipeline).__name__](name, pipeline, device=where, resolution=resolution)
+    base = _families()[type(pipeline).__name__](name, pipeline, device=where, resolution=resolution)
     if save_memory:
         work_in_slices(base)
     return base
@@ -81,8 +83,12 @@ def pick_device(device: str) -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
+def _families() -> Mapping[str, type[DiffusersBase]]:
+    return {**FAMILIES, **third_party("loraleak.families", FAMILIES)}
+
+
 def _from_file(name: str, config: str | None, dtype: torch.dtype) -> Any:
-    return load_single_file(Path(name), config, dtype, known=tuple(FAMILIES))
+    return load_single_file(Path(name), config, dtype, known=tuple(_families()))
 
 
 def _from_folder(name: str, dtype: torch.dtype) -> Any:
@@ -92,8 +98,9 @@ def _from_folder(name: str, dtype: torch.dtype) -> Any:
     try:
         index = diffusers.DiffusionPipeline.load_config(source)
         kind = index.get("_class_name", "")
-        if kind not in FAMILIES:
-            raise UsageError(f"base {name!r} is a {kind}: only {', '.join(FAMILIES)} can be used")
+        known = _families()
+        if kind not in known:
+            raise UsageError(f"base {name!r} is a {kind}: only {', '.join(known)} can be used")
         pipeline_class = getattr(diffusers, kind)
         left_out = [part for part in _LEFT_OUT if part in pipeline_class._optional_components]
         if kind == "StableDiffusion3Pipeline":

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from loraleak.inversion.public import PublicPeople as PublicPeople
     from loraleak.inversion.public import read_public_people as read_public_people
     from loraleak.inversion.train import train_attack as train_attack
-    from loraleak.inversion.train_settings import EncoderKind as EncoderKind
     from loraleak.inversion.train_settings import Knowledge as Knowledge
     from loraleak.inversion.train_settings import TrainingMode as TrainingMode
     from loraleak.inversion.train_settings import TrainSettings as TrainSettings
@@ -33,7 +32,7 @@ __all__, __getattr__, __dir__ = lazy(
         "invariant": ["InvariantEncoder", "InvariantShape", "ProbeStatistics"],
         "public": ["PublicPeople", "read_public_people"],
         "train": ["train_attack"],
-        "train_settings": ["EncoderKind", "Knowledge", "TrainSettings", "TrainingMode"],
+        "train_settings": ["Knowledge", "TrainSettings", "TrainingMode"],
         "weight_autoencoder": ["WeightAutoencoder", "attack_for", "load_attack"],
         "weights": ["since_start", "stack_adapters"],
     },

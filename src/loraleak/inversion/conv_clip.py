@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from loraleak.errors import BaseMismatchError
+from loraleak.inversion.encoder import Encoder
 from loraleak.inversion.posterior import Posterior
 from loraleak.inversion.steps import StepEmbedding
 from loraleak.types import StackedFactors
@@ -29,7 +30,7 @@ class ConvClipShape:
     kernel: int = 3
 
 
-class ConvClipEncoder(nn.Module):
+class ConvClipEncoder(Encoder):
     """The encoder of Yao 2024, section 4. Convolutions and a linear map turn each matrix, with its rank axis as channels, into
     one token. A task token and the step's embedding are added, and the text transformer mixes the tokens. The first tokens, as
     many as a prompt has, give mean and log-variance.

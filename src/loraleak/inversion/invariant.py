@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from loraleak.inversion.encoder import Encoder
 from loraleak.inversion.posterior import Posterior
 from loraleak.inversion.steps import StepEmbedding
 from loraleak.types import StackedFactors
@@ -33,7 +34,7 @@ class InvariantShape:
     """Share of modules that training hides, so that files that lack some modules are read too."""
 
 
-class InvariantEncoder(nn.Module):
+class InvariantEncoder(Encoder):
     """A perceptron from each module's probed update `U_m^T dW_m V_m / |dW_m|` and `log |dW_m|` to mean and log-variance of z.
 
     It reads only products `B A`, each through its thin factors. The features are the same for any rank and any factorisation.

@@ -5,9 +5,8 @@ from typing import Literal
 
 from loraleak.errors import UsageError
 
-__all__ = ["EncoderKind", "Knowledge", "TrainSettings", "TrainingMode"]
+__all__ = ["Knowledge", "TrainSettings", "TrainingMode"]
 
-EncoderKind = Literal["invariant", "conv-clip"]
 Knowledge = Literal["file", "start"]
 TrainingMode = Literal["replay", "online"]
 """Source of examples. `replay`: snapshots from zoos. `online`: new fine-tuning of the zoos' people (Yao 2024, Algorithm 2)."""
@@ -17,7 +16,7 @@ TrainingMode = Literal["replay", "online"]
 class TrainSettings:
     """Settings of the training of a weight autoencoder."""
 
-    encoder: EncoderKind = "invariant"
+    encoder: str = "invariant"
     """Network that reads adapters: `invariant` reads products B A only; `conv-clip` (published) reads A and B as they are."""
     knowledge: Knowledge = "file"
     """Part of an adapter that is read: the `file` as shared, or its change since the `start`, which needs the training seed."""

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,24 +18,24 @@ from loraleak.bases import DiffusersBase, StableDiffusion
 from loraleak.errors import BaseMismatchError, UsageError
 from loraleak.files import write_bytes
 from loraleak.inversion.conv_clip import ConvClipEncoder, ConvClipShape
+from loraleak.inversion.encoder import Encoder
 from loraleak.inversion.invariant import InvariantEncoder, InvariantShape
 from loraleak.inversion.posterior import Posterior
-from loraleak.inversion.train_settings import EncoderKind, Knowledge
+from loraleak.inversion.train_settings import Knowledge
 from loraleak.inversion.weights import since_start, stack_adapters
+from loraleak.plugins import third_party
 from loraleak.types import Adapter
 
-__all__ = ["SCHEMA", "Encoder", "WeightAutoencoder", "attack_for", "load_attack", "new_encoder"]
+__all__ = ["ENCODERS", "SCHEMA", "Encoder", "WeightAutoencoder", "attack_for", "load_attack", "new_encoder"]
 
 SCHEMA = "loraleak.attack/1"
-
-Encoder = InvariantEncoder | ConvClipEncoder
 
 
 @dataclass(frozen=True)
 class WeightAutoencoder:
     """A trained encoder and what is known of z over public people (Yao 2024; the decoder is the victim's own denoiser)."""
 
-    kind: EncoderKind
+    kind: str
     knowledge: Knowledge
     """Part of an adapter that is encoded: the file as it is, or its change since the first step."""
     encoder: Encoder
@@ -153,7 +153,7 @@ def attack_for(base: DiffusersBase, file: str | Path | None = None) -> WeightAut
 
 
 def new_encoder(
-    kind: EncoderKind,
+    kind: str,
     shapes: Mapping[str, torch.Size],
     base: DiffusersBase,
     *,
@@ -162,16 +162,44 @@ def new_encoder(
     sizes: Mapping[str, Any] | None = None,
     rank: int | None = None,
 ) -> Encoder:
-    """An untrained encoder of z for this base; `rank` is the highest that `conv-clip` reads.
+    """An untrained encoder of z for this base, ours or a third party's; `rank` is the highest that it has to read.
 
-    Raises: UsageError, if the base has no text transformer that `conv-clip` can read through.
+    Raises: UsageError, if there is no such encoder, or if the base lacks what it needs.
     """
-    condition = condition or base.condition_shape
-    if kind == "invariant":
-        return InvariantEncoder(shapes, condition, InvariantShape(**(sizes or {})), steps=steps)
+    known = ENCODERS | third_party("loraleak.encoders", ENCODERS)
+    if kind not in known:
+        raise UsageError(f"no encoder is called {kind!r}: choose from {', '.join(sorted(known))}")
+    made: Encoder = known[kind](shapes, condition or base.condition_shape, base, steps=steps, sizes=sizes or {}, rank=rank)
+    return made
+
+
+def _invariant(
+    shapes: Mapping[str, torch.Size],
+    condition: tuple[int, int],
+    base: DiffusersBase,
+    *,
+    steps: bool,
+    sizes: Mapping[str, Any],
+    rank: int | None,
+) -> Encoder:
+    return InvariantEncoder(shapes, condition, InvariantShape(**sizes), steps=steps)
+
+
+def _conv_clip(
+    shapes: Mapping[str, torch.Size],
+    condition: tuple[int, int],
+    base: DiffusersBase,
+    *,
+    steps: bool,
+    sizes: Mapping[str, Any],
+    rank: int | None,
+) -> Encoder:
     if not isinstance(base, StableDiffusion):
         raise UsageError(f"conv-clip reads through a text encoder that {base.name!r} does not have: take invariant")
-    shape = ConvClipShape(**(sizes or {}))
-    if rank is not None:
-        shape = replace(shape, rank=rank)
-    return ConvClipEncoder(shapes, condition, shape, base.transform, steps=steps)
+    shape = ConvClipShape(**sizes)
+    return ConvClipEncoder(shapes, condition, shape if rank is None else replace(shape, rank=rank), base.transform, steps=steps)
+
+
+ENCODERS: dict[str, Callable[..., Encoder]] = {"invariant": _invariant, "conv-clip": _conv_clip}
+"""Encoders by name. A new one is one more file and one more line here, or an entry point in the group `loraleak.encoders`: a callable
+that takes `(shapes, condition, base, *, steps, sizes, rank)`."""
