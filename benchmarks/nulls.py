@@ -37,6 +37,7 @@ from loraleak.types import Embeddings, Sightings
 _ATTACKS = ("lora-class", "lora-empty", "lora-guidance", "lora-universal-z", "base-z", "lora-z", "lora-z-key")
 _SETTINGS = CaseSettings()
 _PROMPTS = ("lora-class", "lora-empty", "lora-guidance")
+_UNTRAINED = (*_PROMPTS, "lora-self-key")
 """Arms of an attacker on a base for which nobody has trained an attack."""
 
 Test = Callable[[Mapping[str, Embeddings], Embeddings], float]
@@ -68,7 +69,9 @@ def main() -> None:
     drawing = AuditSettings(guidance_scale=_SETTINGS.guidance_scale, steps=_SETTINGS.steps).drawing
 
     def run(cases: Sequence[Case]) -> list[CaseResult]:
-        return run_cases(base, embedder, cases, select_arms(_ATTACKS), _SETTINGS, arguments.work / "cases", attack)
+        return run_cases(
+            base, embedder, cases, select_arms((*_ATTACKS, "lora-self-key")), _SETTINGS, arguments.work / "cases", attack
+        )
 
     usual = draw_cases("victims", arguments.victims + arguments.wrong, seed=VICTIM_SEED)
     strange = draw_cases("victims", arguments.unknown_style + arguments.wrong, seed=VICTIM_SEED, styles=("toon-head",))
@@ -79,6 +82,7 @@ def main() -> None:
         "people of a folder, one photo each": _among(_one_photo_each(embedder, TRAINING_STYLES)),
         "people whom the base draws": _among(drawn),
         "people whom the base draws, prompts only": _among(drawn, _PROMPTS),
+        "people whom the base draws, nothing trained": _among(drawn, _UNTRAINED),
         "controls and their people together": _both(controls),
     }
     of_the_style = {**sources, "people of a folder, the same style": _among(_one_photo_each(embedder, ("toon-head",)))}
