@@ -35,7 +35,7 @@ class Removed:
 
     field: str
     severity: Severity | None
-    """Of what it gave away; None where it told nothing."""
+    """Severity of what it gave away; None where it told nothing."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def scrub_header(path: str | Path, out: str | Path, keep: Collection[str] = ()) 
 
 @contextmanager
 def backed_up(path: str | Path) -> Iterator[Path]:
-    """Within this context the file or folder may be written over: its backup is `<name>.backup` beside.
+    """Context in which the file or folder may be written over. Its backup is `<name>.backup` beside.
 
     Where that fails for a reason of the user's before anything was written, the backup is taken away again.
     Raises: AdapterError, if the file cannot be used; UsageError, if a backup is there already.
@@ -157,7 +157,7 @@ def _config_beside(file: Path, container: Container) -> dict[str, str]:
 
 
 def _copy(file: Path, out: Path, metadata: Mapping[str, str], sha256_before: str, prints: Mapping[str, Fingerprint]) -> str:
-    """Beside, then renamed, if it reads back as the tensors that it was made from. Returns the copy's SHA-256."""
+    """Write beside, then rename, if the copy reads back as the tensors that it was made from. Returns the copy's SHA-256."""
     with replacing(out) as partial:
         with file.open("rb") as source, partial.open("wb") as copy:
             start = source.read(8)

@@ -68,7 +68,7 @@ class Tensors:
         return self._header.keys()
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Without reading the tensor."""
+        """Size, told without reading the tensor."""
         return tuple(self._header[name]["shape"])
 
 
@@ -80,7 +80,7 @@ class Container:
     metadata: dict[str, str]
     """The header's own fields: hostile until escaped."""
     sha256: str
-    """Of the file's bytes."""
+    """Hash of the file's bytes."""
 
 
 def read_container(path: Path) -> Container:
@@ -133,7 +133,7 @@ def _length(path: Path) -> int:
 
 
 def _header_size(path: Path, file: BinaryIO, length: int) -> int:
-    """Of the JSON text, before which the file is left standing."""
+    """Length of the JSON text, before which the file is left standing."""
     start = file.read(256)
     file.seek(8)
     size: int = struct.unpack("<Q", start[:8])[0] if len(start) > 8 else 0

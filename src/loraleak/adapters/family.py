@@ -21,9 +21,9 @@ FAMILY_TITLES: Mapping[Family, str] = {
 }
 
 _CROSS_ATTENTION: Mapping[int, Family] = {768: "sd1", 1024: "sd2", 2048: "sdxl", 128: "pocket"}
-"""By the width of the prompt's states."""
+"""Families by the width of the prompt's states."""
 _TRANSFORMER: Mapping[int, Family] = {1536: "sd3", 2432: "sd3", 3072: "flux"}
-"""By the width of the image's tokens."""
+"""Families by the width of the image's tokens."""
 _PROMPT = re.compile(r"unet\..*attn2[._]to_[kv]")
 _ADDED = re.compile(r"transformer\.(transformer_blocks\..*\.attn\.(add_[qkv]_proj|to_add_out)|joint_blocks.*)")
 _TOKENS = re.compile(r"transformer\..*(attn2?\.(to_[qkv]|add_[qkv]_proj|to_out\.0|to_add_out)|attn[._](qkv|proj))")
@@ -35,7 +35,7 @@ def family_of(adapter: Adapter) -> Family:
 
 
 def family_of_shapes(shapes: Mapping[str, tuple[int, ...]]) -> Family:
-    """As `family_of`, from the shapes of the updates: `[d_out, d_in]`, or `[c_out, c_in, *kernel]`."""
+    """Family from the shapes of the updates: `[d_out, d_in]`, or `[c_out, c_in, *kernel]`."""
     if any(name.startswith(("transformer.single_", "transformer.double_blocks")) for name in shapes):
         return "flux"
     widths = {shape[1] for name, shape in shapes.items() if _TOKENS.fullmatch(name)}

@@ -42,7 +42,7 @@ def dotted(path: str) -> str | None:
 
 
 def place(module: str) -> Layer:
-    """Where a module's rows lie in diffusers' model: itself, for all but the few that diffusers cuts or turns round."""
+    """Places of a module's rows in diffusers' model: itself, for all but the few that diffusers cuts or turns round."""
     return _composed().get(module) or Layer((module,))
 
 

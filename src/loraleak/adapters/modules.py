@@ -1,4 +1,4 @@
-"""From tensors to modules: group them by name, check their shapes, then read one module after the other."""
+"""Tensors to modules: group them by name, check their shapes, then read one module after the other."""
 
 import math
 import re
@@ -50,7 +50,7 @@ class Module:
     dialect: Dialect
     names: dict[TensorRole, str] = field(default_factory=dict)
     shape: tuple[int, ...] = ()
-    """Of the update: `[d_out, d_in]`, or `[c_out, c_in, *kernel]`."""
+    """Shape of the update: `[d_out, d_in]`, or `[c_out, c_in, *kernel]`."""
     size: int = 0
     """Numbers in the pair of factors that the module comes to."""
 
@@ -60,7 +60,7 @@ class Contents:
     """What a file holds, known before a tensor is read."""
 
     modules: Mapping[str, Module]
-    """By name, sorted."""
+    """Modules by name, sorted."""
     residue: tuple[str, ...]
     """Tensors that were not understood."""
     family: Family
@@ -77,7 +77,7 @@ class Update:
     rank: int | None
     """The file's own, which LoHa and LoKr exceed; None where both halves of LoKr are whole."""
     magnitude: Tensor | None
-    """Of DoRA, `[d_out, 1, *ones]`, or `[1, d_in, *ones]` where it was taken over the other side."""
+    """Magnitudes of DoRA, `[d_out, 1, *ones]`, or `[1, d_in, *ones]` where it was taken over the other side."""
     halves: tuple[Half, ...] = ()
     """LoKr's two: the update is `scale` times their Kronecker product; empty for others, and for a layer that is cut from a module."""
 
@@ -209,7 +209,7 @@ def _factors(name: str, pair: Pair, alpha: Tensor | None, scales: Scales) -> Fac
 
 
 def _magnitude(magnitude: Tensor, factors: Factors, *, over_rows: bool) -> Tensor | None:
-    """With its length on its own side's axis; peft gives that of a convolution a leading one, as older LyCORIS does for columns."""
+    """The magnitude along its own side. Peft gives that of a convolution a leading one, as older LyCORIS does for columns."""
     rows, columns, *kernel = factors.up.shape[0], *factors.down.shape[1:]
     ones = [1] * len(kernel)
     count = magnitude.numel()

@@ -65,7 +65,7 @@ _NEEDED_KEYS = frozenset(
         "qalora_group_size",
     }
 )
-"""Of peft's `LoraConfig`: what shapes the layers and their scale."""
+"""Fields of peft's `LoraConfig` that may be shared: what shapes the layers and their scale."""
 
 
 def is_public(field: str, value: str) -> bool:

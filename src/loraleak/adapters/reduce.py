@@ -63,7 +63,7 @@ class Pair:
     up: Tensor
     rank: int | None
     halves: tuple[Half, ...] = ()
-    """Of LoKr, whose `up @ down` is the Kronecker product of theirs; empty for all others."""
+    """Halves of LoKr, whose `up @ down` is the Kronecker product of theirs; empty for all others."""
 
 
 def pair_shapes(shapes: Mapping[TensorRole, Shape]) -> PairShapes:

@@ -24,9 +24,9 @@ __all__ = ["LoraSelfKey", "Probes", "difference", "find_key", "noisy_probes", "r
 
 _DRAWING_STEPS = 10
 _LEAST_NOISE = 0.6
-"""Of the schedule's levels; who is shown is decided where there is more noise than this."""
+"""Lowest share of the schedule's levels; who is shown is decided where there is more noise than this."""
 _RATE = 0.3
-"""Of Adam, as a share of how far a coordinate may go."""
+"""Learning rate of Adam, as a share of how far a coordinate may go."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class LoraSelfKey(Arm):
     words: int = 24
     """Tried beside the class prompt as it is."""
     steps: int = 4
-    """Of gradient; 0 leaves the best prompt as it is."""
+    """Steps of gradient; 0 leaves the best prompt as it is."""
     pictures: int = 8
     """Noisy pictures on which every word and every step is tried."""
     reach: float = 0.05
@@ -64,7 +64,7 @@ class Probes:
     timesteps: Num[Tensor, " probes"]
 
     def split(self, size: int) -> "list[Probes]":
-        """As batches."""
+        """Batches of the probes."""
         parts = zip(self.noisy.split(size), self.timesteps.split(size), strict=True)
         return [Probes(noisy, timesteps) for noisy, timesteps in parts]
 
@@ -118,7 +118,7 @@ def difference(
 
 
 def _class_latents(scene: Scene, count: int) -> Float[Tensor, "count channels h w"]:
-    """Of pictures that the base draws of the class prompt."""
+    """Latents of pictures that the base draws of the class prompt."""
     base = scene.base
     with base.bare():
         condition, empty = base.embed([scene.class_prompt, ""])

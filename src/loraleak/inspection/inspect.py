@@ -27,9 +27,9 @@ class ModuleFacts:
     name: str
     layout: str
     shape: tuple[int, ...]
-    """Of the update: `[d_out, d_in]`, or `[c_out, c_in, *kernel]`."""
+    """Shape of the update: `[d_out, d_in]`, or `[c_out, c_in, *kernel]`."""
     rank: int
-    """As the file has it; LoHa and LoKr modules come to more, which `spectrum` shows."""
+    """Rank as the file has it; LoHa and LoKr modules come to more, which `spectrum` shows."""
     alpha: float | None
     """None where the file does not tell."""
     has_magnitude: bool

@@ -12,7 +12,7 @@ _ROWS = 4096
 
 
 def singular_values(update: Update) -> Float[Tensor, " rank"]:
-    """Of `scale * B A`, the largest first, in float64; of `B A` where the scale is unknown.
+    """Singular values of `scale * B A`, the largest first, in float64; of `B A` where the scale is unknown.
 
     Those of a Kronecker product are all products of its halves' (Horn and Johnson 1991, Topics in Matrix Analysis, theorem 4.2.15).
     """
@@ -24,7 +24,7 @@ def singular_values(update: Update) -> Float[Tensor, " rank"]:
 
 
 def operations(update: Update) -> int:
-    """About what `singular_values` takes, in floating-point operations: for each pair two QR factorisations, and the core's."""
+    """Rough cost of `singular_values`, in floating-point operations: for each pair two QR factorisations, and the core's."""
     return sum(2 * up.shape[1] * (down.numel() + up.numel()) + 20 * min(up.shape[:2]) ** 3 for up, down in _pairs(update))
 
 
@@ -35,7 +35,7 @@ def _pairs(update: Update) -> tuple[tuple[Tensor, Tensor], ...]:
 
 
 def _values(up: Float[Tensor, "d_out rank"], down: Float[Tensor, "rank d_in"]) -> Float[Tensor, " least"]:
-    """With thin factorisations `B = Q R` and `A^T = P S` they are those of the core `R S^T`, `[rank, rank]` or smaller."""
+    """Singular values of `B A`: with `B = Q R` and `A^T = P S` those of the core `R S^T`, `[rank, rank]` or smaller."""
     return torch.linalg.svdvals(_triangle(up) @ _triangle(down.T).T)
 
 

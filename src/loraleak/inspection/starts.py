@@ -1,4 +1,4 @@
-"""Where an adapter started: the random A of its first step, rebuilt from a seed that people commonly give.
+"""The start of an adapter: the random A of its first step, rebuilt from a seed that people commonly give.
 
 The published attack reads `theta_s - theta_0` and so needs `theta_0`, which nobody who downloads a file was thought to have. But
 training scripts draw it from torch's generator, from a seed that their examples name, and A hardly moves while B learns.
@@ -96,7 +96,7 @@ class _Stream:
         return len(self.numbers)
 
     def place(self, down: Float[Tensor, "rank *d_in"], law: Law) -> tuple[int, float]:
-        """Where this factor is most like the stream, and the correlation there."""
+        """The place where this factor is most like the stream, and the correlation there."""
         pattern = _undrawn(down.float().flatten(), law)
         against = torch.fft.rfft(pattern, n=self.length).conj()
         likeness = torch.fft.irfft(self.spectrum * against, n=self.length)[: len(self)] / len(pattern)

@@ -12,7 +12,7 @@ __all__ = ["CLONEOFSIMO"]
 _NAME = re.compile(r"(unet|text_encoder):(\d{1,6}):(up|down)")
 
 _CLIP = ("k_proj", "v_proj", "q_proj", "out_proj")
-"""In the order of transformers' CLIPAttention."""
+"""Layers in the order of transformers' CLIPAttention."""
 _ATTENTION = tuple(f"attn1.{side}" for side in ("to_q", "to_k", "to_v", "to_out.0"))
 _CROSS = tuple(f"attn2.{side}" for side in ("to_q", "to_k", "to_v", "to_out.0"))
 _BLOCKS = (
@@ -20,7 +20,7 @@ _BLOCKS = (
     *(f"up_blocks.{block}.attentions.{i}" for block in (1, 2, 3) for i in (0, 1, 2)),
     "mid_block.attentions.0",
 )
-"""In the order of the U-Net's `modules()`, which has its middle last."""
+"""Blocks in the order of the U-Net's `modules()`, which has its middle last."""
 
 
 def _part(name: str) -> Part | None:

@@ -30,7 +30,7 @@ def flat_part(name: str, roles: tuple[TensorRole, ...]) -> Part | None:
 
 
 def full_strength(fields: object) -> Scales:
-    """Without alpha kohya's loaders take the rank for it."""
+    """Scale 1: without alpha kohya's loaders take the rank for it."""
     return lambda module, rank: 1.0
 
 
