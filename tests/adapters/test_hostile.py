@@ -141,7 +141,7 @@ def test_a_flood_of_small_modules_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "fault"),
     [
-        ({"x": {"dtype": "F32", "shape": [2**60, 2**60], "data_offsets": [0, 4]}}, "is 1152921504606846976 wide"),
+        ({"x": {"dtype": "F32", "shape": [2**60, 2**60], "data_offsets": [0, 4]}}, "x has the wrong offsets for F32"),
         ({"x": {"dtype": "F32", "shape": [1], "data_offsets": [0, 2**63]}}, "wrong offsets"),
         ({"x": {"dtype": "F32", "shape": [1], "data_offsets": [2**64, 2**64 + 4]}}, "wrong offsets"),
         ({"x": {"dtype": "F32", "shape": [1.5], "data_offsets": [0, 4]}}, "no whole numbers"),

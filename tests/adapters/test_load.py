@@ -276,3 +276,22 @@ def test_reading_does_not_depend_on_the_order_of_tensors(tmp_path: Path, normal:
     first = _read(tmp_path, tensors)
     second = _read(tmp_path, dict(reversed(tensors.items())))
     assert all(torch.equal(first.factors[m].down, second.factors[m].down) for m in first.factors)
+
+
+@pytest.mark.parametrize("kind", [torch.float8_e4m3fn, torch.float8_e5m2])
+def test_float8_is_read_exactly(kind: torch.dtype, tmp_path: Path, normal: Callable[..., Tensor]) -> None:
+    name = f"unet.{_ATTENTION}.to_q"
+    tensors = {f"{name}.lora_A.weight": normal(2, 6).to(kind), f"{name}.lora_B.weight": normal(5, 2).to(kind)}
+    factors = _read(tmp_path, tensors).factors[name]
+    assert torch.equal(factors.down, tensors[f"{name}.lora_A.weight"].float())
+    assert torch.equal(factors.up, tensors[f"{name}.lora_B.weight"].float())
+
+
+@pytest.mark.parametrize("kind", [torch.int64, torch.int32, torch.uint8, torch.float8_e4m3fn, torch.bfloat16])
+def test_alpha_may_be_of_any_type(kind: torch.dtype, tmp_path: Path) -> None:
+    stem = f"lora_unet_{_ATTENTION.replace('.', '_')}_to_q"
+    tensors = _pair(f"{stem}.lora_down.weight", f"{stem}.lora_up.weight")
+    positions = {"lora_te_text_model_embeddings_position_ids": torch.arange(77)[None]}
+    adapter = _read(tmp_path, {**tensors, f"{stem}.alpha": torch.tensor(8).to(kind), **positions})
+    assert [f.scale for f in adapter.factors.values()] == [4.0]
+    assert adapter.residue == tuple(positions)

@@ -303,3 +303,26 @@ def test_broken_numbers_are_refused(tmp_path: Path) -> None:
     save_file(tensors, tmp_path / "a.safetensors")
     with pytest.raises(AdapterError, match="holds NaN or infinity"):
         inspect_adapter(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("up", "alpha", "says"),
+    [
+        (0.0, 8.0, ("This file changes nothing: it looks untrained.",)),
+        (1.0, 0.0, ("At the strength that it states, which is 0, this file changes nothing.",)),
+        (1.0, 8.0, ()),
+    ],
+)
+def test_a_file_that_changes_nothing_is_called_so(
+    up: float, alpha: float, says: tuple[str, ...], tmp_path: Path, normal: Callable[..., Tensor]
+) -> None:
+    tensors = {
+        f"{_STEM}.lora_down.weight": normal(2, 768),
+        f"{_STEM}.lora_up.weight": torch.full((640, 2), up),
+        f"{_STEM}.alpha": torch.tensor(alpha),
+    }
+    save_file(tensors, tmp_path / "lora.safetensors")
+    found = inspect_adapter(tmp_path / "lora.safetensors")
+    assert found.remarks == says
+    assert as_json(found)["remarks"] == list(says)
+    assert all(remark in _printed(found) for remark in says)

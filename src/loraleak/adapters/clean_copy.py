@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-import torch
-
 from loraleak.adapters.container import Container, read_container, refuse
 from loraleak.adapters.header import header_findings, trigger_words
 from loraleak.adapters.layouts.peft import CONFIG, WEIGHTS, config_table
@@ -189,7 +187,5 @@ def _header(old: bytes, metadata: Mapping[str, str]) -> bytes:
 
 def _fingerprints(container: Container) -> dict[str, Fingerprint]:
     """Type, shape and digest of every tensor's bytes, by name."""
-    return {
-        name: (str(t.dtype), tuple(t.shape), sha256(t.contiguous().reshape(-1).view(torch.uint8).numpy().data).hexdigest())
-        for name, t in ((name, container.tensors[name]) for name in container.tensors)
-    }
+    tensors = container.tensors
+    return {name: (tensors.dtype(name), tensors.shape(name), sha256(tensors.raw(name)).hexdigest()) for name in tensors}

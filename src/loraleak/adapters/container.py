@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from loraleak.adapters.file_kinds import GIVE_SAFETENSORS, kind_of
 from loraleak.errors import AdapterError
 from loraleak.untrusted import printable
 
@@ -21,21 +22,42 @@ __all__ = ["Container", "Tensors", "read_container", "refuse"]
 
 _MAX_BYTES = 8 * 2**30
 _MAX_HEADER_BYTES = 16 * 2**20
+_LONGER_THAN_ANY_FILE = 2**48
+"""What eight bytes of text come to as a number, at least."""
 _MAX_TENSORS = 20_000
 _MAX_FIELDS = 20_000
 _MAX_DIMENSIONS = 8
-_MAX_WIDTH = 2**17
 _MAX_NAME_LENGTH = 512
-_DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+_NUMBERS = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+"""Types of numbers that are read."""
+_BITS = {
+    **{name: 8 * kind.itemsize for name, kind in _NUMBERS.items()},
+    **{"U64": 64, "U32": 32, "U16": 16, "C64": 64, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8},
+    **{"F6_E2M3": 6, "F6_E3M2": 6, "F4": 4},
+}
+"""Bits of a number, for all types of the format. Tensors of the others can be copied."""
 
 _FETCH_AGAIN = "download or export it again"
-_GIVE_SAFETENSORS = "give the LoRA as a .safetensors file"
 
 
 class Tensors:
     """The tensors of a checked file by name, as stored; each access reads one of them, so that a large file needs little memory.
 
-    Raises: AdapterError on access, if the tensor holds NaN or infinity, or if the file has become shorter.
+    Raises: AdapterError on access, if the tensor holds NaN, infinity or numbers of a type that is not read, or if the file has become
+    shorter.
     """
 
     def __init__(self, path: Path, header: Mapping[str, Any], start: int) -> None:
@@ -45,14 +67,11 @@ class Tensors:
 
     def __getitem__(self, name: str) -> Tensor:
         entry = self._header[name]
-        first, last = entry["data_offsets"]
-        with self._path.open("rb") as file:
-            file.seek(self._start + first)
-            data = bytearray(file.read(last - first))
-        if len(data) != last - first:
-            refuse(self._path, [f"it changed while it was read: {printable(name)} is cut"], _FETCH_AGAIN)
-        tensor = torch.frombuffer(data, dtype=_DTYPES[entry["dtype"]]).reshape(entry["shape"])
-        if not torch.isfinite(tensor).all():
+        if entry["dtype"] not in _NUMBERS:
+            fault = f"{printable(name)} has the dtype {entry['dtype']}, not one of {', '.join(_NUMBERS)}"
+            refuse(self._path, [fault], "export it in float16 or bfloat16")
+        tensor = torch.frombuffer(bytearray(self.raw(name)), dtype=_NUMBERS[entry["dtype"]]).reshape(entry["shape"])
+        if not torch.isfinite(tensor if tensor.dtype.itemsize > 1 else tensor.float()).all():
             refuse(
                 self._path, [f"{printable(name)} holds NaN or infinity"], "export it from a training step before it diverged"
             )
@@ -66,6 +85,20 @@ class Tensors:
 
     def keys(self) -> KeysView[str]:
         return self._header.keys()
+
+    def raw(self, name: str) -> bytes:
+        """Bytes as stored, of any type and any value. Raises: AdapterError, if the file has become shorter."""
+        first, last = self._header[name]["data_offsets"]
+        with self._path.open("rb") as file:
+            file.seek(self._start + first)
+            data = file.read(last - first)
+        if len(data) != last - first:
+            refuse(self._path, [f"it changed while it was read: {printable(name)} is cut"], _FETCH_AGAIN)
+        return data
+
+    def dtype(self, name: str) -> str:
+        """Type in the words of the format: `F16`, `BF16`, `F8_E4M3`, `I64`."""
+        return str(self._header[name]["dtype"])
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Size, told without reading the tensor."""
@@ -84,9 +117,8 @@ class Container:
 
 
 def read_container(path: Path) -> Container:
-    """Open a safetensors file within caps: header 16 MiB, 20,000 fields and as many tensors, 8 dimensions, width 2^17.
+    """Open a safetensors file within caps: header 16 MiB, 20,000 fields and as many tensors, 8 dimensions.
 
-    Numbers are finite F64, F32, F16 or BF16.
     Raises: AdapterError, naming the file's faults in one line, if it is missing, no safetensors, damaged or beyond a cap. Pickles are
     refused, never loaded.
     """
@@ -123,7 +155,7 @@ def _length(path: Path) -> int:
     if not path.exists():
         refuse(path, ["no such file"], "give the path of a .safetensors file or of a PEFT folder")
     if not path.is_file():
-        refuse(path, ["it is not a file"], _GIVE_SAFETENSORS)
+        refuse(path, ["it is not a file"], GIVE_SAFETENSORS)
     length = path.stat().st_size
     if length > _MAX_BYTES:
         refuse(path, [f"it is larger than {_MAX_BYTES >> 30} GiB"], "give a LoRA, not a whole model")
@@ -137,27 +169,15 @@ def _header_size(path: Path, file: BinaryIO, length: int) -> int:
     start = file.read(256)
     file.seek(8)
     size: int = struct.unpack("<Q", start[:8])[0] if len(start) > 8 else 0
-    # The first byte of a sound file may well be 0x80, so a pickle is one only where no header follows.
-    if start[8:9] != b"{":
-        if start.startswith((b"PK\x03\x04", b"\x80")):
-            refuse(
-                path,
-                ["it is a pickle (.pt, .bin, .ckpt), which can run programs and is never opened"],
-                "if you made it yourself, convert it where it was trained with"
-                " `safetensors.torch.save_file(torch.load(FILE, weights_only=True), 'lora.safetensors')`;"
-                " else ask its author for a .safetensors file",
-            )
-        kind = "text" if _is_text(start) else "another kind of file"
-        refuse(path, [f"it is no safetensors file but {kind}"], _GIVE_SAFETENSORS)
+    # The first byte of a sound file may be that of a pickle or of text: what counts is the header that follows.
+    if start[8:9] != b"{" or size >= _LONGER_THAN_ANY_FILE:
+        kind = kind_of(start)
+        refuse(path, [f"it is {kind.words}"], kind.remedy)
     if size > _MAX_HEADER_BYTES:
-        refuse(path, [f"its header claims {size} bytes, more than {_MAX_HEADER_BYTES >> 20} MiB"], _GIVE_SAFETENSORS)
+        refuse(path, [f"its header claims {size} bytes, more than {_MAX_HEADER_BYTES >> 20} MiB"], GIVE_SAFETENSORS)
     if size > length - 8:
         refuse(path, [f"it is truncated: its header has {length - 8} of {size} bytes"], _FETCH_AGAIN)
     return size
-
-
-def _is_text(start: bytes) -> bool:
-    return all(byte >= 32 or byte in b"\t\n\r\f" for byte in start)
 
 
 def _header(path: Path, raw: bytes) -> dict[str, Any]:
@@ -199,17 +219,15 @@ def _entry_fault(name: str, entry: Any) -> str:
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         return "is not described by dtype, shape and data_offsets"
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if not isinstance(dtype, str) or dtype not in _DTYPES:
-        return f"has the dtype {printable(str(dtype), 20)}, not one of {', '.join(_DTYPES)}"
+    if not isinstance(dtype, str) or dtype not in _BITS:
+        return f"has the dtype {printable(str(dtype), 20)}, not one of {', '.join(_BITS)}"
     if not _naturals(shape) or not _naturals(offsets) or len(offsets) != 2:
         return "has a shape or offsets that are no whole numbers"
     if len(shape) > _MAX_DIMENSIONS:
         return f"has {len(shape)} dimensions, more than {_MAX_DIMENSIONS}"
     if 0 in shape:
         return f"has a dimension of zero: {shape}"
-    if max(shape, default=0) > _MAX_WIDTH:
-        return f"is {max(shape)} wide, more than {_MAX_WIDTH}"
-    if offsets[1] - offsets[0] != math.prod(shape) * _DTYPES[dtype].itemsize:
+    if 8 * (offsets[1] - offsets[0]) != math.prod(shape) * _BITS[dtype]:
         return f"has the wrong offsets for {dtype} {shape}"
     return ""
 

@@ -109,7 +109,7 @@ def read_modules(file: Path, container: Container, held: Contents, fields: Mappi
     seen: set[str] = set()
     for name, module in held.modules.items():
         stored = {role: container.tensors[tensor] for role, tensor in module.names.items()}
-        tensors = {role: tensor if role == "alpha" else tensor.float() for role, tensor in stored.items()}
+        tensors = {role: tensor.double() if role == "alpha" else tensor.float() for role, tensor in stored.items()}
         pair = reduce_to_pair(tensors)
         factors = _factors(name, pair, tensors.get("alpha"), scales[module.dialect.name])
         whole = Update(name, name, factors, pair.rank, tensors.get("magnitude"), pair.halves)

@@ -26,6 +26,7 @@ def as_json(inspection: Inspection) -> dict[str, Any]:
         "scale_known": all(module.alpha is not None for module in inspection.modules),
         "modules": [_module(module) for module in inspection.modules],
         "residue": list(inspection.residue),
+        "remarks": list(inspection.remarks),
         "metadata": [asdict(finding) for finding in inspection.findings],
         "counts": {severity: counts[severity] for severity in ("critical", "high", "medium")},
     }

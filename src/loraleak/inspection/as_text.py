@@ -46,6 +46,8 @@ def _facts(inspection: Inspection) -> Iterator[Text]:
         facts["DoRA"] = f"{dora} modules have magnitudes"
     for name, value in facts.items():
         yield Text(f"{name:<9}{value}")
+    for remark in inspection.remarks:
+        yield Text(f"note     {remark}", style="bold")
 
 
 def _span(alphas: list[float], *, unknown: bool) -> str:

@@ -1,6 +1,6 @@
 """Inspecting one file: its layout, its base, its modules with their spectra, and what its header gives away."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -57,6 +57,8 @@ class Inspection:
     """Tensors that were not understood, fit for a terminal."""
     findings: tuple[Finding, ...]
     """The worst first."""
+    remarks: tuple[str, ...] = ()
+    """What else is to be known of this file, one sentence each."""
 
     @property
     def ranks(self) -> tuple[int, int]:
@@ -89,21 +91,31 @@ def inspect_adapter(path: str | Path, *, start: bool = False) -> Inspection:
     findings = [*by_header, *(finding for finding in tensor_findings(held.residue) if finding.field not in known)]
     if start:
         findings += _start_findings(path, opened.fields)
+    modules = tuple(sorted(facts, key=lambda module: module.name))
     return Inspection(
         path=printable(str(path), 400),
         bytes=opened.file.stat().st_size,
         sha256=opened.container.sha256,
         format=opened.format,
         family=held.family,
-        modules=tuple(sorted(facts, key=lambda module: module.name)),
+        modules=modules,
         residue=tuple(printable(name, 300) for name in held.residue),
         findings=tuple(sorted(findings, key=lambda finding: -_LEVELS.index(finding.severity))),
+        remarks=tuple(_remarks(modules)),
     )
 
 
 def at_or_above(findings: tuple[Finding, ...], level: Gate) -> bool:
     """Whether a finding is at or above a level, which is what a gate asks."""
     return any(_LEVELS.index(finding.severity) >= _LEVELS.index(level) for finding in findings)
+
+
+def _remarks(modules: tuple[ModuleFacts, ...]) -> Iterator[str]:
+    if all(module.norm == 0 for module in modules):
+        if all(module.alpha == 0 for module in modules):
+            yield "At the strength that it states, which is 0, this file changes nothing."
+        elif not any(module.has_magnitude for module in modules):
+            yield "This file changes nothing: it looks untrained."
 
 
 def _start_findings(path: str | Path, fields: Mapping[str, str]) -> list[Finding]:
