@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from loraleak.arms import ARMS, LoraSelfKey, Scene, forecast, reconstruct, select_arms, usual_arms
-from loraleak.arms.self_key import Probes, difference, find_key, noisy_probes, rare_prompts
+from loraleak.arms.probes import Probes, noisy_probes, rare_prompts
+from loraleak.arms.self_key import difference, find_key
 from loraleak.bases import DiffusersBase
 from loraleak.types import Adapter, Factors
 

@@ -51,7 +51,7 @@ def test_photos_that_show_no_one_person_fail(kind: str) -> None:
 
 def _arm(name: str, role: str) -> ArmResult:
     nothing = np.zeros((8, 2, 2, 3), np.uint8)
-    return ArmResult(name, role, "", nothing, Interval(0.0, 0.0, 0.0), None, None, (), ())  # type: ignore[arg-type]
+    return ArmResult(name, role, "", nothing, Interval(0.0, 0.0, 0.0), None, None, (), (), ())  # type: ignore[arg-type]
 
 
 def _sampled(rng: np.random.Generator, photos: np.ndarray, *, shows: float, ceiling: bool = True) -> tuple[Embedded, Scored]:

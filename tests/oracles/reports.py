@@ -7,7 +7,7 @@ import pytest
 
 from loraleak.defences.trials import Trial
 from loraleak.reporting.report import Report
-from loraleak.reporting.results import ArmResult, DefenceResult, DefenceStudy, NullTest, Photo, Side, Verdict
+from loraleak.reporting.results import ArmResult, Bystander, DefenceResult, DefenceStudy, NullTest, Photo, Side, Verdict
 from loraleak.types import ArmRole, Finding, Images, Interval
 
 MARKUP = "\"><script>alert('x')</script><img src=https://example.org/x onerror=alert(1)>{{ 7 * 7 }}</style>"
@@ -35,7 +35,8 @@ def report() -> Report:
             excess=excess,
             over=None if excess is None else "base-class",
             nearest=tuple(int(i) for i in rng.integers(0, 3, 8)),
-            nearest_similarity=tuple(float(s) for s in near),
+            nearest_similarity=tuple(0.0 if i == 7 else float(s) for i, s in enumerate(near)),
+            shows_nobody=(False,) * 7 + (True,),
         )
 
     return Report(
@@ -49,6 +50,7 @@ def report() -> Report:
         adapter_format="peft",
         ranks=(4, 8),
         modules=40,
+        strength=1.0,
         photos=(
             Photo(MARKUP, "1" * 64, 0.31, pictures(1)[0]),
             Photo(MARKDOWN, "2" * 64, 0.81, pictures(1)[0]),
@@ -75,6 +77,10 @@ def report() -> Report:
         ),
         knowledge=("The adapter file.", "The public base model."),
         advice=("Do not publish this file as it is.", "Remove the header fields."),
+        bystanders=(
+            Bystander((MARKUP, MARKDOWN), 0.44, 0.02, pictures(1)[0]),
+            Bystander(("b.png",), 0.1, 0.63, pictures(1)[0]),
+        ),
         limits=("Eight pictures an arm.",),
         settings={"base": "pocket", "seed": 3, "prompt": None, "arms": [], "class_prompt": MARKUP, "steps": 20},
         timings_s={"load": 1.25, "total": 41.0},

@@ -11,7 +11,7 @@ def test_the_promised_names_are_there(report: Report) -> None:
     assert plain["loraleak"] == "0.1.0" and plain["created"].endswith("Z") and plain["seed"] == 3
     assert plain["base"] == {"name": report.base, "sha256": "b" * 64}
     adapter = {"path": report.adapter_path, "sha256": "a" * 64, "format": "peft", "rank": {"min": 4, "max": 8}, "modules": 40}
-    assert plain["adapter"] == adapter
+    assert plain["adapter"] == {**adapter, "strength": 1.0}
     assert plain["photos"][1] == {"path": report.photos[1].path, "sha256": "2" * 64, "exposure": 0.81}
     assert plain["verdict"]["level"] == "high" and plain["verdict"]["p_value"] == 0.0039
     assert plain["verdict"]["reasons"] == list(report.verdict.reasons)
@@ -29,6 +29,12 @@ def test_arms_keep_role_numbers_and_what_they_are_compared_with(report: Report) 
     assert "excess" not in arms["base-class"]
     assert [near["photo"] for near in attack["nearest"]] == list(report.arms[1].nearest)
     assert [near["cosine"] for near in attack["nearest"]] == list(report.arms[1].nearest_similarity)
+
+
+def test_bystanders_and_pictures_that_show_nobody_are_there(report: Report) -> None:
+    plain = report.to_json()
+    assert plain["bystanders"][1] == {"photos": ["b.png"], "exposure": 0.1, "p_value": 0.63}
+    assert plain["arms"]["lora-class"]["shows_nobody"] == [7]
 
 
 def test_what_the_page_says_is_there_too(report: Report) -> None:

@@ -143,6 +143,17 @@ def test_photos_come_most_exposed_first_and_the_first_is_marked(page: _Page) -> 
     assert page.text.count(" most exposed") >= 1
 
 
+def test_bystanders_have_pictures_and_figures_of_their_own(page: _Page) -> None:
+    assert [figure["data-bystander"] for figure in page.holding("data-bystander")] == ["0.4400", "0.1000"]
+    assert "Others on your photos" in page.text
+
+
+def test_a_picture_that_shows_nobody_has_no_nearest_photo(report: Report, page: _Page) -> None:
+    strips = [a for _, a in page.tags if a.get("class") == "nobody"]
+    assert len(strips) == len(report.arms)
+    assert page.text.count("shows nobody") == len(report.arms) and "1 of 8 show nobody" in page.text
+
+
 def test_every_picture_has_an_alternative_text(page: _Page) -> None:
     pictures = [attributes for tag, attributes in page.tags if tag == "img"]
     assert pictures and all(attributes.get("alt") for attributes in pictures)

@@ -10,6 +10,7 @@ from loraleak.arms.prompts import BaseClass, LoraClass, LoraEmpty, LoraTrigger
 from loraleak.arms.reconstruct import ARMS, SLOW_ARMS, forecast, reconstruct, select_arms, usual_arms
 from loraleak.arms.scene import Arm, Need, Scene
 from loraleak.arms.self_key import LoraSelfKey
+from loraleak.arms.strength import Strength, at_strength, changes_nothing, find_strength, search_of_strength
 from loraleak.arms.weights import (
     BaseZ,
     DecodesZ,
@@ -44,8 +45,13 @@ __all__ = [
     "MatchingUpdates",
     "Need",
     "Scene",
+    "Strength",
+    "at_strength",
+    "changes_nothing",
+    "find_strength",
     "forecast",
     "reconstruct",
+    "search_of_strength",
     "select_arms",
     "usual_arms",
 ]

@@ -5,26 +5,21 @@ of the best by gradient, until the adapted model and the base differ most. No ph
 start is needed.
 """
 
-import string
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from jaxtyping import Float, Num
+from jaxtyping import Float
 from torch import Tensor
 
+from loraleak.arms.probes import DRAWING_STEPS, Probes, class_latents, noisy_probes, rare_prompts
 from loraleak.arms.scene import Arm, Scene
 from loraleak.arms.weights import decoded
-from loraleak.bases import Denoiser, DiffusersBase, guided, sample
+from loraleak.bases import Denoiser, DiffusersBase
 from loraleak.bases.estimate import Estimate, estimate
-from loraleak.finetuning.recipe import Recipe
 from loraleak.types import ArmRole
 
-__all__ = ["LoraSelfKey", "Probes", "difference", "find_key", "noisy_probes", "rare_prompts"]
+__all__ = ["LoraSelfKey", "difference", "find_key"]
 
-_DRAWING_STEPS = 10
-_LEAST_NOISE = 0.6
-"""Lowest share of the schedule's levels; who is shown is decided where there is more noise than this."""
 _RATE = 0.3
 """Learning rate of Adam, as a share of how far a coordinate may go."""
 
@@ -48,7 +43,7 @@ class LoraSelfKey(Arm):
 
     def search(self, base: DiffusersBase) -> Estimate:
         prompt_layers = [name for name in base.modules if any(part in name for part in base.blocks.prompt)]
-        return estimate(base, passes=self.pictures * 2 * (_DRAWING_STEPS + 1 + self.words), batch=2 * self.pictures).then(
+        return estimate(base, passes=self.pictures * 2 * (DRAWING_STEPS + 1 + self.words), batch=2 * self.pictures).then(
             estimate(base, passes=self.pictures * 2 * self.steps, batch=min(base.at_once, self.pictures), trained=prompt_layers)
         )
 
@@ -56,24 +51,11 @@ class LoraSelfKey(Arm):
         return decoded(scene, find_key(scene, self)[None])
 
 
-@dataclass(frozen=True)
-class Probes:
-    """Noisy pictures of nobody, on which the two models are compared."""
-
-    noisy: Float[Tensor, "probes channels h w"]
-    timesteps: Num[Tensor, " probes"]
-
-    def split(self, size: int) -> "list[Probes]":
-        """Batches of the probes."""
-        parts = zip(self.noisy.split(size), self.timesteps.split(size), strict=True)
-        return [Probes(noisy, timesteps) for noisy, timesteps in parts]
-
-
 def find_key(scene: Scene, search: LoraSelfKey) -> Float[Tensor, "tokens dim"]:
     """z for the adapter that is attached; equal seeds of the scene find equal keys."""
     base, seed = scene.base, scene.seed
     generator = torch.Generator().manual_seed(seed)
-    latents = _class_latents(scene, search.pictures)
+    latents = class_latents(base, scene.class_prompt, search.pictures, guidance_scale=scene.guidance_scale, seed=seed)
     prompts = [scene.class_prompt, *rare_prompts(scene.class_prompt, search.words, seed=seed)]
     tuned = base.embed(prompts).to(base.like)
     with base.bare():
@@ -83,22 +65,6 @@ def find_key(scene: Scene, search: LoraSelfKey) -> Float[Tensor, "tokens dim"]:
         opened = [float(difference(base, probes, *pair)) for pair in zip(tuned, plain, strict=True)]
     best = opened.index(max(opened))
     return tuned[best] + _offset(base, latents, tuned[best], plain[best], search, generator)
-
-
-def rare_prompts(class_prompt: str, count: int, *, seed: int) -> list[str]:
-    """The class prompt with a random word of four letters before its noun, where owners put a trigger."""
-    rng = np.random.default_rng([seed, 5])
-    words = ["".join(rng.choice(list(string.ascii_lowercase), 4)) for _ in range(count)]
-    return [Recipe(trigger=word, class_prompt=class_prompt).prompt for word in words]
-
-
-def noisy_probes(base: DiffusersBase, latents: Float[Tensor, "probes channels h w"], generator: torch.Generator) -> Probes:
-    """These latents under new noise, at levels that are spread evenly over the noisy part of the schedule."""
-    count = len(latents)
-    share = _LEAST_NOISE + (1 - _LEAST_NOISE) * (torch.arange(count) + torch.rand(count, generator=generator)) / count
-    timesteps = base.timesteps[(share * base.noise_levels).long()].to(base.device)
-    noise = torch.randn(latents.shape, generator=generator).to(latents)
-    return Probes(base.add_noise(latents, noise, timesteps), timesteps)
 
 
 def difference(
@@ -115,15 +81,6 @@ def difference(
     with base.bare():
         before = denoised(plain)
     return (denoised(tuned) - before).square().mean()
-
-
-def _class_latents(scene: Scene, count: int) -> Float[Tensor, "count channels h w"]:
-    """Latents of pictures that the base draws of the class prompt."""
-    base = scene.base
-    with base.bare():
-        condition, empty = base.embed([scene.class_prompt, ""])
-        drawn = sample(base, guided(base, condition, empty, scene.guidance_scale), count, seed=scene.seed, steps=_DRAWING_STEPS)
-    return base.encode(drawn)
 
 
 @torch.enable_grad()

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loraleak.adapters import load_adapter
-from loraleak.arms import Arm, Scene, forecast, select_arms, usual_arms
+from loraleak.arms import Arm, Scene, changes_nothing, forecast, search_of_strength, select_arms, usual_arms
 from loraleak.auditing.audit_settings import MIN_OTHERS, AuditSettings
 from loraleak.auditing.defences import check_reach
 from loraleak.auditing.nulls.controls import Controls, SamplingSetup, load_controls
@@ -16,12 +16,18 @@ from loraleak.auditing.scoring import embed_pictures
 from loraleak.bases import load_base
 from loraleak.bases.estimate import Estimate
 from loraleak.embedders import Choice, Embedder, choose_embedder, load_embedder
-from loraleak.errors import UsageError
+from loraleak.errors import AdapterError, UsageError
 from loraleak.people import PhotoFile, read_photos
-from loraleak.scores import left_out, recurring
-from loraleak.types import Embeddings
+from loraleak.scores import Shown, left_out, recurring
+from loraleak.types import Adapter
 
-__all__ = ["Loaded", "check", "estimate_of", "load"]
+__all__ = ["Loaded", "check", "estimate_of", "load", "refuse_untrained"]
+
+
+_AMBIGUOUS = (
+    "Several people are on as many of your photos, so the photos do not tell whom they are of. The verdict is about one of them, the "
+    "others are listed as bystanders: crop the photos to one person."
+)
 
 
 @dataclass(frozen=True)
@@ -29,22 +35,27 @@ class Loaded:
     """Everything that an audit works with."""
 
     adapter_path: Path
-    photos: tuple[PhotoFile, ...]
-    """Photos that show the person."""
-    left_out: tuple[str, ...]
-    """Lines on the photos that do not show the person, one for each."""
+    folder: tuple[PhotoFile, ...]
+    """All photos of the owner."""
+    shown: Shown
+    """The people on these photos: the person, and bystanders."""
+    doubts: tuple[str, ...]
+    """Sentences on the photos: which ones were not used, and whether they tell whom they are of."""
     scene: Scene
     """The adapter on its base, with the attack that reads it where there is one."""
     arms: tuple[Arm, ...]
     embedder: Embedder
     choice: Choice
     """The embedder's name, and why it was chosen."""
-    photo_vectors: Embeddings
-    """Embeddings of the person, photo by photo."""
     controls: Controls | None
     """Adapters of other people that were sampled as this one will be; None where there are none."""
     others: OtherPeople | None
     """Other people to compare with; None where the base has to draw them."""
+
+    @property
+    def photos(self) -> tuple[PhotoFile, ...]:
+        """Photos that show the person."""
+        return tuple(self.folder[i] for i in self.shown.person.photos)
 
 
 def load(adapter: str | Path, photos: str | Path, settings: AuditSettings) -> Loaded:
@@ -53,13 +64,18 @@ def load(adapter: str | Path, photos: str | Path, settings: AuditSettings) -> Lo
     Raises: LoraleakError, if one of them cannot be used.
     """
     loaded = load_adapter(adapter)
+    refuse_untrained(loaded, Path(adapter))
     photo_files = tuple(read_photos(photos))
     pictures = [photo.picture for photo in photo_files]
     choice = choose_embedder(settings.embedder, settings.base, pictures)
     embedder = load_embedder(choice.name)
     sightings = embed_pictures(embedder, pictures)
     shown = recurring(sightings, embedder.same_person)
-    lines = left_out([photo.name for photo in photo_files], sightings, shown)
+    doubts = tuple(
+        f"A photo was not used. {line}." for line in left_out([photo.name for photo in photo_files], sightings, shown)
+    )
+    if shown.ambiguous:
+        doubts += (_AMBIGUOUS,)
     base = load_base(**settings.choices)
     scene = scene_of(loaded, base, settings)
     arms = select_arms(settings.arms or usual_arms(scene))
@@ -77,8 +93,7 @@ def load(adapter: str | Path, photos: str | Path, settings: AuditSettings) -> Lo
         others: OtherPeople | None = people_in(settings.others, embedder, photo_files)
     else:
         others = None if controls is None else people_of(controls)
-    kept = tuple(photo_files[i] for i in shown.person.photos)
-    return Loaded(Path(adapter), kept, lines, scene, arms, embedder, choice, shown.person.vectors, controls, others)
+    return Loaded(Path(adapter), photo_files, shown, doubts, scene, arms, embedder, choice, controls, others)
 
 
 def check(loaded: Loaded, settings: AuditSettings) -> None:
@@ -101,8 +116,22 @@ def check(loaded: Loaded, settings: AuditSettings) -> None:
         check_reach(loaded.scene.adapter)
 
 
+def refuse_untrained(adapter: Adapter, path: Path) -> None:
+    """Refuse a file that changes nothing, about which there is nothing to say.
+
+    Raises: AdapterError, if every update is zero at any scale.
+    """
+    if changes_nothing(adapter):
+        raise AdapterError(
+            "this file changes nothing: it looks untrained",
+            path=path,
+            remedy="give the file that the training saved at its end",
+        )
+
+
 def estimate_of(loaded: Loaded, settings: AuditSettings) -> Estimate:
     """Time and memory that sampling takes, other people included where the base has to draw them."""
     arms = forecast(loaded.scene, loaded.arms, images=settings.images, steps=settings.steps)
+    arms = search_of_strength(loaded.scene.base).then(arms)
     drawing = None if loaded.others is not None else estimate_of_drawing(loaded.scene.base, **settings.drawing)
     return arms if drawing is None else drawing.then(arms)

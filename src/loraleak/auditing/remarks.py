@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from loraleak.adapters import header_findings
+from loraleak.arms import Strength
 from loraleak.auditing.audit_settings import AuditSettings
 from loraleak.reporting import DefenceStudy, Verdict
 from loraleak.types import Adapter
@@ -10,13 +11,15 @@ from loraleak.types import Adapter
 __all__ = ["advice", "knowledge", "limits"]
 
 
-def knowledge(settings: AuditSettings, *, reads_weights: bool) -> tuple[str, ...]:
+def knowledge(settings: AuditSettings, strength: Strength, *, reads_weights: bool) -> tuple[str, ...]:
     """Sentences on what the adversary had."""
     known = [
         "The adapter file, as you would publish it.",
         f"The public base model, {settings.base}.",
         f"The ordinary class prompt, “{settings.class_prompt}”; no trigger word and none of your photos.",
     ]
+    if strength.says:
+        known.append(strength.says)
     if reads_weights:
         known.append("An attack that learned to read adapters of other people, of the attacker's own making.")
     return tuple(known)
@@ -44,13 +47,13 @@ def advice(verdict: Verdict, adapter: Adapter, study: DefenceStudy | None) -> tu
     return tuple(sentences)
 
 
-def limits(adapter: Adapter, settings: AuditSettings, left_out: Sequence[str], *, reads_weights: bool) -> tuple[str, ...]:
+def limits(adapter: Adapter, settings: AuditSettings, doubts: Sequence[str], *, reads_weights: bool) -> tuple[str, ...]:
     """Sentences on what the audit cannot say."""
     sentences = [
         f"Similarity is what the embedder “{settings.embedder}” sees; people may judge otherwise.",
         f"{settings.images} pictures an arm: intervals are over pictures of this one adapter.",
     ]
-    sentences += [f"A photo was not used. {line}." for line in left_out]
+    sentences += doubts
     if not reads_weights:
         sentences.append(
             "Only attacks that need no training on other people's adapters were run; attacks that read the weights may find more."

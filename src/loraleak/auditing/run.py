@@ -8,18 +8,20 @@ from pathlib import Path
 from time import perf_counter
 
 from loraleak.adapters import header_findings, tensor_findings
-from loraleak.arms import reconstruct
+from loraleak.arms import Strength, reconstruct
 from loraleak.auditing.audit_settings import AuditSettings
+from loraleak.auditing.bystanders import seen_of_bystanders
 from loraleak.auditing.defences import study_defences
 from loraleak.auditing.loading import Loaded, check, estimate_of, load
 from loraleak.auditing.nulls.drawn import draw_people
 from loraleak.auditing.nulls.other_people import OtherPeople
 from loraleak.auditing.nulls.sources import people_drawn
 from loraleak.auditing.remarks import advice, knowledge, limits
+from loraleak.auditing.scene import strength_of, strengthened
 from loraleak.auditing.scoring import Scored, embed, embed_beside, score
 from loraleak.auditing.verdict import judge
 from loraleak.progress import announce
-from loraleak.reporting import DefenceStudy, Photo, Report, Verdict
+from loraleak.reporting import Bystander, DefenceStudy, Photo, Report, Verdict
 from loraleak.scores import template
 from loraleak.untrusted import encodable
 from loraleak.version import __version__
@@ -38,20 +40,23 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
     check(loaded, settings)
     settings = replace(settings, embedder=loaded.choice.name)
     if not quiet:
-        for line in (loaded.choice.why, *loaded.left_out, estimate_of(loaded, settings).says):
+        for line in (loaded.choice.why, *loaded.doubts, estimate_of(loaded, settings).says):
             announce(line)
     marks["load"] = perf_counter()
     others = _other_people(loaded, settings, quiet=quiet)
-    made = reconstruct(loaded.scene, loaded.arms, images=settings.images, seed=settings.seed, steps=settings.steps, quiet=quiet)
+    strength = strength_of(loaded.scene)
+    scene = strengthened(loaded.scene, strength)
+    made = reconstruct(scene, loaded.arms, images=settings.images, seed=settings.seed, steps=settings.steps, quiet=quiet)
     marks["sample"] = perf_counter()
-    embedded = embed(loaded.embedder, loaded.photo_vectors, made)
+    embedded = embed(loaded.embedder, loaded.shown.person.vectors, made)
     scored = score(loaded.arms, made, embedded)
     verdict = judge(embedded, scored, tuple(photo.name for photo in loaded.photos), others, loaded.controls)
+    bystanders = seen_of_bystanders(loaded.shown.bystanders, loaded.folder, embedded, scored, others)
     marks["score"] = perf_counter()
     study = None
     if settings.defences:
         study = study_defences(
-            loaded.scene,
+            scene,
             embedded.photos,
             partial(embed_beside, loaded.embedder, template(embedded.photos)),
             scored.attacks,
@@ -59,7 +64,7 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
             steps=settings.steps,
         )
         marks["defences"] = perf_counter()
-    return _report(loaded, settings, scored, verdict, study, _timings(marks))
+    return _report(loaded, strength, settings, scored, bystanders, verdict, study, _timings(marks))
 
 
 def _other_people(loaded: Loaded, settings: AuditSettings, *, quiet: bool) -> OtherPeople:
@@ -70,8 +75,10 @@ def _other_people(loaded: Loaded, settings: AuditSettings, *, quiet: bool) -> Ot
 
 def _report(
     loaded: Loaded,
+    strength: Strength,
     settings: AuditSettings,
     scored: Scored,
+    bystanders: tuple[Bystander, ...],
     verdict: Verdict,
     study: DefenceStudy | None,
     timings: dict[str, float],
@@ -89,6 +96,7 @@ def _report(
         adapter_format=adapter.format,
         ranks=adapter.ranks,
         modules=len(adapter.factors),
+        strength=strength.factor,
         photos=tuple(
             Photo(file.name, file.sha256, float(near), file.picture)
             for file, near in zip(loaded.photos, scored.exposure, strict=True)
@@ -96,9 +104,9 @@ def _report(
         verdict=verdict,
         arms=scored.arms,
         metadata=(*header_findings(adapter.metadata), *tensor_findings(adapter.residue)),
-        knowledge=knowledge(settings, reads_weights=reads_weights),
+        knowledge=knowledge(settings, strength, reads_weights=reads_weights),
         advice=advice(verdict, adapter, study),
-        limits=limits(adapter, settings, loaded.left_out, reads_weights=reads_weights),
+        limits=limits(adapter, settings, loaded.doubts, reads_weights=reads_weights),
         settings={
             **_plain(settings),
             "embedder_version": loaded.embedder.name,
@@ -106,6 +114,7 @@ def _report(
             "attack_sha256": loaded.scene.attack_sha256,
         },
         timings_s=timings,
+        bystanders=bystanders,
         defences=study,
     )
 

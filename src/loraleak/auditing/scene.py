@@ -1,12 +1,14 @@
 """The scene that settings ask for."""
 
-from loraleak.arms import Scene
+from dataclasses import replace
+
+from loraleak.arms import Scene, Strength, at_strength, find_strength
 from loraleak.auditing.audit_settings import AttackSettings
 from loraleak.bases import DiffusersBase
 from loraleak.inversion import attack_for
 from loraleak.types import Adapter
 
-__all__ = ["scene_of"]
+__all__ = ["scene_of", "strength_of", "strengthened"]
 
 
 def scene_of(adapter: Adapter, base: DiffusersBase, settings: AttackSettings) -> Scene:
@@ -25,3 +27,13 @@ def scene_of(adapter: Adapter, base: DiffusersBase, settings: AttackSettings) ->
         step=settings.step,
         seed=settings.seed,
     )
+
+
+def strength_of(scene: Scene) -> Strength:
+    """The strength that a stranger chooses for the scene's adapter."""
+    return find_strength(scene.base, scene.adapter, scene.class_prompt, guidance_scale=scene.guidance_scale, seed=scene.seed)
+
+
+def strengthened(scene: Scene, strength: Strength) -> Scene:
+    """The scene with the adapter at this strength."""
+    return replace(scene, adapter=at_strength(scene.adapter, strength.factor))

@@ -11,7 +11,7 @@ from loraleak.arms import Arm
 from loraleak.embedders import Embedder
 from loraleak.errors import UsageError
 from loraleak.reporting import ArmResult
-from loraleak.scores import bootstrap_mean, exposure, mean_cosine, nearest, paired_difference, template
+from loraleak.scores import bootstrap_mean, exposure, found, mean_cosine, nearest, paired_difference, template
 from loraleak.types import Embeddings, Images, Picture, Sightings
 
 __all__ = ["Embedded", "Scored", "embed", "embed_beside", "embed_pictures", "score"]
@@ -86,4 +86,5 @@ def _arm_result(arm: Arm, images: Images, embedded: Embedded) -> ArmResult:
         over=arm.control,
         nearest=tuple(int(i) for i in similarity.argmax(axis=1)),
         nearest_similarity=tuple(float(s) for s in similarity.max(axis=1)),
+        shows_nobody=tuple(bool(shown) for shown in ~found(embedded.pictures[arm.name])),
     )

@@ -6,7 +6,8 @@ from pathlib import Path
 from loraleak.adapters import load_adapter
 from loraleak.arms import reconstruct, select_arms, usual_arms
 from loraleak.auditing.audit_settings import AttackSettings
-from loraleak.auditing.scene import scene_of
+from loraleak.auditing.loading import refuse_untrained
+from loraleak.auditing.scene import scene_of, strength_of, strengthened
 from loraleak.bases import load_base
 from loraleak.types import Images
 
@@ -29,8 +30,10 @@ def attack(adapter: str | Path, settings: AttackSettings | None = None) -> Attac
     """
     settings = settings or AttackSettings()
     loaded = load_adapter(adapter)
+    refuse_untrained(loaded, Path(adapter))
     base = load_base(**settings.choices)
     scene = scene_of(loaded, base, settings)
+    scene = strengthened(scene, strength_of(scene))
     arms = select_arms(settings.arms or usual_arms(scene))
     made = reconstruct(scene, arms, images=settings.images, seed=settings.seed, steps=settings.steps)
     return Attacked(loaded.sha256, base.sha256, made)

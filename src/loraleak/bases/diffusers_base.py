@@ -278,6 +278,10 @@ class DiffusersBase(ABC):
         """Context in which an attached adapter is switched off."""
         return lora_layers.switched_off(tuple(self.components.values()))
 
+    def multiplied(self, factor: float) -> AbstractContextManager[None]:
+        """Context in which an attached adapter's updates count `factor` times. The update of a DoRA is not linear in it."""
+        return lora_layers.multiplied(tuple(self.components.values()), factor)
+
     def check(self, adapter: Adapter) -> None:
         """Refuse an adapter that this base cannot run with.
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from loraleak.types import Adapter, Factors
 
-__all__ = ["attach", "canonical", "detach", "inject", "layers", "switched_off"]
+__all__ = ["attach", "canonical", "detach", "inject", "layers", "multiplied", "switched_off"]
 
 _NAME = "loraleak"
 
@@ -89,6 +89,20 @@ def switched_off(models: tuple[nn.Module, ...]) -> Iterator[None]:
     finally:
         for layer in active:
             layer.enable_adapters(True)
+
+
+@contextmanager
+def multiplied(models: tuple[nn.Module, ...], factor: float) -> Iterator[None]:
+    """Context in which the models run with our layers' updates times a factor."""
+    held = [layer for model in models for layer in layers(model).values()]
+    stated = [layer.scaling[_NAME] for layer in held]
+    for layer, scale in zip(held, stated, strict=True):
+        layer.scaling[_NAME] = scale * factor
+    try:
+        yield
+    finally:
+        for layer, scale in zip(held, stated, strict=True):
+            layer.scaling[_NAME] = scale
 
 
 def _commonest(values: Iterable[int | float]) -> int | float:

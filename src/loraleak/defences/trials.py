@@ -8,7 +8,8 @@ __all__ = ["Trial", "trial_of"]
 Trial = Literal["untried", "fell", "held"]
 """Result of a trial. `fell`: the attack found more than the usual ones. `held`: it showed no more, though a better one may."""
 
-_TRIALS: Mapping[str, Trial] = {"gaussian-noise": "fell", "quantisation": "fell"}
+_TRIALS: Mapping[str, Trial] = {"gaussian-noise": "fell", "quantisation": "fell", "scaling": "fell"}
+"""Against `scaling` nothing has to be trained: a stranger multiplies the update by the inverse."""
 
 
 def trial_of(defence: str) -> Trial:

@@ -9,6 +9,7 @@ from loraleak.reporting.report import Report
 from loraleak.reporting.results import (
     LEVELS,
     ArmResult,
+    Bystander,
     DefenceResult,
     DefenceStudy,
     Level,
@@ -21,6 +22,7 @@ from loraleak.reporting.words import conclusion, in_brackets, percent, scrub_com
 __all__ = [
     "LEVELS",
     "ArmResult",
+    "Bystander",
     "DefenceResult",
     "DefenceStudy",
     "Level",

@@ -26,8 +26,13 @@ def to_json(report: AuditResult) -> dict[str, Any]:
             "format": report.adapter_format,
             "rank": {"min": low, "max": high},
             "modules": report.modules,
+            "strength": report.strength,
         },
         "photos": [{"path": photo.path, "sha256": photo.sha256, "exposure": photo.exposure} for photo in report.photos],
+        "bystanders": [
+            {"photos": list(bystander.photos), "exposure": bystander.exposure, "p_value": bystander.p_value}
+            for bystander in report.bystanders
+        ],
         "verdict": {
             "level": report.verdict.level,
             "p_value": report.verdict.p_value,
@@ -53,6 +58,7 @@ def _arm(arm: ArmResult) -> dict[str, Any]:
         "role": arm.role,
         "says": arm.says,
         "images": len(arm.images),
+        "shows_nobody": [i for i, nobody in enumerate(arm.shows_nobody) if nobody],
         "similarity": _interval(arm.similarity),
         "nearest": [
             {"photo": photo, "cosine": cosine} for photo, cosine in zip(arm.nearest, arm.nearest_similarity, strict=True)

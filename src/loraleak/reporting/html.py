@@ -9,7 +9,7 @@ from PIL import Image
 
 from loraleak.reporting.defence_rows import groups_of_study, strips_of_study
 from loraleak.reporting.plot import axis_of, rows_of
-from loraleak.reporting.results import ArmResult, AuditResult, DefenceStudy
+from loraleak.reporting.results import ArmResult, AuditResult, Bystander, DefenceStudy
 from loraleak.reporting.words import (
     HEADLINES,
     LEADS,
@@ -39,6 +39,7 @@ class Pair:
     photo: str
     photo_path: str
     cosine: float
+    shows_nobody: bool = False
 
 
 def to_html(report: AuditResult) -> str:
@@ -66,6 +67,8 @@ def to_html(report: AuditResult) -> str:
         pairs=_pairs(report, photos),
         photos=sorted(zip(report.photos, photos, strict=True), key=lambda both: -both[0].exposure),
         arms=[(arm, _strip(arm, report, small)) for arm in report.arms],
+        nobody=any(arm.empty for arm in report.arms),
+        bystanders=[(bystander, _data_uri(bystander.picture)) for bystander in _most_exposed_first(report)],
         axis=axis_of(report.arms),
         rows=rows_of(report.arms),
         defences=None if report.defences is None else _defences(report, report.defences),
@@ -86,16 +89,23 @@ def _pairs(report: AuditResult, photos: list[str]) -> list[Pair]:
     """The attacks' best pictures. Every arm comes once before any arm comes twice."""
     ranked: list[tuple[int, Pair]] = []
     for arm in (arm for arm in report.arms if arm.role == "attack"):
-        best_first = sorted(_strip(arm, report, photos), key=lambda pair: -pair.cosine)
+        somebody = [pair for pair in _strip(arm, report, photos) if not pair.shows_nobody]
+        best_first = sorted(somebody, key=lambda pair: -pair.cosine)
         ranked += enumerate(best_first[:_PAIRS])
     chosen = sorted(ranked, key=lambda item: (item[0], -item[1].cosine))[:_PAIRS]
     return sorted((pair for _, pair in chosen), key=lambda pair: -pair.cosine)
 
 
+def _most_exposed_first(report: AuditResult) -> list[Bystander]:
+    return sorted(report.bystanders, key=lambda bystander: -bystander.exposure)
+
+
 def _strip(arm: ArmResult, report: AuditResult, photos: list[str]) -> list[Pair]:
     return [
-        Pair(arm.name, _data_uri(image), photos[photo], report.photos[photo].path, cosine)
-        for image, photo, cosine in zip(arm.images, arm.nearest, arm.nearest_similarity, strict=True)
+        Pair(arm.name, _data_uri(image), photos[photo], report.photos[photo].path, cosine, shows_nobody)
+        for image, photo, cosine, shows_nobody in zip(
+            arm.images, arm.nearest, arm.nearest_similarity, arm.shows_nobody, strict=True
+        )
     ]
 
 

@@ -12,6 +12,7 @@ __all__ = [
     "USE_KEPT",
     "ArmResult",
     "AuditResult",
+    "Bystander",
     "DefenceResult",
     "DefenceStudy",
     "Level",
@@ -39,6 +40,20 @@ class Photo:
 
 
 @dataclass(frozen=True)
+class Bystander:
+    """Somebody else on the owner's photos. The verdict is not about them."""
+
+    photos: tuple[str, ...]
+    """Files below the photo folder that show the bystander."""
+    exposure: float
+    """The highest raw cosine between the bystander and any reconstruction of an attack arm."""
+    p_value: float
+    """The p-value of the test against other people, made for the bystander alone."""
+    picture: Picture
+    """The first of the photos that show the bystander."""
+
+
+@dataclass(frozen=True)
 class ArmResult:
     """The pictures of one arm, and how much they look like the photos."""
 
@@ -55,6 +70,13 @@ class ArmResult:
     nearest: tuple[int, ...]
     """Index of the photo that is most like each image."""
     nearest_similarity: tuple[float, ...]
+    shows_nobody: tuple[bool, ...]
+    """Whether the embedder found nobody on each image; such an image has a cosine of 0 with everybody."""
+
+    @property
+    def empty(self) -> int:
+        """Number of images that show nobody."""
+        return sum(self.shows_nobody)
 
 
 @dataclass(frozen=True)
@@ -184,6 +206,8 @@ class AuditResult:
     adapter_format: str
     ranks: tuple[int, int]
     modules: int
+    strength: float
+    """Factor of the file's stated strength at which the attacks ran it; 1 where that is ordinary."""
     photos: tuple[Photo, ...]
     verdict: Verdict
     arms: tuple[ArmResult, ...]
@@ -195,5 +219,7 @@ class AuditResult:
     settings: dict[str, Any]
     """Settings of the command, all resolved, so that it can be repeated."""
     timings_s: dict[str, float]
+    bystanders: tuple[Bystander, ...] = ()
+    """Other people on the photos, by falling number of photos."""
     defences: DefenceStudy | None = None
     """Effects of post-hoc defences on this adapter; None where they were not asked for."""

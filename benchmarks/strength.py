@@ -1,0 +1,130 @@
+"""Copies of files whose stated strength is not ordinary: does an audit see through it?
+
+    python benchmarks/strength.py work --victims 20     # goes on where it was stopped
+
+Every copy holds what the victim's file holds, under another scale or sign. An audit finds a strength of its own and samples there.
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from loraleak.adapters import load_adapter
+from loraleak.arms import Scene, at_strength, find_strength, reconstruct, select_arms
+from loraleak.auditing import Controls, OtherPeople, against_other_people, load_controls, people_of
+from loraleak.bases import DiffusersBase, load_base
+from loraleak.bench.cases import VICTIM_SEED, Case, CaseSettings, draw_cases
+from loraleak.bench.runs import fine_tuned
+from loraleak.embedders import Embedder, load_embedder
+from loraleak.files import replacing
+from loraleak.inversion.weight_autoencoder import WeightAutoencoder, attack_for
+from loraleak.progress import track
+from loraleak.reporting.words import in_brackets
+from loraleak.scores import bootstrap_mean, paired_difference
+from loraleak.types import Adapter, Embeddings, Sightings
+
+_ATTACKS = ("lora-class", "lora-empty", "lora-guidance", "lora-universal-z", "base-z", "lora-z", "lora-z-key")
+_FLOOR = "base-class"
+_IMAGES, _STEPS = 4, 10
+_SETTINGS = CaseSettings()
+_COPIES: Mapping[str, float] = {
+    "as it is": 1.0,
+    "negated": -1.0,
+    "alpha 0": 0.0,
+    "times 0.001": 1e-3,
+    "times 10,000": 1e4,
+    "alpha / 100": 1e-2,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="where adapters and pictures' embeddings are kept")
+    parser.add_argument("--victims", type=int, default=20)
+    parser.add_argument("--wrong", type=int, default=100, help="other people whose photos are audited, for each file")
+    arguments = parser.parse_args()
+
+    base, embedder = load_base("pocket", device="cpu"), load_embedder("pocket")
+    attack = attack_for(base)
+    cases = draw_cases("victims", arguments.victims + arguments.wrong, seed=VICTIM_SEED)
+    victims, others = cases[: arguments.victims], cases[arguments.victims :]
+    files = fine_tuned(base, victims, _SETTINGS, arguments.folder)
+    photos = [_photos(embedder, case) for case in victims]
+    wrong = [_photos(embedder, case) for case in others]
+    people = people_of(_controls(base, embedder, attack))
+
+    todo = [(name, i) for name in _COPIES for i in range(len(victims))]
+    p_values: dict[str, list[tuple[float, list[float]]]] = {name: [] for name in _COPIES}
+    factors: dict[str, list[float]] = {name: [] for name in _COPIES}
+    for name, i in track(todo, "copies", len(todo)):
+        factor, made = _sampled(base, embedder, attack, load_adapter(files[i]), _COPIES[name], victims[i], arguments.folder)
+        factors[name].append(factor)
+        p_values[name].append((_p(made, photos[i], people), [_p(made, theirs, people) for theirs in wrong]))
+
+    print(f"{len(victims)} victims, {len(wrong)} wrong people each; null: {people.says}\n")
+    print(
+        "| copy | run at (median) | sign right | right person, p <= .05 | less as it is | wrong, p <= .05 | wrong, p <= .01 |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    usual = _found(p_values["as it is"])
+    for name, stated in _COPIES.items():
+        run_at = np.array(factors[name]) * (stated or 1.0)
+        found = _found(p_values[name])
+        alarms = [in_brackets(bootstrap_mean(_alarms(p_values[name], level))) for level in (0.05, 0.01)]
+        print(
+            f"| {name} | {np.median(run_at):.2f} | {(run_at > 0).sum()} of {len(run_at)} | {in_brackets(bootstrap_mean(found))} "
+            f"| {in_brackets(paired_difference(found, usual))} | {' | '.join(alarms)} |"
+        )
+
+
+def _sampled(
+    base: DiffusersBase,
+    embedder: Embedder,
+    attack: WeightAutoencoder | None,
+    adapter: Adapter,
+    stated: float,
+    case: Case,
+    folder: Path,
+) -> tuple[float, Mapping[str, Sightings]]:
+    """The factor that an audit finds for a copy, and what its arms show."""
+    file = folder / "strength" / f"{adapter.sha256[:16]}-{stated:g}.npz"
+    if not file.exists():
+        copy = replace(adapter, factors={n: replace(f, scale=stated * (f.scale or 1.0)) for n, f in adapter.factors.items()})
+        prompt, seed = _SETTINGS.recipe.class_prompt, _SETTINGS.seed + case.index
+        strength = find_strength(base, copy, prompt, guidance_scale=_SETTINGS.guidance_scale, seed=seed)
+        scene = Scene(base, at_strength(copy, strength.factor), class_prompt=prompt, attack=attack, seed=seed)
+        made = reconstruct(scene, select_arms((*_ATTACKS, _FLOOR)), images=_IMAGES, seed=seed, steps=_STEPS)
+        vectors = {name: embedder.embed(list(images)).vectors for name, images in made.items()}
+        with replacing(file) as partial:
+            np.savez(partial, allow_pickle=False, factor=strength.factor, **vectors)
+    with np.load(file, allow_pickle=False) as kept:
+        return float(kept["factor"]), {n: Sightings.one_each(kept[n]) for n in kept.files if n != "factor"}
+
+
+def _controls(base: DiffusersBase, embedder: Embedder, attack: WeightAutoencoder | None) -> Controls:
+    controls = load_controls(_SETTINGS.setup(base, embedder, attack))
+    assert controls is not None
+    return controls
+
+
+def _photos(embedder: Embedder, case: Case) -> Embeddings:
+    return embedder.embed(list(_SETTINGS.private_images(case))).vectors
+
+
+def _p(made: Mapping[str, Sightings], photos: Embeddings, people: OtherPeople) -> float:
+    return against_other_people(made, photos, people, attacks=_ATTACKS, floor=_FLOOR).p_value
+
+
+def _found(p_values: Sequence[tuple[float, list[float]]]) -> np.ndarray:
+    return np.array([float(right <= 0.05) for right, _ in p_values])
+
+
+def _alarms(p_values: Sequence[tuple[float, list[float]]], level: float) -> np.ndarray:
+    return np.array([np.mean(np.array(wrong) <= level) for _, wrong in p_values])
+
+
+if __name__ == "__main__":
+    main()

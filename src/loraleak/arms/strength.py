@@ -1,0 +1,201 @@
+"""The strength at which a stranger runs an adapter. It does not depend on the scale that the file states, nor on its sign.
+
+A stranger multiplies the update by any number, and rewrites alpha. So an attack looks at what the update does to the base's
+predictions, with no photo and no prompt of the owner. It keeps the stated strength where that is ordinary, and takes a usual one
+where it is not. It turns the update round where the opposite does more.
+"""
+
+from dataclasses import dataclass, replace
+from statistics import median
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from loraleak.arms.probes import DRAWING_STEPS, class_latents, noisy_probes, rare_prompts
+from loraleak.bases import DiffusersBase
+from loraleak.bases.estimate import Estimate, estimate
+from loraleak.types import Adapter, Factors
+
+__all__ = ["ORDINARY", "Strength", "at_strength", "changes_nothing", "find_strength", "search_of_strength"]
+
+ORDINARY = (0.02, 0.3)
+"""Responses of adapters that people train: on pocket, 0.03 to 0.16 over recipes (docs/attack.md)."""
+_USUAL = 0.08
+"""Response that a stranger aims at where the stated strength is not ordinary."""
+
+_WORDS = 16
+_PROBES = 4
+_SURE = 1.5
+"""Ratio of the responses of both signs from which the greater one decides."""
+_USUAL_NORM = 0.3
+_TRIES = 8
+_TOLERANCE = 0.1
+_NATURAL = (0.2, 0.4)
+"""Shares of the schedule at which the base judges how natural a picture is."""
+
+
+@dataclass(frozen=True)
+class Strength:
+    """What a stranger multiplies an adapter's update with."""
+
+    factor: float
+    """1 for the stated strength, -1 for its opposite."""
+    stated: float
+    """Response at the stated strength: how much the base's prediction changes under the rare word that changes it most, as a share
+    of the prediction."""
+
+    @property
+    def says(self) -> str:
+        """What a reader should know of the stated strength; empty where it is ordinary."""
+        if self.factor == 1:
+            return ""
+        percent = f"{100 * self.stated:.2g}%"
+        if self.factor == -1:
+            return "The file states a sign under which it shows less; the attacks turned it round, as a stranger can."
+        return (
+            f"The strength that the file states is not ordinary: it changes the base's predictions by {percent}, where trained files "
+            f"do by {100 * ORDINARY[0]:.0f}% to {100 * ORDINARY[1]:.0f}%. The attacks ran it at {self.factor:.3g} times that strength, "
+            "as a stranger can."
+        )
+
+
+def changes_nothing(adapter: Adapter) -> bool:
+    """Whether every update is zero at any scale, as in a file that was never trained."""
+    return not any(bool(f.up.any()) and bool(f.down.any()) for f in adapter.factors.values()) and not adapter.magnitudes
+
+
+def at_strength(adapter: Adapter, factor: float) -> Adapter:
+    """The adapter with its update times `factor`, where `factor` is not 1: then an unknown scale counts as 1, and a scale of 0,
+    which hides an update, as the file's usual one."""
+    return adapter if factor == 1 else _multiplied(adapter, factor)
+
+
+def search_of_strength(base: DiffusersBase) -> Estimate:
+    """Time and memory that `find_strength` takes for an adapter of ordinary strength."""
+    words = 3 * _PROBES * _WORDS
+    return estimate(base, passes=_PROBES * 2 * DRAWING_STEPS + words + 2 * _PROBES * len(_NATURAL), batch=2 * _PROBES)
+
+
+def find_strength(base: DiffusersBase, adapter: Adapter, class_prompt: str, *, guidance_scale: float, seed: int) -> Strength:
+    """Search the strength of an adapter. Equal seeds find equal strengths; copies that differ in scale or sign end up alike.
+
+    The sign is that under which some rare word changes the prediction more: training opens the model to a word in one direction
+    only. Where both signs do about as much, it is that whose pictures the base finds more natural. A DoRA keeps the stated strength,
+    because its update is not linear in the scale.
+
+    Raises: as `DiffusersBase.check`.
+    """
+    hidden = all(f.scale == 0 for f in adapter.factors.values())
+    shown = _multiplied(adapter, 1.0)
+    prompts = rare_prompts(class_prompt, _WORDS, seed=seed)
+    latents = class_latents(base, class_prompt, _PROBES, guidance_scale=guidance_scale, seed=seed)
+    probing = _Probing(base, prompts, latents, torch.Generator().manual_seed(seed))
+    with base.adapted(shown):
+        stated = 0.0 if hidden else probing.size(1.0)
+        if adapter.magnitudes:
+            return Strength(1.0, stated)
+        size = 1.0 if ORDINARY[0] <= stated <= ORDINARY[1] else probing.usual(_first_guess(base, shown))
+        return Strength(size * probing.sign(size), stated)
+
+
+@dataclass(frozen=True)
+class _Change:
+    """What the adapter does at one strength, under the rare word that changes the prediction most."""
+
+    size: float
+    """Root mean square of the change, as a share of the prediction's own."""
+    denoised: Float[Tensor, "probes channels h w"]
+    """The pictures behind the noise, as the adapted model takes them."""
+
+
+class _Probing:
+    """Changes of the base's predictions by the adapter that is attached."""
+
+    def __init__(
+        self, base: DiffusersBase, prompts: list[str], latents: Float[Tensor, "probes channels h w"], generator: torch.Generator
+    ) -> None:
+        self.base, self.prompts = base, prompts
+        self.probes = noisy_probes(base, latents, generator)
+        self.noise = torch.randn(latents.shape, generator=generator).to(latents)
+        self.seen: dict[float, _Change] = {}
+        with base.bare():
+            self.plain = self._predicted()
+
+    def change(self, factor: float) -> _Change:
+        """The change at this strength; it is computed once."""
+        if factor not in self.seen:
+            self.seen[factor] = self._changed(factor)
+        return self.seen[factor]
+
+    @torch.no_grad()
+    def _changed(self, factor: float) -> _Change:
+        with self.base.multiplied(factor):
+            tuned = self._predicted()
+        sizes = (tuned - self.plain).square().mean(dim=(1, 2, 3, 4)) / self.plain.square().mean()
+        best = int(sizes.argmax())
+        denoised = self.base.schedule.denoised(self.probes.noisy, tuned[best], self.probes.timesteps)
+        return _Change(float(sizes[best].sqrt()), denoised)
+
+    def size(self, factor: float) -> float:
+        """The size of the change at this strength, in the direction that changes more."""
+        return max(self.change(factor).size, self.change(-factor).size)
+
+    def usual(self, guess: float) -> float:
+        """The strength at which the change has its usual size, from a first guess."""
+        factor = guess
+        for _ in range(_TRIES):
+            size = self.size(factor)
+            if abs(size / _USUAL - 1) <= _TOLERANCE:
+                break
+            factor *= min(max(_USUAL / max(size, 1e-12), 0.1), 10.0)
+        return factor
+
+    def sign(self, size: float) -> float:
+        """1, or -1 where the opposite shows more."""
+        ahead, back = self.change(size), self.change(-size)
+        ratio = ahead.size / max(back.size, 1e-12)
+        if ratio >= _SURE or ratio <= 1 / _SURE:
+            return 1.0 if ratio > 1 else -1.0
+        return 1.0 if self._error(ahead.denoised) <= self._error(back.denoised) else -1.0
+
+    @torch.no_grad()
+    def _error(self, pictures: Float[Tensor, "probes channels h w"]) -> float:
+        """Error of the base's prediction for these pictures under noise: large for pictures that are not natural to it."""
+        base, error = self.base, 0.0
+        (condition,) = base.embed(self.prompts[:1])
+        for share in _NATURAL:
+            times = base.timesteps[int(share * base.noise_levels)].expand(len(pictures)).to(base.device)
+            with base.bare():
+                predicted = base.predict(
+                    base.add_noise(pictures, self.noise, times), times, condition.expand(len(pictures), -1, -1)
+                )
+            error += float((predicted - base.schedule.target(pictures, self.noise, times)).square().mean())
+        return error
+
+    @torch.no_grad()
+    def _predicted(self) -> Float[Tensor, "words probes channels h w"]:
+        count = len(self.probes.noisy)
+        conditions = self.base.embed(self.prompts).to(self.base.like)
+        predict = self.base.predict
+        return torch.stack([predict(self.probes.noisy, self.probes.timesteps, c.expand(count, -1, -1)) for c in conditions])
+
+
+def _multiplied(adapter: Adapter, factor: float) -> Adapter:
+    stated = [abs(f.scale) for f in adapter.factors.values() if f.scale]
+    usual = median(stated) if stated else 1.0
+    scales = {name: 1.0 if f.scale is None else f.scale or usual for name, f in adapter.factors.items()}
+    return replace(adapter, factors={name: replace(f, scale=factor * scales[name]) for name, f in adapter.factors.items()})
+
+
+def _first_guess(base: DiffusersBase, adapter: Adapter) -> float:
+    """The strength at which the update has a usual norm beside the weights that it changes."""
+    update = sum(_squared_norm(f) for f in adapter.factors.values())
+    weights = sum(float(base.weight(name).double().square().sum()) for name in adapter.factors)
+    return _USUAL_NORM * (weights / max(update, 1e-300)) ** 0.5
+
+
+def _squared_norm(factors: Factors) -> float:
+    """`||s B A||^2`, from the two Gram matrices."""
+    up, down = factors.up.double().flatten(1), factors.down.double().flatten(1)
+    return float((factors.scale or 0.0) ** 2 * ((up.T @ up) * (down @ down.T)).sum())
