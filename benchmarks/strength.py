@@ -3,9 +3,11 @@
     python benchmarks/strength.py work --victims 20     # goes on where it was stopped
 
 Every copy holds what the victim's file holds, under another scale or sign. An audit finds a strength of its own and samples there.
+Copies of one file that are run at the same strength, to three digits, share their pictures.
 """
 
 import argparse
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +21,7 @@ from loraleak.bases import DiffusersBase, load_base
 from loraleak.bench.cases import VICTIM_SEED, Case, CaseSettings, draw_cases
 from loraleak.bench.runs import fine_tuned
 from loraleak.embedders import Embedder, load_embedder
-from loraleak.files import replacing
+from loraleak.files import replacing, write_json
 from loraleak.inversion.weight_autoencoder import WeightAutoencoder, attack_for
 from loraleak.progress import track
 from loraleak.reporting.words import in_brackets
@@ -90,18 +92,23 @@ def _sampled(
     folder: Path,
 ) -> tuple[float, Mapping[str, Sightings]]:
     """The factor that an audit finds for a copy, and what its arms show."""
-    file = folder / "strength" / f"{adapter.sha256[:16]}-{stated:g}.npz"
-    if not file.exists():
-        copy = replace(adapter, factors={n: replace(f, scale=stated * (f.scale or 1.0)) for n, f in adapter.factors.items()})
-        prompt, seed = _SETTINGS.recipe.class_prompt, _SETTINGS.seed + case.index
+    home = folder / "strength" / adapter.sha256[:16]
+    prompt, seed = _SETTINGS.recipe.class_prompt, _SETTINGS.seed + case.index
+    copy = replace(adapter, factors={n: replace(f, scale=stated * (f.scale or 1.0)) for n, f in adapter.factors.items()})
+    found = home / f"{stated:g}.json"
+    if not found.exists():
         strength = find_strength(base, copy, prompt, guidance_scale=_SETTINGS.guidance_scale, seed=seed)
-        scene = Scene(base, at_strength(copy, strength.factor), class_prompt=prompt, attack=attack, seed=seed)
+        write_json(found, {"factor": strength.factor})
+    factor = float(json.loads(found.read_text())["factor"])
+    file = home / f"at-{factor * (stated or 1.0):.3g}.npz"
+    if not file.exists():
+        scene = Scene(base, at_strength(copy, factor), class_prompt=prompt, attack=attack, seed=seed)
         made = reconstruct(scene, select_arms((*_ATTACKS, _FLOOR)), images=_IMAGES, seed=seed, steps=_STEPS)
         vectors = {name: embedder.embed(list(images)).vectors for name, images in made.items()}
         with replacing(file) as partial:
-            np.savez(partial, allow_pickle=False, factor=strength.factor, **vectors)
+            np.savez(partial, allow_pickle=False, **vectors)
     with np.load(file, allow_pickle=False) as kept:
-        return float(kept["factor"]), {n: Sightings.one_each(kept[n]) for n in kept.files if n != "factor"}
+        return factor, {name: Sightings.one_each(kept[name]) for name in kept.files}
 
 
 def _controls(base: DiffusersBase, embedder: Embedder, attack: WeightAutoencoder | None) -> Controls:
