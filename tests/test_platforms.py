@@ -80,7 +80,7 @@ def test_the_pre_commit_hook(files: dict[str, Path], capsys: pytest.CaptureFixtu
     for arguments in (hook["args"], asked["args"]):
         assert main([*verb, *arguments, str(files["clean"])]) == 0
         assert main([*verb, *arguments, str(files["clean"]), str(files["telling"])]) == 1
-        assert main([*verb, *arguments, str(files["pickle"]), str(files["telling"])]) == 2
+        assert main([*verb, *arguments, str(files["pickle"]), str(files["telling"])]) == 4
     assert "it is a pickle" in capsys.readouterr().err
 
 

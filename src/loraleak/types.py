@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from loraleak.findings import Finding, Group, Severity
+
 __all__ = [
     "Adapter",
     "ArmRole",
@@ -78,9 +80,6 @@ class Sightings:
 
 
 ArmRole = Literal["attack", "control", "floor", "ceiling"]
-Severity = Literal["critical", "high", "medium"]
-Group = Literal["people", "captions", "counts", "times", "seeds", "paths", "links", "software", "other"]
-"""Kind of thing that a field gives away: people's names, captions, counts of images, times, seeds, folders, links, ..."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +124,8 @@ class Adapter:
     """Tensors that were not understood. They are listed, never dropped in silence."""
     magnitudes: Mapping[str, Tensor] = field(default_factory=dict)
     """DoRA's m by module, `[d_out, 1, *ones]` or `[1, d_in, *ones]`: the update is then `m (W + dW) / ||W + dW|| - W`, not dW."""
+    families: tuple[str, ...] = ()
+    """Families of bases that the file fits, the likeliest first; empty where it fits none that we know, or was never a file."""
 
     @property
     def ranks(self) -> tuple[int, int]:
@@ -161,13 +162,3 @@ class StackedFactors:
         down = {name: value.to(target) for name, value in self.down.items()}
         up = {name: value.to(target) for name, value in self.up.items()}
         return StackedFactors(down, up, self.scales.to(target), self.ranks)
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something that a file's own header gives away."""
-
-    field: str
-    severity: Severity
-    says: str
-    group: Group = "other"

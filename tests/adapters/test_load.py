@@ -35,9 +35,9 @@ def _pair(down: str, up: str, rank: int = 2) -> dict[str, Tensor]:
             f"unet.{_ATTENTION}.to_q.lora_A.weight",
             f"unet.{_ATTENTION}.to_q.lora_B.weight",
             f"unet.{_ATTENTION}.to_q",
-            None,
+            1.0,
         ),
-        (f"{_ATTENTION}.to_q.lora_A.weight", f"{_ATTENTION}.to_q.lora_B.weight", f"unet.{_ATTENTION}.to_q", None),
+        (f"{_ATTENTION}.to_q.lora_A.weight", f"{_ATTENTION}.to_q.lora_B.weight", f"unet.{_ATTENTION}.to_q", 1.0),
         (
             f"unet.{_ATTENTION}.to_k.lora.down.weight",
             f"unet.{_ATTENTION}.to_k.lora.up.weight",
@@ -66,25 +66,25 @@ def _pair(down: str, up: str, rank: int = 2) -> dict[str, Tensor]:
             "text_encoder_2.encoder.layers.3.mlp.fc1.lora_A.weight",
             "text_encoder_2.encoder.layers.3.mlp.fc1.lora_B.weight",
             "text_encoder_2.text_model.encoder.layers.3.mlp.fc1",
-            None,
+            1.0,
         ),
         (
             "transformer.transformer_blocks.0.attn.to_q.lora_A.weight",
             "transformer.transformer_blocks.0.attn.to_q.lora_B.weight",
             "transformer.transformer_blocks.0.attn.to_q",
-            None,
+            1.0,
         ),
         (
             "base_model.model.text_model.encoder.layers.0.mlp.fc1.lora_A.weight",
             "base_model.model.text_model.encoder.layers.0.mlp.fc1.lora_B.weight",
             "text_encoder.text_model.encoder.layers.0.mlp.fc1",
-            None,
+            1.0,
         ),
         (
             f"base_model.model.{_ATTENTION}.to_v.lora_A.default.weight",
             f"base_model.model.{_ATTENTION}.to_v.lora_B.default.weight",
             f"unet.{_ATTENTION}.to_v",
-            None,
+            1.0,
         ),
     ],
 )
@@ -102,7 +102,7 @@ def test_a_mixed_file_is_read_tensor_by_tensor_and_nothing_is_dropped_in_silence
     tensors |= _pair("base_model.model.c.to_v.lora_A.weight", "base_model.model.c.to_v.lora_B.weight")
     strange = ["lora_unet_x.diff", "unet.conv_in.w_norm", "unet.z.alpha", "evil\x1b[2J"]
     adapter = _read(tmp_path, tensors | {name: torch.ones(1) for name in strange})
-    assert list(adapter.factors) == ["unet.a.to_q", "unet.b.to_k", "unet.c.to_v"]
+    assert list(adapter.factors) == ["unet.a.to_q", "unet.b.to_k", "unknown.c.to_v"]
     assert adapter.format == "diffusers+peft"
     assert set(adapter.residue) == {*strange[:3], r"evil\x1b[2J"}
 
@@ -153,7 +153,7 @@ def test_the_configuration_tells_the_scale_or_none(tmp_path: Path, config: dict[
     (folder / "adapter_config.json").write_text(json.dumps(config))
     tensors = _pair("base_model.model.a.to_q.lora_A.weight", "base_model.model.a.to_q.lora_B.weight", rank=4)
     save_file(tensors, folder / "adapter_model.safetensors")
-    assert load_adapter(folder).factors["unet.a.to_q"].scale == scale
+    assert load_adapter(folder).factors["unknown.a.to_q"].scale == scale
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "[1]", "[" * 100_000])
@@ -201,7 +201,7 @@ def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
             "unet.a has an alpha of 2 numbers",
         ),
         (
-            _pair("unet.a.lora_A.weight", "unet.a.lora_B.weight") | _pair("a.lora.down.weight", "a.lora.up.weight"),
+            _pair("unet.a.lora_A.weight", "unet.a.lora_B.weight") | _pair("unet.a.lora.down.weight", "unet.a.lora.up.weight"),
             "are the same factor",
         ),
         (
@@ -252,17 +252,20 @@ def test_a_real_file_keeps_its_numbers(loras: Path) -> None:
     assert torch.equal(read.up, stored[f"unet.{_ATTENTION}.to_out.0.lora.up.weight"].float())
 
 
-def test_a_peft_file_parted_from_its_configuration_has_no_known_scale(loras: Path, tmp_path: Path) -> None:
+def test_a_peft_file_parted_from_its_configuration_has_the_scale_that_loaders_apply(loras: Path, tmp_path: Path) -> None:
     (tmp_path / "x.safetensors").write_bytes((loras / "peft" / "adapter_model.safetensors").read_bytes())
     adapter = load_adapter(tmp_path / "x.safetensors")
     assert len(adapter.factors) == 128
-    assert not adapter.scale_known
+    assert {f.scale for f in adapter.factors.values()} == {1.0}
 
 
 @pytest.mark.parametrize(
     ("file", "message"),
     [
-        ("malformed-kohya.safetensors", r"none of its 256 tensors .*lora_unet_unet_down_blocks_0.*: give a LoRA in PEFT"),
+        (
+            "malformed-kohya.safetensors",
+            r"none of its 256 tensors .*lora_unet_unet_down_blocks_0.*: give a LoRA; `loraleak inspect`",
+        ),
         ("refuse-me-pickle.bin", "pickle"),
     ],
 )

@@ -45,6 +45,45 @@ def test_free_text_does_not_hide_in_a_loaders_field(field: str, value: str) -> N
     assert public_metadata({field: value}) == ({}, (field,))
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "flux2_klein_9b",
+        "Flux.2-dev/lora",
+        "qwen_image",
+        "Z-Image/lora",
+        "wan_2.2_14b",
+        "hunyuan-video/lora",
+        "anima-preview/lora",
+        "sdxl_base_v1-0",
+        "sdxl_",
+        "stable-diffusion-v2-768-v",
+        "stable-cascade-v1-prior/lora",
+        "pixart-sigma/lora",
+        "ltx2.3",
+        "krea2",
+    ],
+)
+def test_what_families_are_called_stays(value: str) -> None:
+    for field in ("ss_base_model_version", "modelspec.architecture"):
+        assert is_public(field, value)
+        assert not is_public(field, f"{value}_annabelle") and not is_public(field, f"{value}/jane")
+
+
+def test_what_ltx_needs_stays() -> None:
+    assert is_public("reference_downscale_factor", "2") and not is_public("reference_downscale_factor", "jane")
+
+
+def test_values_can_be_replaced() -> None:
+    config = json.dumps({"r": 2, "base_model_name_or_path": "/home/jane/base"})
+    metadata = {"ss_output_name": "Jane", "ss_seed": "42", "adapter_config.json": config}
+    new = {"ss_output_name": "mine", "modelspec.title": "A lamp", "base_model_name_or_path": "org/base"}
+    kept, removed = public_metadata(metadata, replaced=new)
+    assert removed == ("ss_seed",)
+    assert (kept["ss_output_name"], kept["modelspec.title"]) == ("mine", "A lamp")
+    assert json.loads(kept["adapter_config.json"]) == {"r": 2, "base_model_name_or_path": "org/base"}
+
+
 def test_configurations_keep_the_scale_and_lose_paths() -> None:
     config = {
         "unet.r": 4,

@@ -1,6 +1,7 @@
 """Exact reductions, in float64, against the dense formulas and against LyCORIS."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from lycoris import functional
 from torch import Tensor
 
-from loraleak.adapters.reduce import Pair, TensorRole, reduce_to_pair
+from loraleak.adapters.reduce import TensorRole, halves_of, pair_of_halves, pair_shapes
 
 Draw = Callable[..., Tensor]
 
@@ -17,6 +18,25 @@ Draw = Callable[..., Tensor]
 def draw() -> Draw:
     generator = torch.Generator().manual_seed(3)
     return lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An update, as the reduction to a pair gives it."""
+
+    down: Tensor
+    up: Tensor
+    rank: int | None
+    halves: tuple[tuple[Tensor, ...], ...]
+
+
+def reduce_to_pair(tensors: Mapping[TensorRole, Tensor]) -> Pair:
+    shapes = pair_shapes({role: tuple(tensor.shape) for role, tensor in tensors.items()})
+    halves = halves_of({role: tensor.numpy() for role, tensor in tensors.items()})
+    up, down = (torch.from_numpy(matrix.copy()) for matrix in pair_of_halves(halves))
+    if "down" not in tensors:
+        assert (tuple(up.shape), tuple(down.shape)) == (shapes.up, shapes.down)
+    return Pair(down, up, shapes.rank, tuple(tuple(torch.from_numpy(m.copy()) for m in half) for half in halves))
 
 
 def _product(pair: Pair) -> Tensor:
@@ -77,10 +97,8 @@ def test_lokr(draw: Draw, halves: str, kernel: tuple[int, ...]) -> None:
     expected = torch.kron(w1.reshape(*w1.shape, *(1 for _ in kernel)), w2)
     _same(pair, expected)
     _same(pair, functional.lokr.kron_weight(*weights, scale=1.0))
-    (left1, right1), (left2, right2) = pair.halves
-    torch.testing.assert_close(
-        torch.kron(_w(left1, right1).reshape(w1.shape + (1,) * len(kernel)), _w(left2, right2)), expected
-    )
+    one, other = (half[0] if len(half) == 1 else _w(*half) for half in pair.halves)
+    torch.testing.assert_close(torch.kron(one.reshape(w1.shape + (1,) * len(kernel)), other), expected)
     assert pair.rank == (None if halves == "whole-whole" else 2 if second == "split" else r1)
 
 

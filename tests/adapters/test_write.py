@@ -11,6 +11,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from loraleak.adapters import load_adapter, save_adapter
@@ -80,24 +81,20 @@ def test_scales_come_back_to_the_last_bit_for_any_alpha_and_rank(tmp_path: Path,
     _same(adapter, load_adapter(tmp_path / "a.safetensors"))
 
 
-def test_an_unknown_scale_stays_unknown_or_is_refused(unet_adapter: Adapter, tmp_path: Path) -> None:
-    unknown = replace(unet_adapter, factors={n: replace(f, scale=None) for n, f in unet_adapter.factors.items()})
-    save_adapter(unknown, tmp_path / "a.safetensors")
-    _same(unknown, load_adapter(tmp_path / "a.safetensors"))
-    with pytest.raises(AdapterError, match="must tell the scale, and this adapter's is unknown: write it in diffusers layout"):
-        save_adapter(unknown, tmp_path / "a", "peft")
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_an_unknown_scale_is_refused(unet_adapter: Adapter, tmp_path: Path, layout: Layout) -> None:
     first, *_ = unet_adapter.factors
-    mixed = replace(unet_adapter, factors={**unet_adapter.factors, first: unknown.factors[first]})
-    with pytest.raises(AdapterError, match=rf"the scale of {first} is unknown.*no layout can hold"):
-        save_adapter(mixed, tmp_path / "b.safetensors")
-    assert [f.name for f in tmp_path.iterdir()] == ["a.safetensors"]
+    unknown = replace(unet_adapter.factors[first], scale=None)
+    with pytest.raises(AdapterError, match=rf"the scale of {first} is unknown, and loaders take 1 .*: set the scale"):
+        save_adapter(replace(unet_adapter, factors={**unet_adapter.factors, first: unknown}), tmp_path / "a", layout)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_adapter_that_a_layout_cannot_hold_is_refused(adapter: Adapter, unet_adapter: Adapter, tmp_path: Path) -> None:
     with pytest.raises(AdapterError, match=r"one model, and this adapter changes text_encoder and unet: .*diffusers layout"):
         save_adapter(adapter, tmp_path / "a", "peft")
     factors = Factors(torch.ones(1, 2), torch.ones(2, 1), 1.0)
-    for name in ("transformer.transformer_blocks.0.attn.to_q", "text_encoder_2.text_model.encoder.layers.0.mlp.fc1"):
+    for name in ("transformer.odd", "text_encoder_2.text_model.encoder.layers.0.mlp.fc1"):
         with pytest.raises(AdapterError, match=r"does not tell that .* belongs to (transformer|text_encoder_2): .*diffusers"):
             save_adapter(Adapter(factors={name: factors}, format="memory"), tmp_path / "a", "peft")
     with pytest.raises(AdapterError, match="is a folder, but the diffusers layout is one file"):
@@ -220,17 +217,22 @@ def test_sdxl_is_written_with_its_original_names(tmp_path: Path, normal: Callabl
     _same(Adapter(factors, "memory"), load_adapter(tmp_path / "a.safetensors"))
 
 
-def test_what_kohya_and_comfyui_have_no_words_for_is_refused_by_name(
-    tmp_path: Path, normal: Callable[..., Tensor], unet_adapter: Adapter
-) -> None:
-    unknown = replace(unet_adapter, factors={n: replace(f, scale=None) for n, f in unet_adapter.factors.items()})
-    with pytest.raises(AdapterError, match=r"kohya layout must tell the scale.*comfyui layout"):
-        save_adapter(unknown, tmp_path / "a.safetensors", "kohya")
+def test_what_kohya_and_comfyui_have_no_words_for_is_refused_by_name(tmp_path: Path, normal: Callable[..., Tensor]) -> None:
     one = Factors(normal(2, 3072), normal(3072, 2), 1.0)
     cases: list[tuple[dict[str, Factors], Layout, str]] = [
-        ({"unet.odd.layer": one}, "kohya", r"kohya's layout has no name for unet\.odd\.layer"),
-        ({"unet.odd.layer": one}, "comfyui", r"comfyui's layout has no name for unet\.odd\.layer"),
-        ({"transformer.blocks.0.odd": one}, "kohya", r"kohya's layout has no name for transformer\.blocks\.0\.odd"),
+        ({"unet.odd.layer": one}, "kohya", r"no family that we know has these layers, so kohya's names"),
+        ({"unet.conv_in": one, "unet.odd.layer": one}, "comfyui", r"ComfyUI's layout has no name for unet\.odd\.layer"),
+        ({"transformer.blocks.0.odd": one}, "kohya", r"no family that we know has these layers"),
+        (
+            {"transformer.transformer_blocks.0.attn.to_q": one},
+            "comfyui",
+            r"these layers fit Flux\.1, Qwen-Image, .* names differently",
+        ),
+        (
+            {"transformer.transformer_blocks.0.attn1.to_q": one},
+            "kohya",
+            r"no loader that we know takes CogVideoX in kohya's layout",
+        ),
         ({"transformer.transformer_blocks.0.attn.to_q": one}, "kohya", r"one layer for .*to_q and .*to_k.* has only one"),
         (
             {
@@ -248,20 +250,13 @@ def test_what_kohya_and_comfyui_have_no_words_for_is_refused_by_name(
             "kohya",
             "one layer of rank 1800, more than 1024",
         ),
-        ({"transformer.proj_out": Factors(normal(2, 8), normal(8, 2), 1.0)}, "comfyui", r"no name for transformer\.proj_out"),
     ]
     for factors, layout, fault in cases:
+        families = ("flux",) if layout == "kohya" or len(factors) > 2 else ()
+        families = families if any(name.endswith("attn.to_q") for name in factors) else ()
         with pytest.raises(AdapterError, match=fault):
-            save_adapter(Adapter(factors, "memory"), tmp_path / "a.safetensors", layout)
+            save_adapter(Adapter(factors, "memory", families=families), tmp_path / "a.safetensors", layout)
     assert list(tmp_path.iterdir()) == []
-    save_adapter(Adapter({"unet.flat_name": one}, "memory"), tmp_path / "b.safetensors", "kohya")
-    _same(Adapter({"unet.flat_name": one}, "memory"), load_adapter(tmp_path / "b.safetensors"))
-
-
-def test_an_unknown_scale_stays_unknown_in_comfyui(unet_adapter: Adapter, tmp_path: Path) -> None:
-    unknown = replace(unet_adapter, factors={n: replace(f, scale=None) for n, f in unet_adapter.factors.items()})
-    save_adapter(unknown, tmp_path / "a.safetensors", "comfyui")
-    _same(unknown, load_adapter(tmp_path / "a.safetensors"))
 
 
 def test_every_real_file_is_written_in_every_layout_and_read_back_equal(loras: Path, tmp_path: Path) -> None:
@@ -354,10 +349,11 @@ def test_plain_diffusers_applies_the_right_scale_to_every_module(adapter: Adapte
     assert (loaded - _by_hand(without_text)).abs().max() > 1e-4
 
 
-def test_plain_diffusers_applies_a_scale_of_one_where_it_is_unknown(unet_adapter: Adapter, tmp_path: Path) -> None:
+def test_plain_diffusers_applies_a_scale_of_one_where_a_file_tells_none(unet_adapter: Adapter, tmp_path: Path) -> None:
     adapter = _small(unet_adapter)
-    adapter = replace(adapter, factors={n: replace(f, scale=None) for n, f in adapter.factors.items()})
-    save_adapter(adapter, tmp_path / "lora.safetensors")
+    named = {f"{n}.lora_{s}.weight": t for n, f in adapter.factors.items() for s, t in (("A", f.down), ("B", f.up))}
+    save_file(named, tmp_path / "lora.safetensors")
+    assert {f.scale for f in load_adapter(tmp_path / "lora.safetensors").factors.values()} == {1.0}
     pipeline = stock_pipeline()
     pipeline.load_lora_weights(str(tmp_path / "lora.safetensors"))
     loaded = noise(pipeline.unet, pipeline.text_encoder)

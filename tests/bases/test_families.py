@@ -123,7 +123,7 @@ def test_every_arm_that_needs_no_training_is_sampled(tiny: DiffusersBase, privat
         ("Stable Diffusion 1.x", "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k", (320, 768)),
         ("Stable Diffusion XL", "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k", (640, 2048)),
         ("Stable Diffusion 3", "transformer.transformer_blocks.0.attn.to_q", (1536, 1536)),
-        ("Flux", "transformer.single_transformer_blocks.0.attn.to_q", (3072, 3072)),
+        ("Flux.1, Chroma, HunyuanVideo or AuraFlow", "transformer.single_transformer_blocks.0.attn.to_q", (3072, 3072)),
     ],
 )
 def test_an_adapter_of_another_base_is_refused_with_its_family(

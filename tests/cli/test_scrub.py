@@ -105,3 +105,33 @@ def test_faulty_arguments(file: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert "give one of the two" in _fault(capsys, file, "-o", tmp_path / "x.safetensors", "--in-place")
     assert "is the file itself" in _fault(capsys, file, "-o", file)
     assert "choose from" in _fault(capsys, file, "-o", tmp_path / "x.safetensors", "--defence", "magic")
+
+
+def test_a_value_can_be_replaced(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out.safetensors"
+    assert _run(file, "-o", out, "--set", "ss_output_name=a=b") == 0
+    with safe_open(out, "pt") as copy:
+        assert copy.metadata() == {"format": "pt", "ss_output_name": "a=b"}
+    capsys.readouterr()
+    assert "--set takes FIELD=VALUE" in _fault(capsys, file, "-o", out, "--set", "ss_output_name")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_all_files_of_a_folder(file: Path, tmp_path: Path, workers: int, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, out = tmp_path / "folder", tmp_path / "out"
+    (folder / "in").mkdir(parents=True)
+    for name in ("a", "in/b"):
+        (folder / f"{name}.safetensors").write_bytes(file.read_bytes())
+    (folder / "c.safetensors").write_text("<html>")
+    assert _run(folder, "-o", out, "--json", "--workers", workers) == 2
+    captured = capsys.readouterr()
+    told = [json.loads(line)["out"] for line in captured.out.splitlines()]
+    assert told == [str(out / "a.safetensors"), str(out / "in" / "b.safetensors")]
+    assert "c.safetensors: it is a web page" in captured.err and captured.err.endswith("2 files scrubbed; 1 unusable\n")
+    for path in map(Path, told):
+        with safe_open(path, "pt") as copy:
+            assert copy.metadata() == {"format": "pt"}
+    assert "outside of the one that is scrubbed" in _fault(capsys, folder, "-o", folder / "in" / "out")
+    (folder / "c.safetensors").unlink()
+    assert _run(folder, "--in-place") == 0
+    assert (folder / "in" / "b.safetensors.backup").read_bytes() == file.read_bytes()

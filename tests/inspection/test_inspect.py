@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
@@ -16,7 +17,9 @@ from torch import Tensor
 
 from loraleak.adapters import load_adapter, open_adapter
 from loraleak.adapters.modules import Update, read_modules
+from loraleak.adapters.reduce import pair_of_halves
 from loraleak.errors import AdapterError
+from loraleak.families import Layer
 from loraleak.inspection import Inspection, inspect_adapter
 from loraleak.inspection.as_json import as_json
 from loraleak.inspection.as_sarif import as_sarif
@@ -75,13 +78,19 @@ def _printed(inspection: Inspection, *, terminal: bool = False) -> str:
     return stream.getvalue()
 
 
+def _update(factors: Factors) -> Update:
+    halves = ((factors.up.numpy(), factors.down.numpy()),)
+    shape = (factors.up.shape[0], *factors.down.shape[1:])
+    return Update("unet.x", "unet.x", Layer(("unet.x",)), shape, halves, factors.scale, "alpha", factors.rank, None)
+
+
 @pytest.mark.parametrize("shape", [(30, 20), (3, 20), (30, 2), (12, 6, 3, 3)])
 @pytest.mark.parametrize("scale", [0.3, -2.0, None])
 def test_singular_values_are_those_of_the_update(
     normal: Callable[..., Tensor], shape: tuple[int, ...], scale: float | None
 ) -> None:
     factors = Factors(normal(4, *shape[1:]), normal(shape[0], 4, *(1 for _ in shape[2:])), scale)
-    values = singular_values(Update("unet.x", "unet.x", factors, 4, None))
+    values = torch.from_numpy(singular_values(_update(factors)))
     expected = torch.linalg.svdvals(dense(factors).flatten(1))[: len(values)]
     torch.testing.assert_close(values, expected, atol=1e-10, rtol=1e-10)
     assert len(values) == min(4, shape[0], dense(factors).flatten(1).shape[1])
@@ -90,7 +99,7 @@ def test_singular_values_are_those_of_the_update(
 def test_singular_values_of_many_rows_do_not_depend_on_how_they_are_cut(normal: Callable[..., Tensor]) -> None:
     factors = Factors(normal(3, 9001), normal(13, 3), 1.0)
     expected = torch.linalg.svdvals(dense(factors))[:3]
-    values = singular_values(Update("unet.x", "unet.x", factors, 3, None))
+    values = torch.from_numpy(singular_values(_update(factors)))
     torch.testing.assert_close(values, expected, atol=0, rtol=1e-12)
 
 
@@ -129,9 +138,22 @@ def test_spectra_of_lokr_cost_what_its_halves_do(tmp_path: Path, normal: Callabl
     save_file({f"{_STEM}.lokr_w1": normal(8, 8), f"{_STEM}.lokr_w2": normal(80, 96)}, tmp_path / "a.safetensors")
     opened = open_adapter(tmp_path / "a.safetensors")
     (update,) = read_modules(opened.file, opened.container, opened.contents, opened.fields)
-    assert update.factors.rank == 640
-    assert 100 * operations(update) < operations(replace(update, halves=()))
-    torch.testing.assert_close(singular_values(update), singular_values(replace(update, halves=())), atol=1e-5, rtol=1e-9)
+    formed = replace(update, halves=(pair_of_halves(update.halves),))
+    assert formed.halves[0][0].shape == (640, 640)
+    assert 100 * operations(update) < operations(formed)
+    np.testing.assert_allclose(singular_values(update), singular_values(formed), atol=1e-5, rtol=1e-9)
+
+
+def test_a_fused_layer_of_lokr_stays_whole_where_its_parts_are_no_kronecker_products(
+    tmp_path: Path, normal: Callable[..., Tensor]
+) -> None:
+    stem = "lora_unet_double_blocks_0_img_attn_qkv"
+    save_file({f"{stem}.lokr_w1": normal(4, 4), f"{stem}.lokr_w2": normal(6, 6)}, tmp_path / "a.safetensors")
+    (module,) = inspect_adapter(tmp_path / "a.safetensors").modules
+    assert (module.name, module.shape) == ("transformer.double_blocks.0.img_attn.qkv", (24, 24))
+    parts = [dense(f) for f in load_adapter(tmp_path / "a.safetensors").factors.values()]
+    assert [part.shape for part in parts] == [(8, 24)] * 3
+    assert module.norm == pytest.approx(torch.cat(parts).norm().item(), rel=1e-6)
 
 
 def test_a_file_is_inspected_without_holding_more_than_one_module(loras: Path) -> None:
@@ -228,10 +250,30 @@ def test_json_has_a_versioned_schema_and_all_modules(loras: Path) -> None:
 
 def test_an_unknown_scale_is_said(tmp_path: Path) -> None:
     tensors = {"unet.a.to_q.lora_A.weight": torch.ones(2, 8), "unet.a.to_q.lora_B.weight": torch.ones(8, 2)}
-    save_file(tensors, tmp_path / "a.safetensors")
+    save_file(tensors, tmp_path / "a.safetensors", {"lora_adapter_metadata": '{"unet.r": 2}'})
     inspection = inspect_adapter(tmp_path / "a.safetensors")
     assert as_json(inspection)["scale_known"] is False
     assert "alpha    unknown, so the strength of the update is too" in _printed(inspection)
+
+
+def test_what_tells_the_scale_is_said(tmp_path: Path) -> None:
+    tensors = {"unet.a.to_q.lora_A.weight": torch.ones(2, 8), "unet.a.to_q.lora_B.weight": torch.ones(8, 2)}
+    for more, header, scale, told in (
+        ({}, None, 1.0, "loaders"),
+        ({"unet.a.to_q.alpha": torch.tensor(4.0)}, None, 2.0, "alpha"),
+        ({}, {"lora_adapter_metadata": '{"unet.r": 2, "unet.lora_alpha": 1}'}, 0.5, "header"),
+    ):
+        save_file(tensors | more, tmp_path / "a.safetensors", header)
+        (module,) = as_json(inspect_adapter(tmp_path / "a.safetensors"))["modules"]
+        assert (module["scale"], module["scale_from"]) == (scale, told)
+
+
+def test_the_header_of_a_file_that_is_no_lora_is_told_all_the_same(tmp_path: Path) -> None:
+    save_file({"emb_params": torch.ones(2, 768)}, tmp_path / "a.safetensors", {"ss_output_name": "annamuster"})
+    inspection = inspect_adapter(tmp_path / "a.safetensors")
+    assert [finding.field for finding in inspection.findings] == ["ss_output_name"]
+    assert (inspection.format, inspection.families, inspection.modules, inspection.ranks) == ("", (), (), None)
+    assert "annamuster" in _printed(inspection) and "only its header was read" in _printed(inspection)
 
 
 def _validate(sarif: dict[str, Any]) -> None:

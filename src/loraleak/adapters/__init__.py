@@ -1,40 +1,54 @@
 """Adapters. In: a LoRA file or PEFT folder of any layout that we know. Out: one `Adapter`, findings on its header, files again.
 
-Reading order: `container` (bytes to tensors, within caps), `detect` (a tensor's layout), `layouts` (one file a dialect) over the
-tables of `layers`, `reduce` (LoHa, LoKr, LoCon to pairs), `modules` (group, check, read), `load`; `normal_form` (what a pair does,
-however it is written), `family` (which base), `header` (what the metadata give away), `public` (what of them may be shared),
-`clean_copy` (a copy without the rest), `write`.
+Reading order: `container` (bytes to numbers, within caps), `detect` (a tensor's layout), `layouts` (one file a dialect), `reduce`
+(LoHa, LoKr, LoCon to pairs), `modules` (group, check, name by the tables of `loraleak.families`, read), `opening`, `load`;
+`normal_form` (what a pair does, however it is written), `family` (which base), `header` (what the metadata give away), `public`
+(what of them may be shared), `clean_copy` (a copy without the rest), `write`.
+
+Names load on first use: opening and reading a file needs no torch.
 """
 
-from loraleak.adapters.clean_copy import Scrubbed, backed_up, remarks, removals, scrub_header
-from loraleak.adapters.family import FAMILY_TITLES, Family, family_of
-from loraleak.adapters.header import header_findings, tensor_findings
-from loraleak.adapters.load import load_adapter, locate, open_adapter
-from loraleak.adapters.modules import Update, read_modules
-from loraleak.adapters.normal_form import ThinSvd, pair_of, thin_svd
-from loraleak.adapters.public import public_metadata
-from loraleak.adapters.write import Layout, save_adapter
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "FAMILY_TITLES",
-    "Family",
-    "Layout",
-    "Scrubbed",
-    "ThinSvd",
-    "Update",
-    "backed_up",
-    "family_of",
-    "header_findings",
-    "load_adapter",
-    "locate",
-    "open_adapter",
-    "pair_of",
-    "public_metadata",
-    "read_modules",
-    "remarks",
-    "removals",
-    "save_adapter",
-    "scrub_header",
-    "tensor_findings",
-    "thin_svd",
-]
+from loraleak.lazy import lazy
+
+if TYPE_CHECKING:
+    from loraleak.adapters.clean_copy import Scrubbed as Scrubbed
+    from loraleak.adapters.clean_copy import backed_up as backed_up
+    from loraleak.adapters.clean_copy import remarks as remarks
+    from loraleak.adapters.clean_copy import removals as removals
+    from loraleak.adapters.clean_copy import scrub_header as scrub_header
+    from loraleak.adapters.family import families_of_adapter as families_of_adapter
+    from loraleak.adapters.header import header_findings as header_findings
+    from loraleak.adapters.header import tensor_findings as tensor_findings
+    from loraleak.adapters.load import load_adapter as load_adapter
+    from loraleak.adapters.modules import Update as Update
+    from loraleak.adapters.modules import can_be_cut as can_be_cut
+    from loraleak.adapters.modules import parts as parts
+    from loraleak.adapters.modules import read_modules as read_modules
+    from loraleak.adapters.normal_form import ThinSvd as ThinSvd
+    from loraleak.adapters.normal_form import pair_of as pair_of
+    from loraleak.adapters.normal_form import thin_svd as thin_svd
+    from loraleak.adapters.opening import is_one_adapter as is_one_adapter
+    from loraleak.adapters.opening import locate as locate
+    from loraleak.adapters.opening import open_adapter as open_adapter
+    from loraleak.adapters.paths import adapter_paths as adapter_paths
+    from loraleak.adapters.public import public_metadata as public_metadata
+    from loraleak.adapters.write import Layout as Layout
+    from loraleak.adapters.write import save_adapter as save_adapter
+
+__all__, __getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "clean_copy": ["Scrubbed", "backed_up", "remarks", "removals", "scrub_header"],
+        "family": ["families_of_adapter"],
+        "header": ["header_findings", "tensor_findings"],
+        "load": ["load_adapter"],
+        "modules": ["Update", "can_be_cut", "parts", "read_modules"],
+        "normal_form": ["ThinSvd", "pair_of", "thin_svd"],
+        "opening": ["is_one_adapter", "locate", "open_adapter"],
+        "paths": ["adapter_paths"],
+        "public": ["public_metadata"],
+        "write": ["Layout", "save_adapter"],
+    },
+)

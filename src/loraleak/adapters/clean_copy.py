@@ -3,7 +3,7 @@
 import json
 import shutil
 import struct
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -12,14 +12,15 @@ from pathlib import Path
 from loraleak.adapters.container import Container, read_container, refuse
 from loraleak.adapters.header import header_findings, trigger_words
 from loraleak.adapters.layouts.peft import CONFIG, WEIGHTS, config_table
-from loraleak.adapters.load import locate
+from loraleak.adapters.opening import locate
 from loraleak.adapters.public import public_metadata
+from loraleak.bulk import each
 from loraleak.errors import AdapterError, LoraleakError, UsageError
 from loraleak.files import replacing, write_text
-from loraleak.types import Severity
+from loraleak.findings import Severity
 from loraleak.untrusted import printable
 
-__all__ = ["Removed", "Scrubbed", "backed_up", "remarks", "removals", "scrub_header"]
+__all__ = ["Copying", "Removed", "Scrubbed", "backed_up", "remarks", "removals", "scrub_header", "scrub_many"]
 
 Fingerprint = tuple[str, tuple[int, ...], str]
 
@@ -51,18 +52,20 @@ class Scrubbed:
     """Both of the file with the weights."""
 
 
-def scrub_header(path: str | Path, out: str | Path, keep: Collection[str] = ()) -> Scrubbed:
+def scrub_header(
+    path: str | Path, out: str | Path, keep: Collection[str] = (), replaced: Mapping[str, str] | None = None
+) -> Scrubbed:
     """Write a copy whose header has only the fields that loaders need; PEFT's `adapter_config.json` is treated alike.
 
     The copy is written beside its name, read again, and renamed only if every tensor has the name, type, shape and bytes that it had.
-    An adapter that needs its `adapter_config.json` becomes a folder, any other a file.
+    An adapter that needs its `adapter_config.json` becomes a folder, any other a file. Fields in `replaced` get that value.
     Raises: AdapterError, if the file cannot be used; UsageError, if `out` cannot hold it or `keep` names a field that is not there.
     """
     file, out = locate(Path(path)), Path(out)
     before = read_container(file)
     config = _config_beside(file, before)
     metadata = {**before.metadata, **config}
-    kept, removed = public_metadata(metadata, keep)
+    kept, removed = public_metadata(metadata, keep, replaced)
     if config and out.exists() and not out.is_dir():
         fault = f"it is a file, but this adapter needs its {CONFIG} beside it"
         raise UsageError(fault, path=out, remedy="give the name of a folder")
@@ -83,6 +86,40 @@ def scrub_header(path: str | Path, out: str | Path, keep: Collection[str] = ()) 
         sha256_before=sha256_before,
         sha256_after=sha256_after,
     )
+
+
+@dataclass(frozen=True)
+class Copying:
+    """One file of many that are scrubbed."""
+
+    file: Path
+    out: Path | None
+    """The copy; None to write over the file, with a backup beside."""
+    keep: Collection[str] = ()
+    replaced: Mapping[str, str] | None = None
+
+    @property
+    def backup(self) -> Path | None:
+        return None if self.out is not None else self.file.with_name(f"{self.file.name}.backup")
+
+
+def scrub_many(tasks: Iterable[Copying], *, workers: int = 1) -> Iterator[tuple[Copying, Scrubbed | str]]:
+    """Scrub many files, in worker processes: each with what was done, or with one line that says why it cannot be used."""
+    return each(_scrub_one, tasks, workers=workers, broken=_ended)
+
+
+def _ended(task: Copying) -> Scrubbed | str:
+    return f"cannot use {printable(str(task.file), 400)}: copying it ended the process: try it alone"
+
+
+def _scrub_one(task: Copying) -> Scrubbed | str:
+    try:
+        if task.out is not None:
+            return scrub_header(task.file, task.out, task.keep, task.replaced)
+        with backed_up(task.file):
+            return scrub_header(task.file, task.file, task.keep, task.replaced)
+    except (LoraleakError, OSError) as fault:
+        return str(fault)
 
 
 @contextmanager

@@ -7,12 +7,12 @@ import struct
 from collections import Counter
 from collections.abc import Iterator, KeysView, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
-import torch
+import numpy as np
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
 from loraleak.adapters.file_kinds import GIVE_SAFETENSORS, kind_of
 from loraleak.errors import AdapterError
@@ -28,25 +28,27 @@ _MAX_TENSORS = 20_000
 _MAX_FIELDS = 20_000
 _MAX_DIMENSIONS = 8
 _MAX_NAME_LENGTH = 512
-_NUMBERS = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "F8_E4M3": torch.float8_e4m3fn,
-    "F8_E5M2": torch.float8_e5m2,
-    "I64": torch.int64,
-    "I32": torch.int32,
-    "I16": torch.int16,
-    "I8": torch.int8,
-    "U8": torch.uint8,
-    "BOOL": torch.bool,
+_PLAIN = {
+    "F64": "<f8",
+    "F32": "<f4",
+    "F16": "<f2",
+    "I64": "<i8",
+    "I32": "<i4",
+    "I16": "<i2",
+    "I8": "i1",
+    "U64": "<u8",
+    "U32": "<u4",
+    "U16": "<u2",
+    "U8": "u1",
+    "BOOL": "?",
 }
+"""Types that numpy has."""
+_NUMBERS = (*_PLAIN, "BF16", "F8_E4M3", "F8_E5M2")
 """Types of numbers that are read."""
 _BITS = {
-    **{name: 8 * kind.itemsize for name, kind in _NUMBERS.items()},
-    **{"U64": 64, "U32": 32, "U16": 16, "C64": 64, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8},
-    **{"F6_E2M3": 6, "F6_E3M2": 6, "F4": 4},
+    **{name: 8 * np.dtype(kind).itemsize for name, kind in _PLAIN.items()},
+    **{"BF16": 16, "F8_E4M3": 8, "F8_E5M2": 8},
+    **{"C64": 64, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8, "F6_E2M3": 6, "F6_E3M2": 6, "F4": 4},
 }
 """Bits of a number, for all types of the format. Tensors of the others can be copied."""
 
@@ -54,7 +56,9 @@ _FETCH_AGAIN = "download or export it again"
 
 
 class Tensors:
-    """The tensors of a checked file by name, as stored; each access reads one of them, so that a large file needs little memory.
+    """The tensors of a checked file by name; each access reads one of them, so that a large file needs little memory.
+
+    Numbers come in the type of the file; bfloat16 and float8 come as float32, which holds them exactly.
 
     Raises: AdapterError on access, if the tensor holds NaN, infinity or numbers of a type that is not read, or if the file has become
     shorter.
@@ -65,17 +69,17 @@ class Tensors:
         self._header = header
         self._start = start
 
-    def __getitem__(self, name: str) -> Tensor:
+    def __getitem__(self, name: str) -> np.ndarray:
         entry = self._header[name]
         if entry["dtype"] not in _NUMBERS:
             fault = f"{printable(name)} has the dtype {entry['dtype']}, not one of {', '.join(_NUMBERS)}"
             refuse(self._path, [fault], "export it in float16 or bfloat16")
-        tensor = torch.frombuffer(bytearray(self.raw(name)), dtype=_NUMBERS[entry["dtype"]]).reshape(entry["shape"])
-        if not torch.isfinite(tensor if tensor.dtype.itemsize > 1 else tensor.float()).all():
+        numbers = _numbers(self.raw(name), entry["dtype"]).reshape(entry["shape"])
+        if not np.isfinite(numbers).all():
             refuse(
                 self._path, [f"{printable(name)} holds NaN or infinity"], "export it from a training step before it diverged"
             )
-        return tensor
+        return numbers
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._header)
@@ -139,7 +143,7 @@ def read_container(path: Path) -> Container:
         refuse(path, faults, "give a LoRA that a current tool exported")
     _check_offsets(path, header, length - 8 - size)
     try:
-        with safe_open(path, "pt"):
+        with safe_open(path, "np"):
             pass
     except (SafetensorError, ValueError, OSError) as error:
         refuse(path, [f"safetensors cannot read it ({printable(str(error))})"], _FETCH_AGAIN)
@@ -149,6 +153,31 @@ def read_container(path: Path) -> Container:
 def refuse(path: Path, faults: Sequence[str], remedy: str) -> NoReturn:
     """Raises: AdapterError, always; what led to it is not shown."""
     raise AdapterError(*faults, path=path, remedy=remedy) from None
+
+
+def _numbers(data: bytes, dtype: str) -> np.ndarray:
+    if dtype in _PLAIN:
+        return np.frombuffer(data, _PLAIN[dtype])
+    if dtype == "BF16":
+        return _upper_half(np.frombuffer(data, "<u2"))
+    return _float8(dtype)[np.frombuffer(data, "u1")]
+
+
+def _upper_half(bits: np.ndarray) -> np.ndarray:
+    numbers: np.ndarray = (bits.astype("<u4") << 16).view("<f4")
+    return numbers
+
+
+@cache
+def _float8(dtype: str) -> np.ndarray:
+    """All 256 numbers of a float8 type (Micikevicius et al. 2022, arXiv 2209.05433, table 1)."""
+    bits = np.arange(256, dtype="<u2")
+    if dtype == "F8_E5M2":
+        return (bits << 8).view("<f2").astype("<f4")
+    exponent, mantissa = (bits >> 3) & 15, (bits & 7).astype("<f4")
+    numbers = np.where(exponent == 0, mantissa / 8 * 2.0**-6, (1 + mantissa / 8) * 2.0 ** (exponent.astype("<f4") - 7))
+    numbers[(bits & 127) == 127] = np.nan
+    return np.where(bits >> 7, -numbers, numbers).astype("<f4")
 
 
 def _length(path: Path) -> int:

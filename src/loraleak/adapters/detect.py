@@ -3,25 +3,61 @@
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import get_args
+from typing import Literal, get_args
 
 from loraleak.adapters.reduce import TensorRole
 
-__all__ = ["COMPONENTS", "Dialect", "Part", "Scales", "classify", "module_path", "split_name"]
+__all__ = [
+    "COMPONENTS",
+    "Dialect",
+    "Part",
+    "ScaleFrom",
+    "Scales",
+    "classify",
+    "component_of",
+    "dotted_part",
+    "split_component",
+    "split_name",
+]
 
-COMPONENTS = ("unet", "transformer", "text_encoder", "text_encoder_2", "text_encoder_3")
+COMPONENTS = (
+    "unet",
+    "transformer",
+    "transformer_2",
+    "prior",
+    "connectors",
+    "text_conditioner",
+    "text_encoder",
+    "text_encoder_2",
+    "text_encoder_3",
+    "text_encoder_4",
+    "language_model",
+    "unknown",
+)
+"""Models that an adapter may change, as diffusers' pipelines call them; a `language_model` alone; and one of `unknown` kind."""
 
-Scales = Callable[[str, int], float | None]
-"""Scale of a module, from its dotted path (component first) and its rank; None where the file does not tell."""
+ScaleFrom = Literal["alpha", "configuration", "header", "loaders"]
+"""What tells a scale: `loaders` where the file does not, and all loaders take 1."""
+Scales = Callable[[str, int], tuple[float | None, ScaleFrom]]
+"""Scale of a module, from its dotted path (component first) and its rank, and what tells it; None where it cannot be followed."""
 
 
 @dataclass(frozen=True)
 class Part:
     """What one tensor is."""
 
-    module: str
-    """Dotted path, the component first."""
+    component: str
+    """One of `COMPONENTS`; empty where the name does not tell."""
+    path: str
+    """Path of the module within its model, in the file's own words."""
     role: TensorRole
+    flat: bool = False
+    """Whether the path's dots were turned to `_`."""
+
+    @property
+    def module(self) -> str:
+        """Component and path, as one text."""
+        return f"{self.component}.{self.path}" if self.component else self.path
 
 
 def _as_they_are(fields: Mapping[str, str], modules: Collection[str]) -> Mapping[str, str]:
@@ -39,6 +75,8 @@ class Dialect:
     """Scales from the header's fields (and the companion's text, under its name), for modules without an alpha of their own."""
     companion: str = ""
     """A file that may stand beside, needed for the scale."""
+    family: str = ""
+    """The one family of which this layout's trainer makes adapters."""
     renames: Callable[[Mapping[str, str], Collection[str]], Mapping[str, str]] = _as_they_are
     """Better names, where only the header and all modules of the file together tell them."""
 
@@ -51,18 +89,45 @@ def classify(name: str, dialects: Iterable[Dialect]) -> tuple[Dialect, Part] | N
     return None
 
 
-def module_path(path: str) -> str:
-    """The path with its component first and CLIP's `text_model.` in place; a path without component is the U-Net's.
+def split_component(path: str) -> tuple[str, str]:
+    """Component and path within it, with CLIP's `text_model.` in place; the component is empty where the path has none.
 
     transformers 5 flattened `text_model.` away, files keep it.
     """
     component, _, rest = path.partition(".")
-    if component not in COMPONENTS:
+    if component not in COMPONENTS or (component == "transformer" and rest.startswith(_IN_LANGUAGE_MODELS)):
         is_text = path.startswith(("text_model.", "encoder.layers."))
-        component, rest = ("text_encoder" if is_text else "unet"), path
+        component, rest = ("text_encoder" if is_text else ""), path
     if component.startswith("text_encoder") and rest.startswith("encoder.layers."):
         rest = f"text_model.{rest}"
-    return f"{component}.{rest}"
+    return component, rest
+
+
+_IN_LANGUAGE_MODELS = ("h.", "wte", "encoder.layers.")
+"""What language models have under a module of their own that is called `transformer`."""
+
+
+def component_of(given: str, path: str, usual: str) -> str:
+    """Component of a module: the one that its name gives, or the one that its family has (`usual`, if the family is known).
+
+    kohya's trainers write `unet` for transformers too. Where nothing tells, it is `unet`, `transformer` or `unknown`.
+    """
+    if given and not (given == "unet" and usual):
+        return given
+    if usual:
+        return usual
+    if path.startswith(_UNET_ROOTS):
+        return "unet"
+    return "transformer" if _TRANSFORMER_ROOTS.fullmatch(path) else "unknown"
+
+
+_UNET_ROOTS = ("down_blocks.", "up_blocks.", "mid_block.", "input_blocks.", "middle_block.", "output_blocks.")
+_TRANSFORMER_ROOTS = re.compile(r"(\w+_)?(blocks|layers)[._]\d+[._].*")
+
+
+def dotted_part(stem: str, role: TensorRole) -> Part:
+    """The part with this dotted name, which may begin with a component."""
+    return Part(*split_component(stem), role)
 
 
 _ENDINGS: tuple[tuple[str, TensorRole], ...] = (

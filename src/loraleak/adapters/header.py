@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, get_args
 
 from loraleak.adapters.public import LOCAL_PATH, is_public
-from loraleak.types import Finding, Group, Severity
+from loraleak.findings import Finding, Group, Severity
 from loraleak.untrusted import printable
 
 __all__ = ["header_findings", "tensor_findings", "trigger_words"]

@@ -1,59 +1,29 @@
-"""Reading an adapter: find the file, and hold all its modules in memory."""
+"""Reading an adapter: all its modules in memory, as torch's tensors."""
 
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
-from loraleak.adapters.container import Container, read_container, refuse
-from loraleak.adapters.layouts import peft
-from loraleak.adapters.modules import Contents, contents, read_modules
-from loraleak.types import Adapter
+import torch
+
+from loraleak.adapters.container import refuse
+from loraleak.adapters.modules import Update, parts, read_modules
+from loraleak.adapters.opening import open_adapter
+from loraleak.adapters.reduce import pair_of_halves
+from loraleak.types import Adapter, Factors
 from loraleak.untrusted import printable
 
-__all__ = ["Opened", "load_adapter", "locate", "open_adapter"]
+__all__ = ["load_adapter"]
 
-_FOLDER_FILES = (peft.WEIGHTS, "pytorch_lora_weights.safetensors")
-_MAX_COMPANION_BYTES = 2**20
 _MAX_NUMBERS = 2**30
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A file that was checked, of which no weight has been read."""
-
-    file: Path
-    container: Container
-    contents: Contents
-    fields: dict[str, str]
-    """The header's fields, and the text of a companion file under its name."""
-
-    @property
-    def format(self) -> str:
-        """The layouts of its modules, the commonest first."""
-        kinds = Counter(module.dialect.name for module in self.contents.modules.values())
-        return "+".join(kind for kind, _ in kinds.most_common())
-
-
-def open_adapter(path: str | Path) -> Opened:
-    """Check a LoRA file, or the one in a PEFT or diffusers folder, without reading its weights.
-
-    Raises: AdapterError, in one line, if the file is unusable (see `read_container`), if factors are missing, of unequal rank, of
-    impossible shape or beyond rank 1024, or if there is no module in a layout that we read.
-    """
-    file = locate(Path(path))
-    container = read_container(file)
-    held = contents(file, container)
-    names = {module.dialect.companion for module in held.modules.values()}
-    return Opened(file, container, held, {**container.metadata, **_companions(file, names)})
 
 
 def load_adapter(path: str | Path) -> Adapter:
     """Read a LoRA from a .safetensors file, or from a PEFT or diffusers folder.
 
     Factors come as contiguous float32; LoHa, LoKr and Tucker modules are reduced, exactly, to a pair. A scale that the file does not
-    tell is None. What was not understood is listed in `residue`.
-    Raises: AdapterError, in one line, as `open_adapter` does, and if weights are not finite or would fill more than 4 GiB.
+    tell is the one that all loaders apply, 1; it is None where the file tells one that we cannot follow. What was not understood is
+    listed in `residue`.
+    Raises: AdapterError, in one line, as `open_adapter` does, if there is no module in a layout that we read, and if weights are not
+    finite or would fill more than 4 GiB.
 
     >>> from loraleak.assets import DEMO
     >>> adapter = load_adapter(DEMO / "adapter.safetensors")
@@ -61,6 +31,14 @@ def load_adapter(path: str | Path) -> Adapter:
     ('diffusers', (8, 8), 56)
     """
     opened = open_adapter(path)
+    if not opened.contents.modules:
+        tensors = opened.container.tensors
+        example = printable(next(iter(tensors), "nothing"))
+        refuse(
+            opened.file,
+            [f"none of its {len(tensors)} tensors belongs to a LoRA that we know (the first: {example})"],
+            "give a LoRA; `loraleak inspect` tells what its header gives away, and `loraleak scrub` copies it without",
+        )
     size = sum(module.size for module in opened.contents.modules.values())
     if size > _MAX_NUMBERS:
         refuse(
@@ -68,37 +46,21 @@ def load_adapter(path: str | Path) -> Adapter:
             [f"its factors come to {size:,} numbers, more than {_MAX_NUMBERS:,}"],
             "give one of lower rank; `loraleak inspect` can read it",
         )
-    updates = list(read_modules(opened.file, opened.container, opened.contents, opened.fields))
+    wholes = read_modules(opened.file, opened.container, opened.contents, opened.fields)
+    updates = sorted((part for whole in wholes for part in parts(whole)), key=lambda update: update.name)
     return Adapter(
-        factors={update.name: update.factors for update in sorted(updates, key=lambda update: update.name)},
+        factors={update.name: _factors(update) for update in updates},
         format=opened.format,
         metadata=opened.fields,
         sha256=opened.container.sha256,
         residue=tuple(printable(name, 300) for name in opened.contents.residue),
-        magnitudes={update.name: update.magnitude for update in updates if update.magnitude is not None},
+        families=opened.contents.families,
+        magnitudes={
+            update.name: torch.from_numpy(update.magnitude.copy()) for update in updates if update.magnitude is not None
+        },
     )
 
 
-def locate(path: Path) -> Path:
-    """The file with the weights: the path itself, or the one in a PEFT or diffusers folder. Raises: AdapterError."""
-    if not path.is_dir():
-        return path
-    files = [path / name for name in _FOLDER_FILES if (path / name).is_file()]
-    if not files:
-        refuse(path, [f"the folder holds no {' or '.join(_FOLDER_FILES)}"], "give the .safetensors file itself")
-    return files[0]
-
-
-def _companions(file: Path, names: Iterable[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name in filter(None, names):
-        companion = file.with_name(name)
-        if not companion.is_file():
-            continue
-        if companion.stat().st_size > _MAX_COMPANION_BYTES:
-            refuse(companion, [f"it is larger than {_MAX_COMPANION_BYTES >> 20} MiB"], "export the adapter again")
-        try:
-            found[name] = companion.read_text("utf-8")
-        except (OSError, UnicodeDecodeError):
-            refuse(companion, ["it is no readable UTF-8 text"], "export the adapter again, or remove that file")
-    return found
+def _factors(update: Update) -> Factors:
+    up, down = (torch.from_numpy(matrix.copy()) for matrix in pair_of_halves(update.halves))
+    return Factors(down=down, up=up, scale=update.scale)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from loraleak.adapters.layouts.diffusers import HEADER
@@ -15,25 +15,137 @@ __all__ = ["LOCAL_PATH", "is_public", "public_metadata"]
 LOCAL_PATH = re.compile(r"[~/.]{1,2}[/\\]\S|/\S+|[A-Za-z]:[/\\]|\\\\\S|file:")
 """How text begins that names a place on somebody's own machine."""
 
-_FAMILY = r"(sd|stable-diffusion|flux|chroma|lumina|hunyuan|qwen|wan)[\w.-]{0,40}"
+_WORDS = frozenset(
+    [
+        "sd",
+        "sdxl",
+        "stable",
+        "diffusion",
+        "cascade",
+        "prior",
+        "xl",
+        "flux",
+        "kontext",
+        "krea",
+        "fill",
+        "redux",
+        "klein",
+        "qwen",
+        "image",
+        "layered",
+        "edit",
+        "plus",
+        "z",
+        "zimage",
+        "wan",
+        "hunyuan",
+        "hunyuanvideo",
+        "video",
+        "framepack",
+        "ltx",
+        "ltxv",
+        "chroma",
+        "radiance",
+        "lumina",
+        "sana",
+        "pixart",
+        "alpha",
+        "sigma",
+        "auraflow",
+        "aura",
+        "flow",
+        "kolors",
+        "anima",
+        "hidream",
+        "cogvideox",
+        "cogvideo",
+        "animatediff",
+        "illustrious",
+        "pony",
+        "noobai",
+        "omnigen",
+        "cosmos",
+        "predict",
+        "mochi",
+        "base",
+        "dev",
+        "schnell",
+        "pro",
+        "full",
+        "fast",
+        "turbo",
+        "lightning",
+        "distilled",
+        "preview",
+        "inpainting",
+        "refiner",
+        "small",
+        "medium",
+        "large",
+        "mini",
+        "max",
+        "hd",
+        "i",
+        "t",
+        "v",
+        "ti",
+        "s",
+        "flf",
+        "b",
+        "m",
+        "fun",
+        "control",
+        "high",
+        "low",
+        "noise",
+        "vace",
+        "animate",
+        "pred",
+        "epsilon",
+        "text",
+        "textual",
+        "inversion",
+        "lora",
+        "lycoris",
+        "loha",
+        "lokr",
+        "locon",
+        "dora",
+        "oft",
+        "controlnet",
+        "model",
+    ]
+)
+"""Words that names of families and their versions are made of: a person's name is none of them."""
 
-_PUBLIC = {
-    re.compile(field): re.compile(value)
-    for field, value in {
+
+def _names_family(value: str) -> bool:
+    """Whether a text is made of nothing but such words and version numbers."""
+    if len(value) > 80 or not re.fullmatch(r"[A-Za-z0-9._ /-]+", value):
+        return False
+    words, numbers = re.findall(r"[a-z]+", value.lower()), re.findall(r"\d+", value)
+    return any(len(word) > 1 for word in words) and set(words) <= _WORDS and all(len(number) < 5 for number in numbers)
+
+
+_PUBLIC: Mapping[re.Pattern[str], Callable[[str], object]] = {
+    re.compile(field): _names_family if says is None else re.compile(says).fullmatch
+    for field, says in {
         r"format": r"pt|tf|np|jax|flax|mlx",
-        # web interfaces tell a file's family by these
-        r"ss_base_model_version": _FAMILY,
+        # interfaces tell a file's family by these
+        r"ss_base_model_version": None,
         r"ss_v2": r"True|False",
         r"ss_network_module": r"(networks|lycoris)\.\w{1,40}",
         r"modelspec\.sai_model_spec": r"\d+(\.\d+){0,3}",
-        r"modelspec\.architecture": rf"{_FAMILY}/(lora|lycoris|loha|lokr|locon|dora)",
+        r"modelspec\.architecture": None,
+        # how much smaller LTX' reference images are
+        r"reference_downscale_factor": r"\d{1,3}(\.\d{1,3})?",
         r"modelspec\.prediction_type": r"epsilon|v|v_prediction",
         # cloneofsimo's tensors are numbered over these classes
         r"unet|text_encoder": r'\["[A-Z]\w{1,60}"(, ?"[A-Z]\w{1,60}")*\]',
         r"(unet|text_encoder):\d{1,5}:rank": r"\d{1,4}",
     }.items()
 }
-"""Fields by what they may be called, and what they may say: free text is never public."""
+"""Fields by what they may be called, and what they may say (None: a family): free text is never public."""
 
 _EMBEDDING = re.compile(r"<[^>]+>")
 """cloneofsimo's mark of an embedding. The tensor has the same name, so taking the field away would hide nothing."""
@@ -70,14 +182,17 @@ _NEEDED_KEYS = frozenset(
 
 def is_public(field: str, value: str) -> bool:
     """Whether this field, with this value, gives nothing away."""
-    return any(name.fullmatch(field) and says.fullmatch(value) for name, says in _PUBLIC.items())
+    return any(name.fullmatch(field) and says(value) for name, says in _PUBLIC.items())
 
 
-def public_metadata(metadata: Mapping[str, str], keep: Collection[str] = ()) -> tuple[dict[str, str], tuple[str, ...]]:
+def public_metadata(
+    metadata: Mapping[str, str], keep: Collection[str] = (), replaced: Mapping[str, str] | None = None
+) -> tuple[dict[str, str], tuple[str, ...]]:
     """The fields that may be shared, and the names of what was removed from the others.
 
     Of peft's configurations the keys that shape the layers and their scale stay, without local paths; removed ones are listed as
-    `adapter_config.json: key`. Fields and keys named in `keep` stay as they are.
+    `adapter_config.json: key`. Fields and keys named in `keep` stay as they are; those in `replaced` get that value, whether they
+    were there or not, and a key of a configuration gets it in the configuration.
     Raises: UsageError, if `keep` names what is not there.
     """
     tables = {field: table for field in _CONFIGS if (table := _table(metadata.get(field, ""))) is not None}
@@ -97,6 +212,15 @@ def public_metadata(metadata: Mapping[str, str], keep: Collection[str] = ()) -> 
             kept[field] = json.dumps(needed, indent=2, sort_keys=True)
         else:
             removed.append(field)
+    for name, value in (replaced or {}).items():
+        homes = [field for field, table in tables.items() if name in table or any(_key(key) == name for key in table)]
+        for field in homes:
+            table = json.loads(kept[field])
+            table |= {key: value for key in tables[field] if name in (key, _key(key))}
+            kept[field] = json.dumps(table, indent=2, sort_keys=True)
+        if not homes:
+            kept[name] = value
+        removed = [told for told in removed if told != name and told not in {f"{field}: {name}" for field in homes}]
     return kept, tuple(removed)
 
 

@@ -1,4 +1,4 @@
-"""LoRA, LoCon, LoHa and LoKr modules (Yeh et al. 2024, arXiv 2309.14859, section 3) as one pair of factors, exactly.
+"""LoRA, LoCon, LoHa and LoKr modules (Yeh et al. 2024, arXiv 2309.14859, section 3) as pairs of factors, exactly.
 
 Shapes are checked apart, and first: what a hostile file would blow up to is known before a number of it is read.
 """
@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-from torch import Tensor
+import numpy as np
 
-__all__ = ["Half", "Pair", "PairShapes", "TensorRole", "pair_shapes", "reduce_to_pair"]
+__all__ = ["Array", "Half", "Halves", "PairShapes", "TensorRole", "halves_of", "pair_of_halves", "pair_shapes"]
 
 TensorRole = Literal[
     "down",
@@ -35,8 +34,12 @@ TensorRole = Literal[
 ]
 """What a tensor is to its module, in LyCORIS' words where they are its own."""
 
-Half = tuple[Tensor, Tensor]
-"""One of LoKr's two factors as a pair itself: `[m, k]` and `[k, n]`, or `[k, n, *kernel]`."""
+Array = np.ndarray
+Half = tuple[Array, ...]
+"""A matrix or kernel: whole, `[m, n]` or `[m, n, *kernel]`, or as its pair `[m, k]` and `[k, n]`, or `[k, n, *kernel]`."""
+
+Halves = tuple[Half, ...]
+"""An update without its scale: one, or the two of LoKr, of which the update is the Kronecker product."""
 
 Shape = tuple[int, ...]
 
@@ -53,17 +56,8 @@ class PairShapes:
     """`[d_out, rank]`, or `[c_out, rank, *ones]`."""
     rank: int | None
     """That alpha is divided by: the file's own, which LoHa and LoKr exceed here; None where both halves of LoKr are whole."""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """`dW = scale * up @ down`, shaped as `PairShapes` has it."""
-
-    down: Tensor
-    up: Tensor
-    rank: int | None
-    halves: tuple[Half, ...] = ()
-    """Halves of LoKr, whose `up @ down` is the Kronecker product of theirs; empty for all others."""
+    size: int
+    """Numbers in the halves, which a pair of LoKr exceeds by far."""
 
 
 def pair_shapes(shapes: Mapping[TensorRole, Shape]) -> PairShapes:
@@ -87,79 +81,80 @@ def pair_shapes(shapes: Mapping[TensorRole, Shape]) -> PairShapes:
     return found
 
 
-def reduce_to_pair(tensors: Mapping[TensorRole, Tensor]) -> Pair:
-    """The pair of factors of one module.
-
-    Raises: ValueError, as `pair_shapes` does.
-    """
-    shapes = pair_shapes({role: tuple(tensor.shape) for role, tensor in tensors.items()})
-    halves: tuple[Half, ...] = ()
+def halves_of(tensors: Mapping[TensorRole, Array]) -> Halves:
+    """The update of one module, of tensors whose shapes `pair_shapes` took; LoKr stays a product of two, which is much smaller."""
     if "hada_w1_a" in tensors:
-        down, up = _loha(tensors)
-    elif "down" in tensors:
+        return (_loha(tensors),)
+    if "down" in tensors:
         down, up = tensors["down"], tensors["up"]
-        down = _tucker(tensors["mid"], down.flatten(1)) if "mid" in tensors else down
-    else:
-        # `kron(W1, W2)` with `W1 = L1 R1` and `W2 = L2 R2` is `kron(L1, L2) kron(R1, R2)`, of rank r1 r2
-        halves = _lokr(tensors)
-        (left1, right1), (left2, right2) = halves
-        down, up = _kron(right1, right2), _kron(left1, left2)
-    return Pair(down.reshape(shapes.down), up.reshape(shapes.up), shapes.rank, halves)
-
-
-def _loha(tensors: Mapping[TensorRole, Tensor]) -> tuple[Tensor, Tensor]:
-    """`(B1 A1) * (B2 A2)`, elementwise: row-wise Khatri-Rao products of the two pairs, of rank r1 r2."""
-    b1, a1, b2, a2 = tensors["hada_w1_a"], tensors["hada_w1_b"], tensors["hada_w2_a"], tensors["hada_w2_b"]
-    if "hada_t1" in tensors:
-        # LyCORIS' Tucker form has the outer factors as `[rank, d_out]`, and its core's first index is theirs.
-        b1, b2 = b1.T, b2.T
-        a1, a2 = _tucker(tensors["hada_t1"], a1), _tucker(tensors["hada_t2"], a2)
-    if a1.shape[0] * a2.shape[0] > min(b1.shape[0], math.prod(a1.shape[1:])):
-        product = (b1 @ a1.flatten(1)) * (b2 @ a2.flatten(1))
-        left, right = _thin(product.reshape(b1.shape[0], *a1.shape[1:]))
-        return right, left
-    return (a1[:, None] * a2[None]).flatten(0, 1), (b1[:, :, None] * b2[:, None, :]).flatten(1)
-
-
-def _lokr(tensors: Mapping[TensorRole, Tensor]) -> tuple[Half, Half]:
+        if "mid" in tensors:
+            down = _tucker(tensors["mid"], _flat(down))
+        return ((up, down),)
     return (
         _half(tensors, "lokr_w1", "lokr_w1_a", "lokr_w1_b", None),
         _half(tensors, "lokr_w2", "lokr_w2_a", "lokr_w2_b", "lokr_t2"),
     )
 
 
+def pair_of_halves(halves: Halves) -> tuple[Array, Array]:
+    """B and A of an update, `[d_out, rank, *ones]` and `[rank, d_in, *kernel]`.
+
+    With `W1 = L1 R1` and `W2 = L2 R2`, `kron(W1, W2)` is `kron(L1, L2) kron(R1, R2)`, of rank r1 r2.
+    """
+    (up, down), *others = (half if len(half) == 2 else _thin(half[0]) for half in halves)
+    for left, right in others:
+        up, down = _kron(_flat(up), _flat(left)), _kron(down, right)
+    return up.reshape(*up.shape[:2], *(1 for _ in down.shape[2:])), down
+
+
+def _loha(tensors: Mapping[TensorRole, Array]) -> Half:
+    """`(B1 A1) * (B2 A2)`, elementwise: row-wise Khatri-Rao products of the two pairs, of rank r1 r2."""
+    b1, a1, b2, a2 = tensors["hada_w1_a"], tensors["hada_w1_b"], tensors["hada_w2_a"], tensors["hada_w2_b"]
+    if "hada_t1" in tensors:
+        # LyCORIS' Tucker form has the outer factors as `[rank, d_out]`, and its core's first index is theirs.
+        b1, b2 = b1.T, b2.T
+        a1, a2 = _tucker(tensors["hada_t1"], a1), _tucker(tensors["hada_t2"], a2)
+    if len(a1) * len(a2) > min(len(b1), math.prod(a1.shape[1:])):
+        return (((b1 @ _flat(a1)) * (b2 @ _flat(a2))).reshape(len(b1), *a1.shape[1:]),)
+    down = (a1[:, None] * a2[None]).reshape(-1, *a1.shape[1:])
+    return _flat(b1[:, :, None] * b2[:, None, :]), down
+
+
 def _half(
-    tensors: Mapping[TensorRole, Tensor], whole: TensorRole, left: TensorRole, right: TensorRole, core: TensorRole | None
+    tensors: Mapping[TensorRole, Array], whole: TensorRole, left: TensorRole, right: TensorRole, core: TensorRole | None
 ) -> Half:
-    """`[m, k]` and `[k, n, *kernel]` with `k` as small as shapes allow."""
     if whole in tensors:
-        return _thin(tensors[whole])
+        return (tensors[whole],)
     first, second = tensors[left], tensors[right]
     if core is not None and core in tensors:
         first, second = first.T, _tucker(tensors[core], second)
-    if second.shape[0] > min(first.shape[0], math.prod(second.shape[1:])):
-        return _thin((first @ second.flatten(1)).reshape(first.shape[0], *second.shape[1:]))
+    if len(second) > min(len(first), math.prod(second.shape[1:])):
+        return ((first @ _flat(second)).reshape(len(first), *second.shape[1:]),)
     return first, second
 
 
-def _tucker(core: Tensor, inner: Tensor) -> Tensor:
+def _flat(kernel: Array) -> Array:
+    return kernel.reshape(len(kernel), -1)
+
+
+def _tucker(core: Array, inner: Array) -> Array:
     """`A'[m, i, h, w] = sum_n core[m, n, h, w] inner[n, i]`."""
-    return (core.movedim(1, -1) @ inner).movedim(-1, 1)
+    return np.moveaxis(np.moveaxis(core, 1, -1) @ inner, -1, 1)
 
 
-def _kron(first: Tensor, second: Tensor) -> Tensor:
+def _kron(first: Array, second: Array) -> Array:
     """Kronecker product of a matrix with a matrix or kernel, in the first two dimensions."""
     (m, n), (p, q, *kernel) = first.shape, second.shape
     ones = [1] * len(kernel)
     return (first.reshape(m, 1, n, 1, *ones) * second.reshape(1, p, 1, q, *kernel)).reshape(m * p, n * q, *kernel)
 
 
-def _thin(weight: Tensor) -> tuple[Tensor, Tensor]:
+def _thin(weight: Array) -> tuple[Array, Array]:
     """A matrix or kernel times the identity, on its shorter side."""
     rows, columns = weight.shape[:2]
     if weight.ndim == 2 and columns < rows:
-        return weight, torch.eye(columns, dtype=weight.dtype)
-    return torch.eye(rows, dtype=weight.dtype), weight
+        return weight, np.eye(columns, dtype=weight.dtype)
+    return np.eye(rows, dtype=weight.dtype), weight
 
 
 # The same, on shapes.
@@ -173,7 +168,7 @@ def _lora_shapes(shapes: Mapping[TensorRole, Shape]) -> PairShapes:
     rank = down[0] if down else 0
     if "mid" in shapes:
         down = _tucker_shape(shapes["mid"], (rank, math.prod(down[1:])))
-    return PairShapes(down, up, rank)
+    return PairShapes(down, up, rank, math.prod(down) + math.prod(up))
 
 
 def _loha_shapes(shapes: Mapping[TensorRole, Shape]) -> PairShapes:
@@ -192,7 +187,7 @@ def _loha_shapes(shapes: Mapping[TensorRole, Shape]) -> PairShapes:
         left, right = _thin_shapes((b1[0], *a1[1:]))
     else:
         left, right = (b1[0], product), (product, *a1[1:])
-    return PairShapes(right, _as_kernel(left, right), rank)
+    return PairShapes(right, _as_kernel(left, right), rank, math.prod(left) + math.prod(right))
 
 
 def _lokr_shapes(shapes: Mapping[TensorRole, Shape]) -> PairShapes:
@@ -202,7 +197,8 @@ def _lokr_shapes(shapes: Mapping[TensorRole, Shape]) -> PairShapes:
         raise ValueError(f"has a first LoKr factor of shape {list(right1)}, which is no matrix")
     left = (left1[0] * left2[0], left1[1] * left2[1])
     right = (right1[0] * right2[0], right1[1] * right2[1], *right2[2:])
-    return PairShapes(right, _as_kernel(left, right), rank2 or rank1)
+    size = sum(math.prod(shape) for shape in (left1, right1, left2, right2))
+    return PairShapes(right, _as_kernel(left, right), rank2 or rank1, size)
 
 
 def _half_shapes(

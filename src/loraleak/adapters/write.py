@@ -13,11 +13,15 @@ from safetensors.torch import save
 from torch import Tensor
 
 from loraleak.adapters.container import refuse
-from loraleak.adapters.detect import COMPONENTS, module_path
+from loraleak.adapters.detect import COMPONENTS, component_of, split_component
+from loraleak.adapters.family import families_of_adapter
 from loraleak.adapters.layouts.diffusers import HEADER
 from loraleak.adapters.layouts.kohya_writing import kohya_tensors
 from loraleak.adapters.layouts.peft import CONFIG, WEIGHTS
+from loraleak.adapters.modules import names_read
 from loraleak.errors import AdapterError
+from loraleak.families import ENCODERS as TEXT_LAYERS
+from loraleak.families import FAMILIES
 from loraleak.files import replacing, write_bytes
 from loraleak.types import Adapter, Factors
 from loraleak.untrusted import printable
@@ -27,6 +31,9 @@ __all__ = ["LAYOUTS", "Layout", "save_adapter"]
 Layout = Literal["diffusers", "peft", "kohya", "comfyui"]
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 
+_MAX_RANK = 1024
+_OWN_NAMES = ("diffusers", "peft", "memory")
+"""Formats in which a module is called as in its model, whatever the model is."""
 _REPLACED = {"format", HEADER, CONFIG}
 
 
@@ -34,9 +41,9 @@ def save_adapter(adapter: Adapter, path: str | Path, layout: Layout = "diffusers
     """Write an adapter, whole or not at all: one .safetensors file, or for `peft` a folder, which holds one model.
 
     The factors come back bit by bit as float32; only layers that `kohya` and `comfyui` have as one (q, k and v of Flux) may come back
-    as another pair of the same product. All layouts but `peft` keep the header's other fields; `diffusers` and `comfyui` keep an
-    unknown scale unknown. Residue is not written.
-    Raises: AdapterError, naming what stands in the way, if the adapter is empty or broken, or if the layout cannot hold it.
+    as another pair of the same product. All layouts but `peft` keep the header's other fields. Residue is not written.
+    Raises: AdapterError, naming what stands in the way, if the adapter is empty or broken, if its scale is unknown, if the layout
+    cannot hold it, or if no loader of the layout knows such names.
 
     >>> from tempfile import TemporaryDirectory
     >>> from loraleak.adapters import load_adapter
@@ -48,8 +55,10 @@ def save_adapter(adapter: Adapter, path: str | Path, layout: Layout = "diffusers
     """
     path = Path(path)
     factors = _checked(adapter)
+    if layout in ("diffusers", "peft"):
+        _check_names(adapter, layout)
     if layout == "peft":
-        _write_peft(factors, adapter.magnitudes, path)
+        _write_peft(adapter, path)
         return
     if path.is_dir():
         refuse(path, [f"it is a folder, but the {layout} layout is one file"], "give a name that ends in .safetensors")
@@ -59,6 +68,7 @@ def save_adapter(adapter: Adapter, path: str | Path, layout: Layout = "diffusers
         header |= _diffusers_header(factors, adapter.magnitudes)
     else:
         tensors = kohya_tensors(adapter, layout)
+    _check_reads_back(tensors, header, factors, layout)
     write_bytes(path, _file(tensors, header))
 
 
@@ -77,18 +87,59 @@ def _checked(adapter: Adapter) -> Mapping[str, Factors]:
     ]
     if broken:
         raise AdapterError(f"{printable(broken[0])} holds NaN or infinity: fine-tune again with a lower learning rate")
-    unknown = [name for name, f in adapter.factors.items() if f.scale is None]
-    if 0 < len(unknown) < len(adapter.factors):
+    wide = [name for name, f in adapter.factors.items() if f.rank > _MAX_RANK]
+    if wide:
         raise AdapterError(
-            f"the scale of {printable(unknown[0])} is unknown and that of others is known, which no layout can hold: "
-            "set the scale of every module, or of none"
+            f"{printable(wide[0])} comes to rank {adapter.factors[wide[0]].rank} as a pair of factors, more than {_MAX_RANK}: keep the "
+            "file in the layout that it has (`loraleak scrub` does)"
+        )
+    unknown = [name for name, f in adapter.factors.items() if f.scale is None]
+    if unknown:
+        raise AdapterError(
+            f"the scale of {printable(unknown[0])} is unknown, and loaders take 1 where a file tells none: "
+            "set the scale of every module"
         )
     return adapter.factors
 
 
+def _check_reads_back(
+    tensors: Mapping[str, Tensor], header: Mapping[str, str], factors: Mapping[str, Factors], layout: Layout
+) -> None:
+    read = names_read({name: tuple(tensor.shape) for name, tensor in tensors.items()}, header)
+    if read != factors.keys():
+        lost = min(factors.keys() - read, default=next(iter(factors)))
+        raise AdapterError(
+            f"a file in {layout} layout would not tell which layer {printable(lost)} is: write it in another layout, or keep the file "
+            "as it is"
+        )
+
+
+def _check_names(adapter: Adapter, layout: Layout) -> None:
+    """Refuse names that are not those of diffusers' models, which is where these layouts are loaded."""
+    families = families_of_adapter(adapter)
+    family = FAMILIES[families[0]] if families else None
+    if layout == "diffusers" and family is not None and not family.in_diffusers:
+        raise AdapterError(f"diffusers has no loader for {family.title}: write it in peft layout, or keep the file as it is")
+    alone = [name for name in adapter.factors if name.startswith(("language_model.", "unknown."))]
+    if layout == "diffusers" and alone:
+        raise AdapterError(
+            f"diffusers has no model for {printable(alone[0])}: write it in peft layout, or keep the file as it is"
+        )
+    if set(adapter.format.split("+")) <= set(_OWN_NAMES):
+        return
+    for name in adapter.factors:
+        component, path = split_component(name)
+        if component.startswith("text_encoder"):
+            known = TEXT_LAYERS.find(path, flat=False) is not None
+        else:
+            known = family is not None and family.whole(path) is not None
+        if not known:
+            raise AdapterError(
+                f"diffusers' name of {printable(name)} is not known, so nothing would load it: keep the file in the layout that it has"
+            )
+
+
 def _diffusers_header(factors: Mapping[str, Factors], magnitudes: Mapping[str, Tensor]) -> dict[str, str]:
-    if any(f.scale is None for f in factors.values()):
-        return {}
     config: dict[str, Any] = {}
     for component, mine in _by_component(factors).items():
         fields = _lora_config(component, mine, use_dora=bool(magnitudes))
@@ -96,21 +147,21 @@ def _diffusers_header(factors: Mapping[str, Factors], magnitudes: Mapping[str, T
     return {HEADER: json.dumps(config, indent=2, sort_keys=True)}
 
 
-def _write_peft(factors: Mapping[str, Factors], magnitudes: Mapping[str, Tensor], path: Path) -> None:
+def _write_peft(adapter: Adapter, path: Path) -> None:
+    factors, magnitudes, families = adapter.factors, adapter.magnitudes, families_of_adapter(adapter)
     components = _by_component(factors)
     if len(components) > 1:
         raise AdapterError(
             f"the PEFT layout holds one model, and this adapter changes {' and '.join(components)}: "
             "write it in diffusers layout, which can hold all"
         )
-    if any(f.scale is None for f in factors.values()):
-        raise AdapterError("the PEFT layout must tell the scale, and this adapter's is unknown: write it in diffusers layout")
     if path.exists() and not path.is_dir():
         refuse(path, ["it is a file, but the PEFT layout is a folder"], "give the name of a folder")
     ((component, mine),) = components.items()
     # transformers 5 has no `text_model.`, and peft loads only names that the model has.
     flat = {name.removeprefix("text_model."): value for name, value in mine.items()}
-    lost = [name for name in flat if module_path(name) not in factors]
+    usual = FAMILIES[families[0]].component if families else ""
+    lost = [name for name in flat if component_of(*split_component(name), usual) != component]
     if lost:
         raise AdapterError(
             f"the PEFT layout does not tell that {printable(lost[0])} belongs to {component}: write it in diffusers layout"
@@ -118,8 +169,10 @@ def _write_peft(factors: Mapping[str, Factors], magnitudes: Mapping[str, Tensor]
     own = {name.removeprefix(f"{component}.").removeprefix("text_model."): value for name, value in magnitudes.items()}
     lora = _lora_config(component, mine, use_dora=bool(own))
     config = {"peft_type": "LORA", "task_type": None, "inference_mode": True, **lora}
+    tensors = _tensors(flat, own, "base_model.model.")
+    _check_reads_back(tensors, {}, factors, "peft")
     files = {
-        WEIGHTS: _file(_tensors(flat, own, "base_model.model."), {"format": "pt"}),
+        WEIGHTS: _file(tensors, {"format": "pt"}),
         CONFIG: (json.dumps(config, indent=2, sort_keys=True) + "\n").encode(),
     }
     if path.exists():

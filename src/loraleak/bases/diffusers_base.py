@@ -14,12 +14,13 @@ from jaxtyping import Float, Num
 from PIL import Image
 from torch import Tensor, nn
 
-from loraleak.adapters import FAMILY_TITLES, family_of
+from loraleak.adapters import families_of_adapter
 from loraleak.bases import lora_layers
 from loraleak.bases.diffusion import Diffusion
 from loraleak.bases.flow import Flow
 from loraleak.bases.stacked_layers import Stack
 from loraleak.errors import AdapterError, BaseMismatchError, ConditionShapeError, UsageError
+from loraleak.families import titles
 from loraleak.types import Adapter, Images, Picture
 
 __all__ = ["Blocks", "DiffusersBase"]
@@ -297,8 +298,8 @@ class DiffusersBase(ABC):
                 have = (factors.up.shape[0], *factors.down.shape[1:])
                 misfits.append(f"{name} is {list(have)} in the adapter and {list(shape)} in the base")
         if misfits:
-            family = family_of(adapter)
-            fits = f"; it fits {FAMILY_TITLES[family]}" if family else ""
+            families = families_of_adapter(adapter)
+            fits = f"; it fits {titles(families)}" if families else ""
             raise BaseMismatchError(
                 f"the adapter does not fit base {self.name!r}: {len(misfits)} of {len(adapter.factors)} modules differ, "
                 f"the first: {misfits[0][:200]}{fits}; give the base that it was trained on with --base"

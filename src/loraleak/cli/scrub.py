@@ -1,6 +1,8 @@
 """`loraleak scrub`: a copy without private metadata."""
 
 import json
+import os
+import sys
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Scrub"]
 
+_FEW = 4
+"""Files that one process is done with before others have started."""
 _SHOWN = 8
 _MAX_LENGTH = 2**14
 
@@ -26,15 +30,19 @@ class Scrub:
     """Writes a copy of an adapter without private metadata. Its weights stay the same bits, unless a defence is given."""
 
     file: Positional[Path]
-    """The adapter: a .safetensors file of any layout, or a PEFT folder."""
+    """The adapter: a .safetensors file of any layout, a PEFT folder, or a folder in which all .safetensors files are meant."""
     out: Annotated[Path | None, arg(aliases=("-o",))] = None
-    """The copy: a .safetensors file; a folder for PEFT layout."""
+    """The copy: a .safetensors file; a folder for PEFT layout, and for the files of a folder."""
     in_place: bool = False
     """Write over the file itself, and keep the old one as <name>.backup."""
     defence: str | None = None
     """Post-hoc defence with settings, such as `rank-truncation:rank=2`. Several are joined by `+`."""
     keep: tuple[str, ...] = ()
     """Fields of the header, or keys of PEFT's configuration, that stay as they are."""
+    set: tuple[str, ...] = ()
+    """Values that fields get instead of their own, as FIELD=VALUE: `ss_output_name=mine`."""
+    workers: int = 0
+    """Processes that scrub the files of a folder; 0 for one a processor."""
     json: bool = False
     """Print the changes as JSON on stdout."""
     base: BaseSettings = field(default_factory=lambda: BaseSettings(base=""))
@@ -43,10 +51,16 @@ class Scrub:
     def __post_init__(self) -> None:
         if (self.out is None) != self.in_place:
             raise UsageError("scrub writes either to -o OUT or over the file itself with --in-place: give one of the two")
+        if any(not text.partition("=")[0] or "=" not in text for text in self.set):
+            raise UsageError("--set takes FIELD=VALUE, such as ss_output_name=mine")
+        if self.set and self.defence is not None:
+            raise UsageError("--set works on the header alone: leave --defence away, and scrub its copy again")
 
     def run(self) -> int:
-        from loraleak.adapters import backed_up
+        from loraleak.adapters import backed_up, is_one_adapter
 
+        if not is_one_adapter(self.file):
+            return self._run_in_folder()
         if self.out is None:
             with backed_up(self.file) as backup:
                 done, defence = self._scrubbed(self.file)
@@ -55,23 +69,48 @@ class Scrub:
         else:
             backup = None
             done, defence = self._scrubbed(self.out)
-        facts = {
-            "schema": "loraleak.scrub/1",
-            "out": str(self.out or self.file),
-            "backup": None if backup is None else str(backup),
-            "defence": defence,
-            "weights": "bit-identical" if defence is None else "defended",
-            **asdict(done),
-        }
+        facts = _facts(self.out or self.file, backup, defence, done)
         print(json.dumps(facts) if self.json else "\n".join(_lines(facts, done)))
         return 0
+
+    def _run_in_folder(self) -> int:
+        """Scrub every file of a folder to the same place in another folder, or over itself."""
+        from loraleak.adapters import adapter_paths
+        from loraleak.adapters.clean_copy import Copying, scrub_many
+
+        if self.defence is not None:
+            raise UsageError("a defence is for one adapter: scrub the folder without --defence, or name one file")
+        files = list(adapter_paths([self.file]))
+        if not files:
+            raise UsageError("it holds no .safetensors file", path=self.file, remedy="name another")
+        if self.out is not None and (self.out.is_file() or self.out.resolve().is_relative_to(self.file.resolve())):
+            raise UsageError(
+                "it must be a folder outside of the one that is scrubbed", path=self.out, remedy="give another name"
+            )
+        replaced = dict(text.split("=", 1) for text in self.set)
+        tasks = [
+            Copying(file, None if self.out is None else self.out / file.relative_to(self.file), self.keep, replaced)
+            for file in files
+        ]
+        unusable = 0
+        for task, done in scrub_many(tasks, workers=self.workers or (1 if len(files) < _FEW else os.cpu_count() or 1)):
+            if isinstance(done, str):
+                unusable += 1
+                print(f"loraleak: {printable(' '.join(done.split()), _MAX_LENGTH)}", file=sys.stderr)
+            elif self.json:
+                print(json.dumps(_facts(task.out or task.file, task.backup, None, done)), flush=True)
+            else:
+                print(printable(f"{task.out or task.file}: removed {len(done.removed)} fields", _MAX_LENGTH))
+        print(f"loraleak: {len(files) - unusable} files scrubbed; {unusable} unusable", file=sys.stderr)
+        return 2 if unusable else 0
 
     def _scrubbed(self, out: Path) -> "tuple[Scrubbed, str | None]":
         """Scrub, and give the changes and the defence with all of its settings. Models are imported for defences only."""
         if self.defence is None:
             from loraleak.adapters import scrub_header
 
-            return scrub_header(self.file, out, self.keep), None
+            replaced = dict(text.split("=", 1) for text in self.set)
+            return scrub_header(self.file, out, self.keep, replaced), None
         from loraleak.bases import load_base
         from loraleak.defences import parse_defence, scrub, spelled
 
@@ -80,6 +119,17 @@ class Scrub:
             raise UsageError(f"{defence.name} changes fine-tuning, not a finished file: give it to `loraleak finetune`")
         base = load_base(**self.base.choices) if self.base.base else None
         return scrub(self.file, out, defence=defence, base=base, keep=self.keep), spelled(defence)
+
+
+def _facts(out: Path, backup: Path | None, defence: str | None, done: "Scrubbed") -> dict[str, Any]:
+    return {
+        "schema": "loraleak.scrub/1",
+        "out": str(out),
+        "backup": None if backup is None else str(backup),
+        "defence": defence,
+        "weights": "bit-identical" if defence is None else "defended",
+        **asdict(done),
+    }
 
 
 def _lines(facts: dict[str, Any], done: "Scrubbed") -> list[str]:

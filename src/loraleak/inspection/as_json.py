@@ -14,7 +14,7 @@ SCHEMA = "loraleak.inspect/1"
 
 def as_json(inspection: Inspection) -> dict[str, Any]:
     """Plain values only; hostile text in it is escaped, and cut."""
-    low, high = inspection.ranks
+    ranks = inspection.ranks
     counts = Counter(finding.severity for finding in inspection.findings)
     return {
         "schema": SCHEMA,
@@ -22,7 +22,8 @@ def as_json(inspection: Inspection) -> dict[str, Any]:
         "file": {"path": inspection.path, "bytes": inspection.bytes, "sha256": inspection.sha256},
         "format": inspection.format,
         "family": inspection.family or None,
-        "rank": {"min": low, "max": high},
+        "families": list(inspection.families),
+        "rank": None if ranks is None else {"min": ranks[0], "max": ranks[1]},
         "scale_known": all(module.alpha is not None for module in inspection.modules),
         "modules": [_module(module) for module in inspection.modules],
         "residue": list(inspection.residue),
@@ -39,6 +40,8 @@ def _module(module: ModuleFacts) -> dict[str, Any]:
         "shape": list(module.shape),
         "rank": module.rank,
         "alpha": module.alpha,
+        "scale": module.scale,
+        "scale_from": module.scale_from,
         "dora": module.has_magnitude,
         "norm": None if module.norm is None else _short(module.norm),
         "spectrum": None if module.spectrum is None else [_short(value) for value in module.spectrum],

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from loraleak.findings import Finding, Group, Severity
 from loraleak.inspection.groups import TITLES
 from loraleak.inspection.inspect import Inspection
-from loraleak.types import Finding, Group, Severity
 from loraleak.version import __version__
 
 __all__ = ["as_sarif"]

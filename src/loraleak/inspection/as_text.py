@@ -7,10 +7,10 @@ from rich.console import Group as Lines
 from rich.console import RenderableType
 from rich.text import Text
 
-from loraleak.adapters import FAMILY_TITLES
+from loraleak.families import titles
+from loraleak.findings import Severity
 from loraleak.inspection.groups import TITLES
 from loraleak.inspection.inspect import Inspection, ModuleFacts
-from loraleak.types import Severity
 
 __all__ = ["as_text"]
 
@@ -27,7 +27,6 @@ def as_text(inspection: Inspection) -> RenderableType:
 
 def _facts(inspection: Inspection) -> Iterator[Text]:
     modules = inspection.modules
-    low, high = inspection.ranks
     components = Counter(module.name.partition(".")[0] for module in modules)
     alphas = sorted({module.alpha for module in modules if module.alpha is not None})
     unknown = any(module.alpha is None for module in modules)
@@ -36,12 +35,15 @@ def _facts(inspection: Inspection) -> Iterator[Text]:
         "file": inspection.path,
         "bytes": f"{inspection.bytes:,}",
         "sha256": inspection.sha256,
-        "format": inspection.format,
-        "base": FAMILY_TITLES[inspection.family],
-        "modules": f"{len(modules)} ({', '.join(f'{count} in {name}' for name, count in components.items())})",
-        "rank": f"{low}" if low == high else f"{low} to {high}",
-        "alpha": _span(alphas, unknown=unknown),
+        "format": inspection.format or "no LoRA that we know",
+        "base": titles(inspection.families),
     }
+    if inspection.ranks is not None:
+        low, high = inspection.ranks
+        facts["modules"] = f"{len(modules)} ({', '.join(f'{count} in {name}' for name, count in components.items())})"
+        facts["rank"] = f"{low}" if low == high else f"{low} to {high}"
+        facts["alpha"] = _span(alphas, unknown=unknown)
+        facts["scale"] = _scales(modules)
     if dora:
         facts["DoRA"] = f"{dora} modules have magnitudes"
     for name, value in facts.items():
@@ -55,7 +57,23 @@ def _span(alphas: list[float], *, unknown: bool) -> str:
     return " and ".join(part for part in (known, "unknown, so the strength of the update is too" if unknown else "") if part)
 
 
+def _scales(modules: tuple[ModuleFacts, ...]) -> str:
+    scales = sorted({module.scale for module in modules if module.scale is not None})
+    told = [word for key, word in _TOLD.items() if any(module.scale_from == key for module in modules)]
+    return f"{_span(scales, unknown=not scales)}, {' and '.join(told)}"
+
+
+_TOLD = {
+    "alpha": "from its alphas",
+    "configuration": "from its adapter_config.json",
+    "header": "from its header",
+    "loaders": "as all loaders take it where a file tells none",
+}
+
+
 def _modules(inspection: Inspection) -> Iterator[Text]:
+    if not inspection.modules:
+        return
     yield Text("\nstrongest modules", style="bold")
     yield Text(f"  {'norm':>9}  {'rank':>4}  {'shape':<19}  {'singular values of dW':<34}  module")
     strongest = sorted(inspection.modules, key=lambda module: -(module.norm or 0.0))

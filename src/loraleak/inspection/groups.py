@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from loraleak.types import Group
+from loraleak.findings import Group
 
 __all__ = ["TITLES"]
 

@@ -1,17 +1,19 @@
 """Inspecting one file: its layout, its base, its modules with their spectra, and what its header gives away."""
 
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from loraleak.adapters import Family, Update, header_findings, load_adapter, open_adapter, read_modules, tensor_findings
+from loraleak.adapters import Update, can_be_cut, header_findings, open_adapter, parts, read_modules, tensor_findings
+from loraleak.adapters.opening import Opened
+from loraleak.families import titles
+from loraleak.findings import Finding
 from loraleak.inspection.spectrum import operations, singular_values
-from loraleak.inspection.starts import COMMON_SEEDS, find_start
-from loraleak.types import Finding
 from loraleak.untrusted import printable
 
-__all__ = ["Gate", "Inspection", "ModuleFacts", "at_or_above", "inspect_adapter"]
+__all__ = ["Gate", "Inspection", "ModuleFacts", "at_or_above", "inspect_adapter", "inspect_opened"]
 
 Gate = Literal["critical", "high", "medium", "never"]
 
@@ -32,6 +34,10 @@ class ModuleFacts:
     """Rank as the file has it; LoHa and LoKr modules come to more, which `spectrum` shows."""
     alpha: float | None
     """None where the file does not tell."""
+    scale: float | None
+    """What loaders multiply `B A` by: alpha / rank, or alpha / sqrt(rank) for rsLoRA; None where the file does not tell."""
+    scale_from: str
+    """What tells the scale: `alpha`, `configuration` or `header`; `loaders` where nothing does, and all of them take 1."""
     has_magnitude: bool
     """DoRA."""
     spectrum: tuple[float, ...] | None
@@ -51,7 +57,8 @@ class Inspection:
     bytes: int
     sha256: str
     format: str
-    family: Family
+    families: tuple[str, ...]
+    """Families of bases that the file fits, the likeliest first; empty where it fits none that we know."""
     modules: tuple[ModuleFacts, ...]
     residue: tuple[str, ...]
     """Tensors that were not understood, fit for a terminal."""
@@ -61,10 +68,15 @@ class Inspection:
     """What else is to be known of this file, one sentence each."""
 
     @property
-    def ranks(self) -> tuple[int, int]:
-        """The smallest and the largest."""
+    def family(self) -> str:
+        """The likeliest family; empty where the file fits none that we know."""
+        return self.families[0] if self.families else ""
+
+    @property
+    def ranks(self) -> tuple[int, int] | None:
+        """The smallest and the largest; None where there is no module."""
         ranks = [module.rank for module in self.modules]
-        return min(ranks), max(ranks)
+        return (min(ranks), max(ranks)) if ranks else None
 
 
 def inspect_adapter(path: str | Path, *, start: bool = False) -> Inspection:
@@ -72,6 +84,7 @@ def inspect_adapter(path: str | Path, *, start: bool = False) -> Inspection:
 
     With `start` it is also tried to rebuild the random numbers that training began from (see `find_start`), which reads the whole
     adapter and takes about half a minute.
+    A file that holds no LoRA that we know is inspected all the same: its header is told, and it has no modules.
     Raises: AdapterError, in one line, as `load_adapter` does; without `start`, all modules together may be of any size.
 
     >>> from loraleak.assets import DEMO
@@ -80,28 +93,36 @@ def inspect_adapter(path: str | Path, *, start: bool = False) -> Inspection:
     ('pocket', (8, 8), [])
     """
     opened = open_adapter(path)
+    found = inspect_opened(opened, path)
+    if not start or not found.modules:
+        return found
+    findings = [*found.findings, *_start_findings(path, opened.fields)]
+    return replace(found, findings=_worst_first(findings))
+
+
+def inspect_opened(opened: Opened, path: str | Path) -> Inspection:
+    """Inspect a file that was opened. Raises: AdapterError, as `read_modules` does."""
     held = opened.contents
     layouts = {name: module.dialect.name for name, module in held.modules.items()}
     facts, work = [], 0
-    for update in read_modules(opened.file, opened.container, held, opened.fields):
-        work += operations(update)
-        facts.append(_facts(update, layouts[update.source], with_spectrum=work <= _MAX_WORK))
+    for whole in read_modules(opened.file, opened.container, held, opened.fields):
+        for update in parts(whole) if can_be_cut(whole) else (whole,):
+            work += operations(update)
+            facts.append(_facts(update, layouts[update.source], with_spectrum=work <= _MAX_WORK))
     by_header = header_findings(opened.fields)
     known = {finding.field for finding in by_header}
     findings = [*by_header, *(finding for finding in tensor_findings(held.residue) if finding.field not in known)]
-    if start:
-        findings += _start_findings(path, opened.fields)
     modules = tuple(sorted(facts, key=lambda module: module.name))
     return Inspection(
         path=printable(str(path), 400),
         bytes=opened.file.stat().st_size,
         sha256=opened.container.sha256,
         format=opened.format,
-        family=held.family,
+        families=held.families,
         modules=modules,
         residue=tuple(printable(name, 300) for name in held.residue),
-        findings=tuple(sorted(findings, key=lambda finding: -_LEVELS.index(finding.severity))),
-        remarks=tuple(_remarks(modules)),
+        findings=_worst_first(findings),
+        remarks=tuple(_remarks(modules, held.families)),
     )
 
 
@@ -110,8 +131,16 @@ def at_or_above(findings: tuple[Finding, ...], level: Gate) -> bool:
     return any(_LEVELS.index(finding.severity) >= _LEVELS.index(level) for finding in findings)
 
 
-def _remarks(modules: tuple[ModuleFacts, ...]) -> Iterator[str]:
-    if all(module.norm == 0 for module in modules):
+def _worst_first(findings: list[Finding]) -> tuple[Finding, ...]:
+    return tuple(sorted(findings, key=lambda finding: -_LEVELS.index(finding.severity)))
+
+
+def _remarks(modules: tuple[ModuleFacts, ...], families: tuple[str, ...]) -> Iterator[str]:
+    if not modules:
+        yield "None of its tensors belongs to a LoRA in a layout that we know; only its header was read."
+    elif len(families) > 1:
+        yield f"Its layers fit several families: {titles(families)}."
+    if modules and all(module.norm == 0 for module in modules):
         if all(module.alpha == 0 for module in modules):
             yield "At the strength that it states, which is 0, this file changes nothing."
         elif not any(module.has_magnitude for module in modules):
@@ -119,6 +148,9 @@ def _remarks(modules: tuple[ModuleFacts, ...]) -> Iterator[str]:
 
 
 def _start_findings(path: str | Path, fields: Mapping[str, str]) -> list[Finding]:
+    from loraleak.adapters import load_adapter
+    from loraleak.inspection.starts import COMMON_SEEDS, find_start
+
     told = fields.get("ss_seed", "")
     own = (int(told),) if told.isascii() and told.isdecimal() and len(told) < 20 else ()
     adapter = load_adapter(path)
@@ -133,14 +165,15 @@ def _start_findings(path: str | Path, fields: Mapping[str, str]) -> list[Finding
 
 
 def _facts(update: Update, layout: str, *, with_spectrum: bool) -> ModuleFacts:
-    factors = update.factors
-    rank = update.rank if update.rank is not None else factors.rank
+    rank = update.rank if update.rank is not None else min(update.shape[0], math.prod(update.shape[1:]))
     return ModuleFacts(
         name=printable(update.name, 300),
         layout=layout,
-        shape=(factors.up.shape[0], *factors.down.shape[1:]),
+        shape=update.shape,
         rank=rank,
-        alpha=None if factors.scale is None else factors.scale * rank,
+        alpha=None if update.scale is None else update.scale * rank,
+        scale=update.scale,
+        scale_from=update.scale_from,
         has_magnitude=update.magnitude is not None,
         spectrum=tuple(singular_values(update).tolist()) if with_spectrum else None,
     )

@@ -25,7 +25,7 @@ _BLOCKS = (
 
 def _part(name: str) -> Part | None:
     if match := _NAME.fullmatch(name):
-        return Part(f"{match[1]}.{int(match[2])}", "down" if match[3] == "down" else "up")
+        return Part(match[1], str(int(match[2])), "down" if match[3] == "down" else "up")
     return None
 
 

@@ -1,10 +1,9 @@
 """ComfyUI's names, which ai-toolkit writes too: `diffusion_model.` and a path in the model's original code, or in diffusers'."""
 
 import re
-from collections.abc import Mapping
 
-from loraleak.adapters import layers
-from loraleak.adapters.detect import Dialect, Part, Scales, module_path, split_name
+from loraleak.adapters.detect import Dialect, Part, dotted_part, split_name
+from loraleak.adapters.layouts.kohya import full_strength
 
 __all__ = ["COMFYUI", "ENCODERS"]
 
@@ -12,7 +11,7 @@ ENCODERS = {"clip_l": "text_encoder", "clip_h": "text_encoder", "clip_g": "text_
 
 _IMAGE = re.compile(r"(?:model\.)?diffusion_model\.(.+)")
 _TEXT = re.compile(rf"(?:text_encoders\.)?({'|'.join(ENCODERS)})\.(?:transformer\.)?(.+)")
-_UNET_ROOTS = ("down_blocks.", "up_blocks.", "mid_block.", "input_blocks.", "middle_block.", "output_blocks.")
+_OTHER_TEXT = re.compile(r"text_encoders\.[\w-]+\.(?:transformer\.)?(.+)")
 
 
 def _part(name: str) -> Part | None:
@@ -21,15 +20,12 @@ def _part(name: str) -> Part | None:
         return None
     stem, role = split
     if match := _IMAGE.fullmatch(stem):
-        component = "unet" if match[1].startswith(_UNET_ROOTS) else "transformer"
-        return Part(layers.dotted(match[1]) or f"{component}.{match[1]}", role)
+        return Part("", match[1], role)
     if match := _TEXT.fullmatch(stem):
-        return Part(module_path(f"{ENCODERS[match[1]]}.{match[2]}"), role)
+        return dotted_part(f"{ENCODERS[match[1]]}.{match[2]}", role)
+    if match := _OTHER_TEXT.fullmatch(stem):
+        return dotted_part(f"text_encoder.{match[1]}", role)
     return None
 
 
-def _unknown(fields: Mapping[str, str]) -> Scales:
-    return lambda module, rank: None
-
-
-COMFYUI = Dialect(name="comfyui", part=_part, scales=_unknown)
+COMFYUI = Dialect(name="comfyui", part=_part, scales=full_strength)

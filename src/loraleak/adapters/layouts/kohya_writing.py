@@ -1,17 +1,18 @@
 """The tensors of an adapter under kohya's or ComfyUI's names. What diffusers cuts in several layers becomes one again."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from loraleak.adapters.detect import Dialect
-from loraleak.adapters.family import Family, family_of
-from loraleak.adapters.layers import Layer, dotted, original_names
-from loraleak.adapters.layouts.comfyui import COMFYUI, ENCODERS
-from loraleak.adapters.layouts.kohya import KOHYA
+from loraleak.adapters.detect import split_component
+from loraleak.adapters.family import families_of_adapter
+from loraleak.adapters.layouts.comfyui import ENCODERS
 from loraleak.errors import AdapterError
+from loraleak.families import ENCODERS as TEXT_LAYERS
+from loraleak.families import FAMILIES, Family, Layer, titles
 from loraleak.types import Adapter, Factors
 from loraleak.untrusted import printable
 
@@ -20,7 +21,11 @@ __all__ = ["OriginalLayout", "kohya_tensors"]
 OriginalLayout = Literal["kohya", "comfyui"]
 
 _MAX_RANK = 1024
-_T5 = {"flux": "text_encoder_2", "sd3": "text_encoder_3"}
+_IN_DIFFUSERS = "write it in diffusers layout"
+_TITLES = {"kohya": "kohya's", "comfyui": "ComfyUI's"}
+_KOHYA_PREFIXES = {"prior": "lora_prior_unet_"}
+_WITH_ENCODERS = ("sd1", "sd2", "sdxl", "pocket", "sd3", "flux", "chroma")
+"""Families whose text encoders ComfyUI's layout has names for."""
 
 
 @dataclass(frozen=True)
@@ -34,76 +39,86 @@ class _Whole:
 def kohya_tensors(adapter: Adapter, layout: OriginalLayout) -> dict[str, Tensor]:
     """Tensors by name. Alphas are float32 where that gives the scale to the last bit, else float64.
 
-    Raises: AdapterError, naming the module, if the layout has no name for it or cannot tell its scale.
+    Raises: AdapterError, naming the module, if no loader of the layout has a name for it, or the layout cannot tell its scale.
     """
-    family = family_of(adapter)
-    dialect, stem = (KOHYA, _kohya_stem) if layout == "kohya" else (COMFYUI, _comfyui_stem)
     tensors: dict[str, Tensor] = {}
-    for layer, whole in _wholes(adapter, family).items():
+    for name, layer in _names(adapter, layout).items():
+        whole = _whole(layer, adapter)
         f = whole.factors
-        if f.scale is None and layout == "kohya":
-            raise AdapterError(
-                "the kohya layout must tell the scale, and this adapter's is unknown: write it in diffusers or comfyui layout"
-            )
-        name = stem(layer, family)
-        _check_reads_back(name, layer, dialect, family)
         tensors[f"{name}.lora_down.weight"], tensors[f"{name}.lora_up.weight"] = f.down, f.up
-        if f.scale is not None:
-            tensors[f"{name}.alpha"] = _alpha(f.scale, f.rank)
+        tensors[f"{name}.alpha"] = _alpha(1.0 if f.scale is None else f.scale, f.rank)
         if whole.magnitude is not None:
             tensors[f"{name}.dora_scale"] = whole.magnitude
     return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in sorted(tensors.items())}
 
 
-def _kohya_stem(layer: Layer, family: Family) -> str:
-    component, _, path = layer.targets[0].partition(".")
-    if component.startswith("text_encoder"):
-        two = family not in ("sd1", "sd2", "pocket", "")
-        number = (
-            "3" if _T5.get(family) == component else component.removeprefix("text_encoder").strip("_") or ("1" if two else "")
-        )
-        return f"lora_te{number}_{path.replace('.', '_')}"
-    if component == "transformer" or family == "sdxl":
-        path = original_names(family).get(layer, path)
-    return f"lora_unet_{path.replace('.', '_')}"
-
-
-def _comfyui_stem(layer: Layer, family: Family) -> str:
-    component, _, path = layer.targets[0].partition(".")
-    if component.startswith("text_encoder"):
-        encoders = {component: encoder for encoder, component in ENCODERS.items() if encoder != "clip_h"}
-        encoder = "t5xxl" if _T5.get(family) == component else encoders[component]
-        return f"text_encoders.{'clip_h' if family == 'sd2' else encoder}.transformer.{path}"
-    return f"diffusion_model.{original_names(family).get(layer, path)}"
-
-
-def _check_reads_back(name: str, layer: Layer, dialect: Dialect, family: Family) -> None:
-    module = layer.targets[0]
-    part = dialect.part(f"{name}.lora_down.weight")
-    path = name.removeprefix("diffusion_model.")
-    if layer in original_names(family) and part is not None:
-        return
-    if part is None or part.module != _as_read(module, family) or (module.startswith("transformer.") and dotted(path)):
+def _names(adapter: Adapter, layout: OriginalLayout) -> Mapping[str, Layer]:
+    """Names of the layers that the layout has, by the families that the adapter fits; those must agree."""
+    families = families_of_adapter(adapter)
+    if not families:
+        if adapter.format == layout == "comfyui" and not any(name.startswith("text_encoder") for name in adapter.factors):
+            return {f"diffusion_model.{split_component(name)[1]}": Layer((name,)) for name in adapter.factors}
         raise AdapterError(
-            f"{dialect.name}'s layout has no name for {printable(module)}: write it in diffusers layout, which can hold all"
+            f"no family that we know has these layers, so {_TITLES[layout]} names for them are not known: {_IN_DIFFUSERS}, or keep "
+            "the file as it is"
         )
+    first, *others = (FAMILIES[name] for name in families)
+    names = _family_names(adapter, layout, first)
+    for other in others if first.component == "transformer" else ():
+        if not all(_means_the_same(name, layer, other) for name, layer in names.items()):
+            raise AdapterError(
+                f"these layers fit {titles(families)}, which {_TITLES[layout]} layout names differently: {_IN_DIFFUSERS}"
+            )
+    return names
 
 
-def _as_read(module: str, family: Family) -> str:
-    """T5 is read as the third text encoder, before the file turns out to be Flux's."""
-    return module.replace("text_encoder_2.", "text_encoder_3.", 1) if family == "flux" else module
+def _means_the_same(name: str, layer: Layer, other: Family) -> bool:
+    component = layer.targets[0].partition(".")[0]
+    if component.startswith("text_encoder"):
+        return True
+    flat = not name.startswith("diffusion_model.")
+    found = other.find(name.removeprefix("lora_unet_" if flat else "diffusion_model."), flat=flat)
+    return found is not None and tuple(f"{component}.{target}" for target in found.layer.targets) == layer.targets
 
 
-def _wholes(adapter: Adapter, family: Family) -> dict[Layer, _Whole]:
-    wholes: dict[Layer, _Whole] = {}
-    composed = {
-        target: layer for layer in original_names(family) if len(layer.targets) > 1 or layer.swapped for target in layer.targets
-    }
-    for name in adapter.factors:
-        layer = composed.get(name, Layer((name,)))
-        if layer not in wholes:
-            wholes[layer] = _whole(layer, adapter)
-    return wholes
+def _family_names(adapter: Adapter, layout: OriginalLayout, family: Family) -> dict[str, Layer]:
+    names: dict[str, Layer] = {}
+    for module in adapter.factors:
+        name, layer = _named(module, layout, family)
+        names[name] = layer
+    return names
+
+
+def _named(module: str, layout: OriginalLayout, family: Family) -> tuple[str, Layer]:
+    component, path = split_component(module)
+    if component.startswith("text_encoder"):
+        return _text_name(module, component, path, layout, family), Layer((module,))
+    style = family.writes.get(layout)
+    if style is None:
+        raise AdapterError(f"no loader that we know takes {family.title} in {_TITLES[layout]} layout: {_IN_DIFFUSERS}")
+    found = family.whole(path)
+    if component != family.component or found is None:
+        raise AdapterError(f"{_TITLES[layout]} layout has no name for {printable(module)}: {_IN_DIFFUSERS}, which can hold all")
+    targets = (path,) if style == "diffusers" else found.layer.targets
+    shares, swapped = ((1,), False) if style == "diffusers" else (found.layer.shares, found.layer.swapped)
+    name = path if style == "diffusers" else found.original
+    layer = Layer(tuple(f"{component}.{target}" for target in targets), shares, swapped)
+    if layout == "comfyui":
+        return f"diffusion_model.{name}", layer
+    return f"{_KOHYA_PREFIXES.get(component, 'lora_unet_')}{name.replace('.', '_')}", layer
+
+
+def _text_name(module: str, component: str, path: str, layout: OriginalLayout, family: Family) -> str:
+    known = TEXT_LAYERS.find(path, flat=False) is not None
+    if layout == "kohya" and known:
+        two = len(family.encoders) > 1
+        number = "3" if family.t5 == component else component.removeprefix("text_encoder").strip("_") or ("1" if two else "")
+        return f"lora_te{number}_{path.replace('.', '_')}"
+    encoders = {component: encoder for encoder, component in ENCODERS.items() if encoder != "clip_h"}
+    if not known or family.name not in _WITH_ENCODERS or (component not in encoders and family.t5 != component):
+        raise AdapterError(f"{_TITLES[layout]} layout has no name for {printable(module)}: {_IN_DIFFUSERS}, which can hold all")
+    encoder = "t5xxl" if family.t5 == component else encoders[component]
+    return f"text_encoders.{'clip_h' if family.name == 'sd2' else encoder}.transformer.{path}"
 
 
 def _whole(layer: Layer, adapter: Adapter) -> _Whole:

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from loraleak.adapters.detect import Dialect, Part, Scales, module_path, split_name
+from loraleak.adapters.detect import Dialect, Part, Scales, dotted_part, split_name
+from loraleak.adapters.layouts.kohya import full_strength
 from loraleak.errors import AdapterError
 
 __all__ = ["CONFIG", "PEFT", "WEIGHTS", "config_scale", "config_table"]
@@ -39,7 +40,7 @@ def config_scale(config: Mapping[str, Any], module: str, rank: int) -> float | N
     alpha_patterns, rank_patterns = (config.get(key) or {} for key in ("alpha_pattern", "rank_pattern"))
     if not _plain(alpha_patterns) or not _plain(rank_patterns):
         return None
-    alpha = _number(_override(alpha_patterns, path, config.get("lora_alpha")))
+    alpha = _number(_override(alpha_patterns, path, config.get("lora_alpha", config.get("alpha"))))
     r = _number(_override(rank_patterns, path, config.get("r", rank)))
     if alpha is None or r != rank:
         return None
@@ -74,20 +75,20 @@ def _number(value: Any) -> float | None:
 
 def _part(name: str) -> Part | None:
     split = split_name(name)
-    if split is None or not name.startswith(_PREFIX) or split[1] not in ("down", "up", "alpha", "magnitude"):
+    if split is None or not name.startswith(_PREFIX):
         return None
-    return Part(module_path(split[0].removeprefix(_PREFIX)), split[1])
+    return dotted_part(split[0].removeprefix(_PREFIX), split[1])
 
 
 def _scales(fields: Mapping[str, str]) -> Scales:
     text = fields.get(CONFIG)
     if text is None:
-        return lambda module, rank: None
+        return full_strength(fields)
     try:
         config = config_table(text)
     except ValueError as error:
         raise AdapterError(f"{CONFIG} is unreadable ({error}): export the adapter again, or remove that file") from None
-    return lambda module, rank: config_scale(config, module, rank)
+    return lambda module, rank: (config_scale(config, module, rank), "configuration")
 
 
 PEFT = Dialect(name="peft", part=_part, scales=_scales, companion=CONFIG)

@@ -1,0 +1,78 @@
+"""Opening an adapter: find the file and what stands beside it, and check it, without reading a weight."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from loraleak.adapters.container import Container, read_container, refuse
+from loraleak.adapters.layouts import peft
+from loraleak.adapters.modules import Contents, contents
+
+__all__ = ["Opened", "is_one_adapter", "locate", "open_adapter"]
+
+_FOLDER_FILES = (peft.WEIGHTS, "pytorch_lora_weights.safetensors")
+_MAX_COMPANION_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A file that was checked, of which no weight has been read."""
+
+    file: Path
+    container: Container
+    contents: Contents
+    fields: dict[str, str]
+    """The header's fields, and the text of a companion file under its name."""
+
+    @property
+    def format(self) -> str:
+        """The layouts of its modules, the commonest first."""
+        kinds = Counter(module.dialect.name for module in self.contents.modules.values())
+        return "+".join(kind for kind, _ in kinds.most_common())
+
+
+def open_adapter(path: str | Path) -> Opened:
+    """Check a LoRA file, or the one in a PEFT or diffusers folder, without reading its weights.
+
+    Raises: AdapterError, in one line, if the file is unusable (see `read_container`), if factors are missing, of unequal rank, of
+    impossible shape or beyond rank 1024. A file without any module that we read is opened all the same.
+    """
+    file = locate(Path(path))
+    container = read_container(file)
+    held = contents(file, container)
+    names = {module.dialect.companion for module in held.modules.values()}
+    return Opened(file, container, held, {**container.metadata, **_companions(file, names)})
+
+
+def is_one_adapter(path: Path) -> bool:
+    """Whether a path is one adapter: anything but a folder, or a PEFT or diffusers folder."""
+    return not path.is_dir() or any((path / name).is_file() for name in _FOLDER_FILES)
+
+
+def locate(path: Path) -> Path:
+    """The file with the weights: the path itself, or the one in a PEFT or diffusers folder, or its only one. Raises: AdapterError."""
+    if not path.is_dir():
+        return path
+    files = [path / name for name in _FOLDER_FILES if (path / name).is_file()]
+    loose = list(path.glob("*.safetensors")) if not files else []
+    if len(loose) == 1:
+        return loose[0]
+    if not files:
+        refuse(path, [f"the folder holds no {' or '.join(_FOLDER_FILES)}"], "give the .safetensors file itself")
+    return files[0]
+
+
+def _companions(file: Path, names: Iterable[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name in filter(None, names):
+        companion = file.with_name(name)
+        if not companion.is_file():
+            continue
+        if companion.stat().st_size > _MAX_COMPANION_BYTES:
+            refuse(companion, [f"it is larger than {_MAX_COMPANION_BYTES >> 20} MiB"], "export the adapter again")
+        try:
+            found[name] = companion.read_text("utf-8")
+        except (OSError, UnicodeDecodeError):
+            refuse(companion, ["it is no readable UTF-8 text"], "export the adapter again, or remove that file")
+    return found
