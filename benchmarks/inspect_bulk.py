@@ -49,10 +49,15 @@ def headers(folder: Path) -> None:
             json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
 
 
-def timed(command: list[str]) -> float | None:
+def timed(command: list[str]) -> tuple[float, float] | None:
+    """Seconds, and seconds of the processors; None where the program is not there."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.perf_counter()
     ran = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
-    return time.perf_counter() - start if ran.returncode in (0, 1, 4) else None
+    seconds = time.perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return None if "ModuleNotFoundError" in ran.stderr else (seconds, used)
 
 
 def main() -> None:
@@ -70,7 +75,7 @@ def main() -> None:
         inspect = [sys.executable, "-m", "loraleak", "inspect", "--json"]
         one = str(next(folder.glob("*.safetensors")))
         rows = {
-            "headers alone": least,
+            "headers alone": (least, least),
             "inspect, one file from a cold start": timed([*inspect, one]),
             "inspect, one process": timed([*inspect, "--workers", "1", made]),
             f"inspect, {asked.workers} workers": timed([*inspect, "--workers", str(asked.workers), made]),
@@ -78,12 +83,15 @@ def main() -> None:
             "inspect, from a cache": timed([*inspect, "--workers", str(asked.workers), "--cache", f"{made}/cache", made]),
             "adaptersentry": timed([sys.executable, "-c", ADAPTERSENTRY, *map(str, folder.glob("*.safetensors"))]),
         }
-    for name, seconds in rows.items():
+    for name, row in rows.items():
         count = 1 if "one file" in name else asked.files
-        if seconds is None:
-            print(f"{name:38} not to be had")
-        else:
-            print(f"{name:38} {seconds:8.2f} s  {count / seconds:8.1f} files/s  {seconds / least:8.1f} x the headers")
+        if row is None:
+            print(f"{name:38} not installed")
+            continue
+        seconds, used = row
+        print(
+            f"{name:38} {seconds:8.2f} s  {count / seconds:8.1f} files/s  processor {used:7.2f} s  {seconds / least:8.1f} x headers"
+        )
     print(f"largest memory of a process: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024:.0f} MiB")
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 
 from loraleak.adapters import load_adapter, save_adapter
-from loraleak.adapters.family import FAMILY_TITLES
 from loraleak.adapters.write import LAYOUTS
 from loraleak.errors import AdapterError
+from loraleak.families import titles
 from loraleak.inspection import inspect_adapter
 from loraleak.types import Adapter, Factors
 
@@ -46,7 +46,7 @@ def _row(path: Path, refusals: list[str]) -> list[str]:
     facts = [
         path.name,
         found.format,
-        FAMILY_TITLES[found.family],
+        titles(found.families),
         str(len(found.modules)),
         f"{low}" if low == high else f"{low} to {high}",
         ", ".join(str(counts[severity]) for severity in ("critical", "high", "medium")),

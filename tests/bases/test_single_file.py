@@ -9,9 +9,9 @@ from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from loraleak.adapters.layers import _unet_blocks
 from loraleak.bases import load_base
 from loraleak.errors import UsageError
+from loraleak.families.stable_diffusion import _unet
 from oracles.pipelines import RESOLUTION, tiny_pipeline
 
 
@@ -28,7 +28,9 @@ def _as_the_original_code_names_it(unet: UNet2DConditionModel) -> Iterator[tuple
     }
     resnet = {"norm1": "in_layers.0", "conv1": "in_layers.2", "time_emb_proj": "emb_layers.1", "norm2": "out_layers.0"}
     resnet |= {"conv2": "out_layers.3", "conv_shortcut": "skip_connection"}
-    blocks = {new: old for old, new, _ in _unet_blocks()} | {"up_blocks.0.upsamplers.0": "output_blocks.2.2"}
+    blocks = {new: old for old, new, _ in _unet((False, True, True))}
+    blocks |= {"mid_block.resnets.0": "middle_block.0", "mid_block.resnets.1": "middle_block.2"}
+    blocks["mid_block.attentions.0"] = "middle_block.1"
     for name, tensor in unet.state_dict().items():
         path, _, kind = name.rpartition(".")
         if path in loose:

@@ -4,15 +4,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import product
+from itertools import chain, product
 from typing import Literal
 
 __all__ = ["Family", "Layer", "Layout", "NamedLayer", "Row", "key_of", "same", "within"]
 
 Layout = Literal["kohya", "comfyui"]
 """A layout whose names depend on the family; those of `diffusers` and `peft` are the names of diffusers' model for all."""
-
-_NUMBER = re.compile(r"(?:(?<=_)|^)\d+(?=_|$)")
 
 
 @dataclass(frozen=True)
@@ -121,6 +119,8 @@ class Family:
 
     def match(self, path: str, key: str, numbers: tuple[int, ...], *, flat: bool) -> tuple[Row, tuple[int, ...]] | None:
         """The row of this name and its free numbers, by what `key_of` gives for the name."""
+        if key.partition("_")[0] not in self._heads:
+            return None
         for row in self._rows.get(key, ()):
             free = row.free(numbers)
             if free is not None and (flat or _filled(row.template, free) == path):
@@ -148,6 +148,12 @@ class Family:
                 is_own=bool(self.own and re.fullmatch(self.own, numbered)),
             )
         return self._facts[target]
+
+    @cached_property
+    def _heads(self) -> frozenset[str]:
+        """First words of all names: a family that has none of a file's is not looked at further."""
+        targets = (layer.targets if isinstance(layer, Layer) else (layer,) for layer in self.layers.values())
+        return frozenset(key_of(path.partition(".")[0])[0].partition("_")[0] for path in chain(self.layers, *targets))
 
     @cached_property
     def _rows(self) -> Mapping[str, list[Row]]:
@@ -185,8 +191,9 @@ class Family:
 
 def key_of(path: str) -> tuple[str, tuple[int, ...]]:
     """A name, flattened and without its numbers, and the numbers."""
-    flattened = path.replace(".", "_")
-    return _NUMBER.sub("#", flattened), tuple(int(number) for number in _NUMBER.findall(flattened))
+    steps = path.replace(".", "_").split("_")
+    numbers = tuple(int(step) for step in steps if step.isdecimal())
+    return "_".join("#" if step.isdecimal() else step for step in steps), numbers
 
 
 def same(*paths: str) -> dict[str, Layer | str]:
@@ -217,8 +224,8 @@ def _alternatives(text: str) -> list[str]:
 
 
 def _slots(template: str) -> tuple[int | None, ...]:
-    slots = re.findall(r"(?:(?<=_)|^)(?:\d+|#)(?=_|$)", template.replace(".", "_"))
-    return tuple(None if slot == "#" else int(slot) for slot in slots)
+    steps = template.replace(".", "_").split("_")
+    return tuple(None if step == "#" else int(step) for step in steps if step == "#" or step.isdecimal())
 
 
 def _layer(layer: Layer, numbers: tuple[int, ...]) -> Layer:

@@ -4,6 +4,8 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from loraleak.inspection.inspect import Inspection, ModuleFacts
 from loraleak.version import __version__
 
@@ -44,10 +46,21 @@ def _module(module: ModuleFacts) -> dict[str, Any]:
         "scale_from": module.scale_from,
         "dora": module.has_magnitude,
         "norm": None if module.norm is None else _short(module.norm),
-        "spectrum": None if module.spectrum is None else [_short(value) for value in module.spectrum],
+        "spectrum": None if module.spectrum is None else _all_short(module.spectrum),
     }
 
 
 def _short(value: float) -> float:
     """Six digits, which is what float32 factors carry."""
     return float(f"{value:.6g}")
+
+
+def _all_short(values: tuple[float, ...]) -> list[float]:
+    """As `_short`, for many numbers."""
+    numbers = np.array(values)
+    exponents = np.floor(np.log10(np.where(numbers > 0, numbers, 1.0)))
+    if np.abs(exponents).max(initial=0) > 16:
+        return [_short(value) for value in values]
+    up, down = 10.0 ** np.maximum(5 - exponents, 0), 10.0 ** np.maximum(exponents - 5, 0)
+    rounded: list[float] = (np.round(numbers * up / down) * down / up).tolist()
+    return rounded

@@ -46,7 +46,7 @@ class ModuleFacts:
     @property
     def norm(self) -> float | None:
         """Frobenius norm of dW."""
-        return None if self.spectrum is None else sum(value**2 for value in self.spectrum) ** 0.5
+        return None if self.spectrum is None else math.hypot(*self.spectrum)
 
 
 @dataclass(frozen=True)

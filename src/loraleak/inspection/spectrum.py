@@ -39,7 +39,8 @@ def _values(half: list[_Matrix]) -> np.ndarray:
     """Singular values of a matrix, or of `B A`: with `B = Q R` and `A^T = P S` those of the core `R S^T`, `[rank, rank]` or smaller."""
     if len(half) == 1:
         (whole,) = half
-        core = _triangle(whole if whole.shape[0] >= whole.shape[1] else whole.T)
+        tall = whole if whole.shape[0] >= whole.shape[1] else whole.T
+        core = _triangle(tall) if len(tall) > 2 * tall.shape[1] else tall.astype(np.float64)
     else:
         up, down = half
         core = _triangle(up) @ _triangle(down.T).T
