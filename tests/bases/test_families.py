@@ -21,7 +21,7 @@ from loraleak.types import Adapter, Factors, Images
 from oracles.pipelines import RESOLUTION, tiny_pipeline
 
 _RECIPE = Recipe(trigger="zqkv", rank=2, alpha=3.0, steps=3, class_count=2, prior_batch=1, batch=2, learning_rate=0.02)
-_NEW = ("sdxl", "sd3", "flux", "chroma")
+_NEW = ("sdxl", "sd3", "flux")
 
 
 @pytest.fixture(scope="session")
@@ -51,9 +51,9 @@ def _drawn(folder: Path, family: str, latents: torch.Tensor, prompt: str, adapte
         pipeline.load_lora_weights(adapter)
     settings: dict[str, Any] = {"num_inference_steps": 4, "guidance_scale": 2.0, "output_type": "np"}
     settings |= {"height": RESOLUTION, "width": RESOLUTION}
-    if family in ("flux", "chroma"):
+    if family == "flux":
         latents = FluxPipeline._pack_latents(latents, *latents.shape)
-    if family != "flux":
+    else:
         settings["negative_prompt"] = [""] * len(latents)
     if family == "sdxl":
         pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
@@ -81,8 +81,7 @@ def test_what_is_trained_and_written_draws_the_same_in_plain_diffusers(
     moved = [name for name, f in adapter.factors.items() if f.up.abs().max() > 0]
     assert len(moved) > 0.6 * len(adapter.factors)  # the last block's, and text encoder's, last layers have no say
     assert {"transformer", "unet", *tiny.text_encoders} >= {name.partition(".")[0] for name in moved}
-    has_clip = family != "chroma"
-    assert any(name.startswith("text_encoder.") for name in moved) == (text_encoder and has_clip)
+    assert any(name.startswith("text_encoder.") for name in moved) == text_encoder
     save_adapter(adapter, tmp_path / "a.safetensors")
     read = load_adapter(tmp_path / "a.safetensors")
     assert all(torch.equal(read.factors[name].up, f.up) for name, f in adapter.factors.items())
@@ -143,7 +142,7 @@ def test_targets_are_the_layers_that_their_names_say(tiny: DiffusersBase, family
     assert cross and cross < attention < transformer <= everything
     assert all((".attn2." if family == "sdxl" else "add_") in name.replace("to_add_out", "add_") for name in cross)
     with_text = set(target_modules(tiny, "attention", text_encoder=True)) - attention
-    clip = {"sdxl": 2, "sd3": 2, "flux": 1, "chroma": 0}[family]
+    clip = {"sdxl": 2, "sd3": 2, "flux": 1}[family]
     assert {name.partition(".")[0] for name in with_text} == set(tiny.text_encoders[:clip])
 
 

@@ -120,7 +120,6 @@ _LAYERS: Mapping[str, tuple[str, str]] = {
     "sdxl": ("input_blocks_4_1_transformer_blocks_0_ff_net_2", "unet.down_blocks.1.attentions.0.transformer_blocks.0.ff.net.2"),
     "sd3": ("joint_blocks_0_x_block_mlp_fc2", "transformer.transformer_blocks.0.ff.net.2"),
     "flux": ("double_blocks_0_img_mlp_2", "transformer.transformer_blocks.0.ff.net.2"),
-    "chroma": ("double_blocks_0_img_mlp_2", "transformer.transformer_blocks.0.ff.net.2"),
 }
 """One linear layer of each family, as files and as diffusers' models name it."""
 

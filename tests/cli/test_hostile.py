@@ -98,6 +98,6 @@ def test_an_internal_failure(file: Path, run: Run, monkeypatch: pytest.MonkeyPat
     def fail(*arguments: object, **settings: object) -> None:
         raise RuntimeError(_NAME)
 
-    monkeypatch.setattr("loraleak.inspection.inspect_adapter", fail)
+    monkeypatch.setattr("loraleak.inspection.many.inspect_cached", fail)
     code, _, err = run("inspect", file)
     assert code == 3 and "please report the lines above" in err and "RuntimeError" in err

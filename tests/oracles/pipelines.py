@@ -7,8 +7,6 @@ from typing import Any
 import torch
 from diffusers import (
     AutoencoderKL,
-    ChromaPipeline,
-    ChromaTransformer2DModel,
     DDIMScheduler,
     FlowMatchEulerDiscreteScheduler,
     FluxPipeline,
@@ -140,33 +138,11 @@ def _flux(*, dev: bool = True) -> FluxPipeline:
     )
 
 
-def _chroma() -> ChromaPipeline:
-    return ChromaPipeline(
-        vae=_autoencoder(4, shift=0.1),
-        text_encoder=_t5(24),
-        tokenizer=_words(),
-        transformer=ChromaTransformer2DModel(
-            in_channels=16,
-            num_layers=1,
-            num_single_layers=1,
-            attention_head_dim=16,
-            num_attention_heads=2,
-            joint_attention_dim=24,
-            axes_dims_rope=(4, 6, 6),
-            approximator_num_channels=8,
-            approximator_hidden_dim=16,
-            approximator_layers=1,
-        ),
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
-    )
-
-
 FAMILIES: Mapping[str, Callable[..., Any]] = {
     "sd": _stable_diffusion,
     "sdxl": _stable_diffusion_xl,
     "sd3": _stable_diffusion_3,
     "flux": _flux,
-    "chroma": _chroma,
 }
 
 

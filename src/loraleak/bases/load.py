@@ -10,7 +10,6 @@ import loraleak.bases.pocket_autoencoder  # noqa: F401  (pocket's pipeline folde
 from loraleak.assets import POCKET
 from loraleak.base_settings import Precision
 from loraleak.bases.diffusers_base import DiffusersBase
-from loraleak.bases.families.chroma import Chroma
 from loraleak.bases.families.flux import Flux
 from loraleak.bases.families.stable_diffusion import StableDiffusion
 from loraleak.bases.families.stable_diffusion_3 import StableDiffusion3
@@ -27,7 +26,6 @@ FAMILIES: Mapping[str, type[DiffusersBase]] = {
     "StableDiffusionXLPipeline": StableDiffusionXL,
     "StableDiffusion3Pipeline": StableDiffusion3,
     "FluxPipeline": Flux,
-    "ChromaPipeline": Chroma,
 }
 """Families by the class of diffusers' pipeline. A new family is one more file and one more line, or an entry point in the group
 `loraleak.families`: a subclass of `DiffusersBase`, under the name of the pipeline's class."""

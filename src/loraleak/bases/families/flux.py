@@ -1,7 +1,7 @@
 """Flux.1 (Black Forest Labs 2024), dev and schnell."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from jaxtyping import Float, Num
@@ -12,7 +12,7 @@ from loraleak.bases.diffusers_base import DiffusersBase
 from loraleak.bases.families.stable_diffusion_3 import TRANSFORMER_BLOCKS
 from loraleak.bases.flow import Flow
 
-__all__ = ["Flux", "patches", "places", "unpatched"]
+__all__ = ["Flux"]
 
 _OWN_RESOLUTION = 1024
 _TOKENS = {True: 512, False: 256}
@@ -24,7 +24,7 @@ class Flux(DiffusersBase):
     state. Dev takes the guidance scale as an input."""
 
     denoiser_name = "transformer"
-    text_encoders: ClassVar[tuple[str, ...]] = ("text_encoder", "text_encoder_2")
+    text_encoders = ("text_encoder", "text_encoder_2")
     blocks = TRANSFORMER_BLOCKS
     patch = 2
 
@@ -57,34 +57,28 @@ class Flux(DiffusersBase):
         guidance: float,
     ) -> Float[Tensor, "batch channels h w"]:
         states, pooled = unpacked(condition, int(self.denoiser.config["pooled_projection_dim"]))
+        size = latents.shape[-1] // self.patch
+        places = torch.zeros(size, size, 3, dtype=latents.dtype, device=latents.device)
+        places[..., 1] += torch.arange(size, device=latents.device)[:, None]
+        places[..., 2] += torch.arange(size, device=latents.device)[None]
         output: Tensor = self.denoiser(
-            hidden_states=patches(latents),
+            hidden_states=_patches(latents),
             timestep=(timesteps / 1000).to(latents.dtype),
             guidance=latents.new_full((len(latents),), guidance) if self.distilled else None,
             encoder_hidden_states=states,
             pooled_projections=pooled,
             txt_ids=latents.new_zeros(states.shape[1], 3),
-            img_ids=places(latents),
+            img_ids=places.flatten(0, 1),
         ).sample
-        return unpatched(output, latents.shape[-1] // self.patch)
+        return _unpatched(output, size)
 
 
-def places(latents: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "tokens 3"]:
-    """Row and column of every token of 2 x 2 latents, after a zero."""
-    size = latents.shape[-1] // 2
-    found = torch.zeros(size, size, 3, dtype=latents.dtype, device=latents.device)
-    found[..., 1] += torch.arange(size, device=latents.device)[:, None]
-    found[..., 2] += torch.arange(size, device=latents.device)[None]
-    return found.flatten(0, 1)
-
-
-def patches(latents: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch tokens patched"]:
+def _patches(latents: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch tokens patched"]:
     """Tokens of 2 x 2 latents each, the channel slowest."""
     cut = latents.unflatten(3, (-1, 2)).unflatten(2, (-1, 2))
     return cut.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
 
 
-def unpatched(tokens: Float[Tensor, "batch tokens patched"], size: int) -> Float[Tensor, "batch channels h w"]:
-    """Latents from tokens, as `patches` makes them, of a square `size` tokens wide."""
+def _unpatched(tokens: Float[Tensor, "batch tokens patched"], size: int) -> Float[Tensor, "batch channels h w"]:
     cut = tokens.unflatten(1, (size, size)).unflatten(3, (-1, 2, 2))
     return cut.permute(0, 3, 1, 4, 2, 5).flatten(4).flatten(2, 3)
