@@ -112,6 +112,7 @@ def test_the_least_leak_among_those_worth_their_price(study: DefenceStudy) -> No
         _changed(any_result, 0.1, 0.2, 0.9, high=0.01),  # may be chance
         _changed(any_result, 0.1, 0.2, None),  # use is not known
         replace(_changed(any_result, 0.05, 0.1, 0.9), trial="fell"),  # to an attack that is trained against it
+        replace(_changed(any_result, 0.05, 0.1, 0.9), trial="undone"),  # by running the file at a higher strength
     ]
     assert recommended(tried) == 1
     assert recommended(tried[:1] + tried[3:]) is None
@@ -130,6 +131,8 @@ def test_the_conclusion_says_what_was_found(study: DefenceStudy) -> None:
     fallen = replace(none, tried=tuple(replace(result, trial="fell") for result in study.tried))
     assert "rank-truncation:rank=2 leaves 34% of the leak to the attacks shown" in conclusion(fallen)
     assert "trains an attack against it sees more, so none is recommended" in conclusion(fallen)
+    undone = replace(none, tried=tuple(replace(result, trial="undone") for result in study.tried))
+    assert "a stranger runs the file at a higher strength, so none is recommended" in conclusion(undone)
     harmless = replace(none, undefended=replace(none.undefended, leak_kept=None))
     assert "no leak to lower" in conclusion(harmless)
 

@@ -38,6 +38,11 @@ def test_a_photo_of_somebody_else_is_named() -> None:
     assert control.passed and "3 of 4 were found, 4.png not" in control.says
 
 
+def test_without_anybody_else_nothing_is_shown() -> None:
+    control = photos_show_one_person(Embedded(_person(np.random.default_rng(4), 4), {}), NAMES, OtherPeople((), "people"))
+    assert not control.passed and "nobody else" in control.says
+
+
 @pytest.mark.parametrize("kind", ["different people", "seen by nobody", "one photo"])
 def test_photos_that_show_no_one_person_fail(kind: str) -> None:
     rng = np.random.default_rng(2)

@@ -20,7 +20,7 @@ from loraleak.types import Adapter, Factors
 __all__ = ["ORDINARY", "Strength", "at_strength", "changes_nothing", "find_strength", "search_of_strength"]
 
 ORDINARY = (0.02, 0.3)
-"""Responses of adapters that people train: on pocket, 0.03 to 0.16 over recipes (docs/attack.md)."""
+"""Responses that count as ordinary. 45 files of pocket's default recipe and the demo's lie between 0.03 and 0.17."""
 _USUAL = 0.08
 """Response that a stranger aims at where the stated strength is not ordinary."""
 
@@ -52,11 +52,11 @@ class Strength:
             return ""
         percent = f"{100 * self.stated:.2g}%"
         if self.factor == -1:
-            return "The file states a sign under which it shows less; the attacks turned it round, as a stranger can."
+            return "Under the opposite sign the file seems to show more, so the attacks turned it round, as a stranger can."
         return (
-            f"The strength that the file states is not ordinary: it changes the base's predictions by {percent}, where trained files "
-            f"do by {100 * ORDINARY[0]:.0f}% to {100 * ORDINARY[1]:.0f}%. The attacks ran it at {self.factor:.3g} times that strength, "
-            "as a stranger can."
+            f"The strength that the file states is not ordinary: it changes the base's predictions by {percent}, and "
+            f"{100 * ORDINARY[0]:.0f}% to {100 * ORDINARY[1]:.0f}% counts as ordinary. The attacks ran it at {self.factor:.3g} times "
+            "that strength, as a stranger can."
         )
 
 

@@ -96,7 +96,7 @@ def recommended(tried: Sequence[DefenceResult]) -> int | None:
 
     It is None where there is no such setting, or where an attack that is trained against it is known to find more.
     """
-    worth = [i for i, result in enumerate(tried) if result.worth_its_price and result.trial != "fell"]
+    worth = [i for i, result in enumerate(tried) if result.worth_its_price and not result.seen_through]
     return min(worth, key=lambda i: tried[i].leak.excess.mean, default=None)
 
 

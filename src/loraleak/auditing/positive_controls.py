@@ -25,6 +25,8 @@ def photos_show_one_person(embedded: Embedded, names: tuple[str, ...], others: O
         return PositiveControl(
             "photos", False, "There is one photo, so nobody can tell whether it is recognised: give three or more."
         )
+    if not len(others):
+        return PositiveControl("photos", False, "There is nobody else to tell the person in your photos from.")
     found = leave_one_out(embedded.photos, others.photos)
     share, lost = float(found.mean()), [name for name, right in zip(names, found, strict=True) if not right]
     says = f"Each of your photos was looked for among {len(others)} other people: {found.sum()} of {len(found)} were found"

@@ -9,7 +9,7 @@ from time import perf_counter
 
 from loraleak.adapters import header_findings, tensor_findings
 from loraleak.arms import Strength, reconstruct
-from loraleak.auditing.audit_settings import AuditSettings
+from loraleak.auditing.audit_settings import MIN_OTHERS, AuditSettings
 from loraleak.auditing.bystanders import seen_of_bystanders
 from loraleak.auditing.defences import study_defences
 from loraleak.auditing.loading import Loaded, check, estimate_of, load
@@ -70,7 +70,13 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
 def _other_people(loaded: Loaded, settings: AuditSettings, *, quiet: bool) -> OtherPeople:
     if loaded.others is not None:
         return loaded.others
-    return people_drawn(draw_people(loaded.scene.base, **settings.drawing, quiet=quiet), loaded.embedder)
+    others = people_drawn(draw_people(loaded.scene.base, **settings.drawing, quiet=quiet), loaded.embedder)
+    if not quiet and len(others) < MIN_OTHERS:
+        announce(
+            f"The embedder finds a person on {len(others)} of {settings.others_count} pictures that the base draws, and with fewer "
+            f"than {MIN_OTHERS} this audit can find nothing: give photos of other people with --others."
+        )
+    return others
 
 
 def _report(

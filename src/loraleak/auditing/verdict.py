@@ -68,7 +68,7 @@ def _missing(tests: Sequence[NullTest], positive_controls: Sequence[PositiveCont
     if finest > REVIEW:
         return (
             f"With so few people to compare with, no p-value below {finest:.2g} is possible, and a finding needs {REVIEW}. Give "
-            "photos of more people with --others, or let the base draw them with --others-count 99."
+            "photos of more people with --others."
         )
     failed = {control.name for control in positive_controls if not control.passed}
     if "photos" in failed:

@@ -5,11 +5,11 @@ from typing import Literal
 
 __all__ = ["Trial", "trial_of"]
 
-Trial = Literal["untried", "fell", "held"]
-"""Result of a trial. `fell`: the attack found more than the usual ones. `held`: it showed no more, though a better one may."""
+Trial = Literal["untried", "fell", "held", "undone"]
+"""Result of a trial. `fell`: the attack found more than the usual ones. `held`: it showed no more, though a better one may.
+`undone`: no trial is needed, because a stranger can take the defence back."""
 
-_TRIALS: Mapping[str, Trial] = {"gaussian-noise": "fell", "quantisation": "fell", "scaling": "fell"}
-"""Against `scaling` nothing has to be trained: a stranger multiplies the update by the inverse."""
+_TRIALS: Mapping[str, Trial] = {"gaussian-noise": "fell", "quantisation": "fell", "scaling": "undone"}
 
 
 def trial_of(defence: str) -> Trial:

@@ -168,6 +168,11 @@ class DefenceResult:
     """Trial on other people, against an attack that was trained against the defence; None for the undefended adapter."""
 
     @property
+    def seen_through(self) -> bool:
+        """Whether a better stranger is known to see more than the attacks of the study show."""
+        return self.trial in ("fell", "undone")
+
+    @property
     def worth_its_price(self) -> bool:
         """Whether the defence leaves at most `LEAK_KEPT` of the leak, beyond chance, and keeps `USE_KEPT` of the use.
 

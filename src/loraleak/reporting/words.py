@@ -77,6 +77,8 @@ def trial_in_words(trial: Trial | None) -> str:
     match trial:
         case "fell":
             return "A stranger who trains an attack against it sees more than is shown here, so it is not recommended."
+        case "undone":
+            return "A stranger takes it back by running the file at a higher strength, so it is not recommended."
         case "held":
             return "An attack that was trained against it saw no more, over 50 people. A better one may."
         case "untried":
@@ -101,12 +103,15 @@ def conclusion(study: DefenceStudy) -> str:
         return "Without your own prompt (--prompt) nobody can tell what a defence costs you, so none is recommended."
     if study.undefended.use_kept is None:
         return "Your own prompt shows no more of the person than the base model does: there is no use to keep, so none is recommended."
-    fell = [result for result in study.tried if result.worth_its_price and result.trial == "fell"]
+    fell = [result for result in study.tried if result.worth_its_price and result.seen_through]
     if fell:
         least_leak = min(fell, key=lambda result: result.leak.excess.mean)
+        how = (
+            "who trains an attack against it sees more" if least_leak.trial == "fell" else "runs the file at a higher strength"
+        )
         return (
             f"{least_leak.defence} leaves {percent(least_leak.leak_kept)} of the leak to the attacks shown here and keeps "
-            f"{percent(least_leak.use_kept)} of the use. But a stranger who trains an attack against it sees more, so none is "
+            f"{percent(least_leak.use_kept)} of the use. But a stranger {how}, so none is "
             "recommended: fine-tune again with a defence, or do not share the file."
         )
     useful = [result for result in study.tried if result.use_kept is not None and result.use_kept >= USE_KEPT]
