@@ -74,7 +74,9 @@ def at_strength(adapter: Adapter, factor: float) -> Adapter:
 def search_of_strength(base: DiffusersBase) -> Estimate:
     """Time and memory that `find_strength` takes for an adapter of ordinary strength."""
     words = 3 * _PROBES * _WORDS
-    return estimate(base, passes=_PROBES * 2 * DRAWING_STEPS + words + 2 * _PROBES * len(_NATURAL), batch=2 * _PROBES)
+    return estimate(
+        base, passes=_PROBES * 2 * DRAWING_STEPS + words + 2 * _PROBES * len(_NATURAL), batch=max(2 * _PROBES, base.at_once)
+    )
 
 
 def find_strength(base: DiffusersBase, adapter: Adapter, class_prompt: str, *, guidance_scale: float, seed: int) -> Strength:
@@ -175,10 +177,11 @@ class _Probing:
 
     @torch.no_grad()
     def _predicted(self) -> Float[Tensor, "words probes channels h w"]:
-        count = len(self.probes.noisy)
-        conditions = self.base.embed(self.prompts).to(self.base.like)
-        predict = self.base.predict
-        return torch.stack([predict(self.probes.noisy, self.probes.timesteps, c.expand(count, -1, -1)) for c in conditions])
+        words, count = len(self.prompts), len(self.probes.noisy)
+        conditions = self.base.embed(self.prompts).to(self.base.like).repeat_interleave(count, dim=0)
+        noisy, timesteps = self.probes.noisy.repeat(words, 1, 1, 1), self.probes.timesteps.repeat(words)
+        parts = zip(*(whole.split(max(self.base.at_once, count)) for whole in (noisy, timesteps, conditions)), strict=True)
+        return torch.cat([self.base.predict(*part) for part in parts]).unflatten(0, (words, count))
 
 
 def _multiplied(adapter: Adapter, factor: float) -> Adapter:
