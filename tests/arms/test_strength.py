@@ -61,3 +61,12 @@ def test_only_a_file_of_zeros_changes_nothing(trained: Adapter) -> None:
     zeros = replace(trained, factors={n: replace(f, up=torch.zeros_like(f.up)) for n, f in trained.factors.items()})
     assert changes_nothing(zeros)
     assert not changes_nothing(trained) and not changes_nothing(_times(trained, 0.0))
+
+
+def test_a_file_whose_sign_nobody_can_tell_is_tried_both_ways(
+    pocket: DiffusersBase, trained: Adapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loraleak.arms.strength._SURE", 1e6)
+    for sign in (1.0, -1.0):
+        found = find_strength(pocket, _times(trained, sign), "a photo of a person", guidance_scale=3.0, seed=0)
+        assert found.both and found.factor == 1 and "both" in found.says

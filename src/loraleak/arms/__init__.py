@@ -11,6 +11,7 @@ from loraleak.arms.reconstruct import ARMS, SLOW_ARMS, forecast, reconstruct, se
 from loraleak.arms.scene import Arm, Need, Scene
 from loraleak.arms.self_key import LoraSelfKey
 from loraleak.arms.strength import Strength, at_strength, changes_nothing, find_strength, search_of_strength
+from loraleak.arms.turned import Turned, with_turned
 from loraleak.arms.weights import (
     BaseZ,
     DecodesZ,
@@ -46,6 +47,7 @@ __all__ = [
     "Need",
     "Scene",
     "Strength",
+    "Turned",
     "at_strength",
     "changes_nothing",
     "find_strength",
@@ -54,4 +56,5 @@ __all__ = [
     "search_of_strength",
     "select_arms",
     "usual_arms",
+    "with_turned",
 ]

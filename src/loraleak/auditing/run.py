@@ -8,7 +8,7 @@ from pathlib import Path
 from time import perf_counter
 
 from loraleak.adapters import header_findings, tensor_findings
-from loraleak.arms import Strength, reconstruct
+from loraleak.arms import Strength, reconstruct, with_turned
 from loraleak.auditing.audit_settings import MIN_OTHERS, AuditSettings
 from loraleak.auditing.bystanders import seen_of_bystanders
 from loraleak.auditing.defences import study_defences
@@ -46,10 +46,13 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
     others = _other_people(loaded, settings, quiet=quiet)
     strength = strength_of(loaded.scene)
     scene = strengthened(loaded.scene, strength)
-    made = reconstruct(scene, loaded.arms, images=settings.images, seed=settings.seed, steps=settings.steps, quiet=quiet)
+    arms = with_turned(loaded.arms) if strength.both else loaded.arms
+    if strength.says and not quiet:
+        announce(strength.says)
+    made = reconstruct(scene, arms, images=settings.images, seed=settings.seed, steps=settings.steps, quiet=quiet)
     marks["sample"] = perf_counter()
     embedded = embed(loaded.embedder, loaded.shown.person.vectors, made)
-    scored = score(loaded.arms, made, embedded)
+    scored = score(arms, made, embedded)
     verdict = judge(embedded, scored, tuple(photo.name for photo in loaded.photos), others, loaded.controls)
     bystanders = seen_of_bystanders(loaded.shown.bystanders, loaded.folder, embedded, scored, others)
     marks["score"] = perf_counter()
@@ -59,7 +62,7 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
             scene,
             embedded.photos,
             partial(embed_beside, loaded.embedder, template(embedded.photos)),
-            scored.attacks,
+            tuple(arm.name for arm in loaded.arms if arm.name in scored.attacks),
             images=settings.images,
             steps=settings.steps,
         )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loraleak.adapters import load_adapter
-from loraleak.arms import reconstruct, select_arms, usual_arms
+from loraleak.arms import reconstruct, select_arms, usual_arms, with_turned
 from loraleak.auditing.audit_settings import AttackSettings
 from loraleak.auditing.loading import refuse_untrained
 from loraleak.auditing.scene import scene_of, strength_of, strengthened
@@ -33,7 +33,10 @@ def attack(adapter: str | Path, settings: AttackSettings | None = None) -> Attac
     refuse_untrained(loaded, Path(adapter))
     base = load_base(**settings.choices)
     scene = scene_of(loaded, base, settings)
-    scene = strengthened(scene, strength_of(scene))
+    strength = strength_of(scene)
+    scene = strengthened(scene, strength)
     arms = select_arms(settings.arms or usual_arms(scene))
+    if strength.both:
+        arms = with_turned(arms)
     made = reconstruct(scene, arms, images=settings.images, seed=settings.seed, steps=settings.steps)
     return Attacked(loaded.sha256, base.sha256, made)
