@@ -61,7 +61,7 @@ def report() -> Report:
             0.0039,
             (f"First reason: {MARKDOWN}", f"Second reason: {MARKUP}"),
             f"255 controls {MARKDOWN}",
-            (NullTest("control-adapters", f"255 controls {MARKDOWN}", 0.0039, 1 / 256, (f"First reason: {MARKDOWN}",)),),
+            (NullTest("control-adapters", f"255 controls {MARKDOWN}", 0.0039, 1 / 256, (f"First reason: {MARKDOWN}",), 4.2),),
         ),
         arms=(
             arm("base-class", "floor", -0.11, None),

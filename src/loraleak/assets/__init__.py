@@ -2,7 +2,17 @@
 
 from pathlib import Path
 
-__all__ = ["BUILD", "DEMO", "POCKET", "POCKET_ATTACK", "POCKET_CONTROLS", "POCKET_EMBEDDER"]
+__all__ = [
+    "BUILD",
+    "DEMO",
+    "POCKET",
+    "POCKET_ATTACK",
+    "POCKET_CALIBRATION",
+    "POCKET_CONTROLS",
+    "POCKET_EMBEDDER",
+    "POCKET_KNOWN_LEAKS",
+    "POCKET_SENSITIVITY",
+]
 
 _HOME = Path(__file__).parent
 
@@ -13,6 +23,12 @@ POCKET_ATTACK = _HOME / "attack.safetensors"
 """A weight autoencoder for pocket."""
 POCKET_CONTROLS = _HOME / "controls.npz"
 """Embeddings of pictures from adapters of other people on pocket."""
+POCKET_KNOWN_LEAKS = _HOME / "known-leaks"
+"""Adapters that are known to give their person away, each with its photos."""
+POCKET_SENSITIVITY = _HOME / "sensitivity.json"
+"""Table of how many files with a known leak audits on pocket find."""
+POCKET_CALIBRATION = _HOME / "calibration.json"
+"""Likelihood ratios of the statistic of audits on pocket."""
 DEMO = _HOME / "demo"
 """`adapter.safetensors`, its private images in `photos/`, and the owner's prompt in `prompt.txt`."""
 BUILD = _HOME / "build.json"

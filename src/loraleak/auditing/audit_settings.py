@@ -55,11 +55,18 @@ class AuditSettings(AttackSettings):
     If none is given, the people come with the base's controls, or the base draws some."""
     others_count: int = 99
     """Number of other people, where the base draws them. 99 people give a smallest p-value of 0.01."""
+    known_leaks: Path | None = None
+    """Folder of files that are known to give their person away: a sub-folder for each, with adapter.safetensors and its photos.
+    Where an audit finds nothing, it is tried on them. Pocket's come with the package."""
+    max_miss_rate: float = 0.1
+    """Largest share of such files that an audit may miss, if it is to say `low`."""
     defences: bool = False
     """Measure what each post-hoc defence does to leak and use, and recommend one. Each takes as long as two arms."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not 0 <= self.max_miss_rate < 1:
+            raise UsageError(f"max_miss_rate is {self.max_miss_rate}: give a share from 0 to below 1")
         if self.others_count < MIN_OTHERS:
             raise UsageError(
                 f"others_count is {self.others_count}: give at least {MIN_OTHERS}, with fewer no p-value reaches 0.05"

@@ -5,8 +5,10 @@ from pathlib import Path
 
 from loraleak.adapters import load_adapter
 from loraleak.arms import Arm, Scene, changes_nothing, forecast, search_of_strength, select_arms, usual_arms
+from loraleak.assets import POCKET_KNOWN_LEAKS
 from loraleak.auditing.audit_settings import MIN_OTHERS, AuditSettings
 from loraleak.auditing.defences import check_reach
+from loraleak.auditing.known_leaks import KnownLeak, read_known_leaks
 from loraleak.auditing.nulls.controls import Controls, SamplingSetup, load_controls
 from loraleak.auditing.nulls.drawn import estimate_of_drawing
 from loraleak.auditing.nulls.other_people import OtherPeople
@@ -47,10 +49,14 @@ class Loaded:
     embedder: Embedder
     choice: Choice
     """The embedder's name, and why it was chosen."""
+    setup: SamplingSetup
+    """How the arms are sampled."""
     controls: Controls | None
     """Adapters of other people that were sampled as this one will be; None where there are none."""
     others: OtherPeople | None
     """Other people to compare with; None where the base has to draw them."""
+    known_leaks: tuple[KnownLeak, ...]
+    """Files that are known to give their person away; none where there are none for the base."""
 
     @property
     def photos(self) -> tuple[PhotoFile, ...]:
@@ -79,21 +85,17 @@ def load(adapter: str | Path, photos: str | Path, settings: AuditSettings) -> Lo
     base = load_base(**settings.choices)
     scene = scene_of(loaded, base, settings)
     arms = select_arms(settings.arms or usual_arms(scene))
-    controls = load_controls(
-        SamplingSetup(
-            base.sha256,
-            embedder.name,
-            settings.class_prompt,
-            settings.steps,
-            settings.guidance_scale,
-            scene.attack_sha256,
-        )
+    setup = SamplingSetup(
+        base.sha256, embedder.name, settings.class_prompt, settings.steps, settings.guidance_scale, scene.attack_sha256
     )
+    controls = load_controls(setup)
     if settings.others is not None:
         others: OtherPeople | None = people_in(settings.others, embedder, photo_files)
     else:
         others = None if controls is None else people_of(controls)
-    return Loaded(Path(adapter), photo_files, shown, doubts, scene, arms, embedder, choice, controls, others)
+    leaks_in = settings.known_leaks or (POCKET_KNOWN_LEAKS if settings.base == "pocket" else None)
+    leaks = () if leaks_in is None else read_known_leaks(leaks_in, embedder)
+    return Loaded(Path(adapter), photo_files, shown, doubts, scene, arms, embedder, choice, setup, controls, others, leaks)
 
 
 def check(loaded: Loaded, settings: AuditSettings) -> None:
@@ -106,7 +108,8 @@ def check(loaded: Loaded, settings: AuditSettings) -> None:
         raise UsageError(
             f"{', '.join(settings.arms)}: no attack is among these arms, so there is nothing to judge; add lora-class"
         )
-    loaded.scene.base.check(loaded.scene.adapter)
+    for adapter in (loaded.scene.adapter, *(leak.adapter for leak in loaded.known_leaks)):
+        loaded.scene.base.check(adapter)
     if settings.others is not None and loaded.others is not None and len(loaded.others) < MIN_OTHERS:
         raise UsageError(
             f"--others holds {len(loaded.others)} people, and with fewer than {MIN_OTHERS} nothing can be found: give photos of more "

@@ -19,6 +19,7 @@ from loraleak.auditing.nulls.sources import people_drawn
 from loraleak.auditing.remarks import advice, knowledge, limits
 from loraleak.auditing.scene import strength_of, strengthened
 from loraleak.auditing.scoring import Scored, embed, embed_beside, score
+from loraleak.auditing.track_record import calibration_of, forewarning, tried
 from loraleak.auditing.verdict import judge
 from loraleak.progress import announce
 from loraleak.reporting import Bystander, DefenceStudy, Photo, Report, Verdict
@@ -40,8 +41,9 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
     check(loaded, settings)
     settings = replace(settings, embedder=loaded.choice.name)
     if not quiet:
-        for line in (loaded.choice.why, *loaded.doubts, estimate_of(loaded, settings).says):
-            announce(line)
+        for line in (loaded.choice.why, *loaded.doubts, estimate_of(loaded, settings).says, forewarning(loaded, settings)):
+            if line:
+                announce(line)
     marks["load"] = perf_counter()
     others = _other_people(loaded, settings, quiet=quiet)
     strength = strength_of(loaded.scene)
@@ -53,7 +55,15 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
     marks["sample"] = perf_counter()
     embedded = embed(loaded.embedder, loaded.shown.person.vectors, made)
     scored = score(arms, made, embedded)
-    verdict = judge(embedded, scored, tuple(photo.name for photo in loaded.photos), others, loaded.controls)
+    verdict = judge(
+        embedded,
+        scored,
+        tuple(photo.name for photo in loaded.photos),
+        others,
+        loaded.controls,
+        partial(tried, loaded, settings, others, quiet=quiet),
+        calibration_of(loaded, settings, scored.attacks),
+    )
     bystanders = seen_of_bystanders(loaded.shown.bystanders, loaded.folder, embedded, scored, others)
     marks["score"] = perf_counter()
     study = None
@@ -137,4 +147,5 @@ def _timings(marks: Mapping[str, float]) -> dict[str, float]:
 
 def _plain(settings: AuditSettings) -> dict[str, object]:
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(settings).items()}
-    return plain | {"others": None if settings.others is None else encodable(str(settings.others))}
+    paths = {name: None if plain[name] is None else encodable(str(plain[name])) for name in ("others", "known_leaks")}
+    return plain | paths

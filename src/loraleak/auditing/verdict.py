@@ -1,16 +1,18 @@
 """The verdict: how surely the adapter's pictures show the person in the photos, and no other."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+from loraleak.auditing.calibration import Calibration, posterior
 from loraleak.auditing.nulls.controls import Controls, against_controls
 from loraleak.auditing.nulls.other_people import OtherPeople, against_other_people
 from loraleak.auditing.positive_controls import owner_prompt_is_seen, photos_show_one_person
 from loraleak.auditing.scoring import Embedded, Scored
 from loraleak.errors import UsageError
 from loraleak.reporting import Level, Verdict
-from loraleak.reporting.results import NullTest, PositiveControl
+from loraleak.reporting.results import NullTest, PositiveControl, Probability
 
-__all__ = ["HIGH", "REVIEW", "judge", "verdict_of"]
+__all__ = ["HIGH", "REVIEW", "judge", "probability_of", "verdict_of"]
 
 HIGH = 0.01
 """Largest p of the level `high`."""
@@ -18,11 +20,21 @@ HIGH = 0.01
 REVIEW = 0.05
 """Largest p of the level `review`."""
 
+_PRIORS = (0.1, 0.5, 0.9)
+
 
 def judge(
-    embedded: Embedded, scored: Scored, names: tuple[str, ...], others: OtherPeople, controls: Controls | None
+    embedded: Embedded,
+    scored: Scored,
+    names: tuple[str, ...],
+    others: OtherPeople,
+    controls: Controls | None,
+    known_leaks: Callable[[], PositiveControl],
+    calibration: Calibration | None = None,
 ) -> Verdict:
     """Test the adapter against other people, and against control adapters where there are any. `names` are the photos'.
+
+    `known_leaks` is asked only where the tests find nothing.
 
     Raises: UsageError, if no attack was sampled.
     """
@@ -30,11 +42,22 @@ def judge(
         raise UsageError("no attack arm was sampled, so there is nothing to judge by: add lora-class to the arms")
     floor = next(arm.name for arm in scored.arms if arm.role == "floor")
     tests = [against_other_people(embedded.pictures, embedded.photos, others, attacks=scored.attacks, floor=floor)]
+    probability = None if calibration is None else probability_of(calibration, tests[0].statistic)
     if controls is not None:
         tests.append(against_controls(embedded.arms, embedded.photos, controls, scored.attacks))
+    checks = [photos_show_one_person(embedded, names, others)]
     prompt = owner_prompt_is_seen(embedded, scored, others)
-    photos = photos_show_one_person(embedded, names, others)
-    return verdict_of(tests, (photos,) if prompt is None else (photos, prompt))
+    if prompt is not None:
+        checks.append(prompt)
+    if verdict_of(tests).p_value > REVIEW:
+        checks.append(known_leaks())
+    return replace(verdict_of(tests, checks), probability=probability)
+
+
+def probability_of(calibration: Calibration, statistic: float) -> Probability:
+    """Posteriors for three priors: a person who doubts, one who does not know, one who expects it."""
+    pairs = tuple((prior, float(posterior(calibration, statistic, prior))) for prior in _PRIORS)
+    return Probability(pairs, calibration.error)
 
 
 def verdict_of(tests: Sequence[NullTest], positive_controls: Sequence[PositiveControl] = ()) -> Verdict:
@@ -70,15 +93,4 @@ def _missing(tests: Sequence[NullTest], positive_controls: Sequence[PositiveCont
             f"With so few people to compare with, no p-value below {finest:.2g} is possible, and a finding needs {REVIEW}. Give "
             "photos of more people with --others."
         )
-    failed = {control.name for control in positive_controls if not control.passed}
-    if "photos" in failed:
-        return (
-            "Your photos do not show one person whom the embedder tells from other people, so it would not have seen the person in the "
-            "file either. Give clearer photos of one person, or another --embedder."
-        )
-    if "prompt" in failed:
-        return (
-            "Even your own prompt draws nobody whom the embedder takes for the person in your photos, so the attacks' silence proves "
-            "nothing. Check --prompt and --photos, or raise --images and --steps."
-        )
-    return ""
+    return next((control.remedy or control.says for control in positive_controls if not control.passed), "")

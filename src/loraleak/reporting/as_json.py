@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from loraleak.reporting.results import ArmResult, AuditResult, DefenceStudy, Side
+from loraleak.reporting.results import ArmResult, AuditResult, DefenceStudy, Probability, Side
 from loraleak.types import Interval
 
 __all__ = ["SCHEMA", "to_json"]
@@ -40,6 +40,7 @@ def to_json(report: AuditResult) -> dict[str, Any]:
             "null": report.verdict.null,
             "missing": report.verdict.missing or None,
             "positive_controls": [asdict(control) for control in report.verdict.positive_controls],
+            "probability": None if report.verdict.probability is None else _probability(report.verdict.probability),
             "tests": [{**asdict(test), "reasons": list(test.reasons)} for test in report.verdict.tests],
         },
         "arms": {arm.name: _arm(arm) for arm in report.arms},
@@ -51,6 +52,11 @@ def to_json(report: AuditResult) -> dict[str, Any]:
         "settings": report.settings,
         "timings_s": report.timings_s,
     }
+
+
+def _probability(probability: Probability) -> dict[str, Any]:
+    posteriors = [{"prior": prior, "posterior": posterior} for prior, posterior in probability.posteriors]
+    return {"posteriors": posteriors, "calibration_error": probability.error}
 
 
 def _arm(arm: ArmResult) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from loraleak.reporting.words import (
     conclusion,
     excess_in_words,
     in_brackets,
+    probability_in_words,
     resolution_in_words,
     scrub_command,
     shown,
@@ -56,6 +57,7 @@ def to_html(report: AuditResult) -> str:
         "in_brackets": in_brackets,
         "excess": excess_in_words,
         "resolution": resolution_in_words,
+        "probability": probability_in_words,
     }
     photos = [_data_uri(photo.picture) for photo in report.photos]
     small = [_data_uri(photo.picture, _SMALL_SIDE) for photo in report.photos]

@@ -18,6 +18,8 @@ __all__ = [
     "Level",
     "NullTest",
     "Photo",
+    "PositiveControl",
+    "Probability",
     "Side",
     "Verdict",
 ]
@@ -90,15 +92,29 @@ class NullTest:
     smallest_p: float
     """The smallest p-value that this test can give."""
     reasons: tuple[str, ...]
+    statistic: float
+    """Greatest value over the attacks, in standard deviations."""
 
 
 @dataclass(frozen=True)
 class PositiveControl:
     """A check that this audit can find something at all."""
 
-    name: Literal["photos", "prompt"]
+    name: Literal["photos", "prompt", "known-leaks"]
     passed: bool
     says: str
+    remedy: str = ""
+    """What the failure means, and what to do; empty for a control that passed."""
+
+
+@dataclass(frozen=True)
+class Probability:
+    """Posteriors that a file gives the person away, for priors from which a reader chooses."""
+
+    posteriors: tuple[tuple[float, float], ...]
+    """Pairs of prior and posterior."""
+    error: float
+    """Expected calibration error on files that the calibration has not seen."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +130,8 @@ class Verdict:
     tests: tuple[NullTest, ...]
     """Tests that were made, the gravest result first."""
     positive_controls: tuple[PositiveControl, ...] = ()
+    probability: Probability | None = None
+    """Posteriors, where the way of auditing is calibrated; else None."""
     missing: str = ""
     """The lack that left the audit undecided, and how to mend it; empty for every other level."""
 

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Mapping
 
 from loraleak.defences import Trial
-from loraleak.reporting.results import LEAK_KEPT, USE_KEPT, ArmResult, AuditResult, DefenceStudy, Level, Verdict
+from loraleak.reporting.results import LEAK_KEPT, USE_KEPT, ArmResult, AuditResult, DefenceStudy, Level, Probability, Verdict
 from loraleak.types import ArmRole, Interval
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "excess_in_words",
     "in_brackets",
     "percent",
+    "probability_in_words",
     "resolution_in_words",
     "scrub_command",
     "shown",
@@ -65,6 +66,18 @@ def resolution_in_words(verdict: Verdict) -> str:
         return finest
     each = ", ".join(f"{test.p_value:.2g}" for test in verdict.tests)
     return f"The {len(verdict.tests)} comparisons gave {each}; the least counts, times {len(verdict.tests)}. {finest}"
+
+
+def probability_in_words(probability: Probability) -> str:
+    """What a reader who held the file for a leak with some chance may think after the audit."""
+    each = "; ".join(f"{percent(prior)} before, {_chance(after)} after" for prior, after in probability.posteriors)
+    return f"The chance that this file gives the person away, for what you thought before the audit: {each}."
+
+
+def _chance(probability: float) -> str:
+    if probability < 0.01:
+        return "below 1%"
+    return "above 99%" if probability > 0.99 else percent(probability)
 
 
 def percent(share: float | None) -> str:

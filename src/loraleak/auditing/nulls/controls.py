@@ -105,6 +105,7 @@ def against_controls(
         says=f"{count} control adapters, trained on other people with the same base, sampled in the same way",
         p_value=(1 + beaten_by) / (1 + count),
         smallest_p=1 / (1 + count),
+        statistic=float(statistic[-1]),
         reasons=(
             f"{beaten_by} of {count} adapters that were trained on other people come as near to these photos as this one does.",
             f"The clearest sign is in {names[strongest]}: its pictures are {pool[-1, strongest]:.1f} standard deviations nearer to "

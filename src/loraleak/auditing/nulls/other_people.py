@@ -54,6 +54,7 @@ def against_other_people(
         says=f"the photos of {len(others)} {others.says}",
         p_value=(1 + beaten_by) / (1 + len(others)),
         smallest_p=others.smallest_p,
+        statistic=float(statistic[0]),
         reasons=(
             f"The pictures come as near to {beaten_by} of {len(others)} other people as to the person in these photos.",
             f"The clearest sign is in {names[strongest]}: its pictures moved {standing[0, strongest]:.1f} standard deviations further "

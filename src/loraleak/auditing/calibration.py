@@ -1,0 +1,126 @@
+"""A probability for people who ask for one: the likelihood ratio of an audit's statistic, calibrated on files whose truth is known.
+
+The statistic is that of the test among other people. Its likelihood ratio compares files that give a person away with files of
+somebody else; a prior, which the reader chooses, turns it into a posterior.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from scipy.optimize import minimize
+from scipy.special import expit, logit
+
+from loraleak.assets import POCKET_CALIBRATION
+from loraleak.auditing.nulls.controls import SamplingSetup
+from loraleak.files import write_json
+
+__all__ = ["Calibration", "Reliability", "fit_calibration", "load_calibration", "posterior", "reliability", "save_calibration"]
+
+_BINS = 10
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """`log LR = intercept + slope * statistic`, within limits, for one way of auditing."""
+
+    sampling: SamplingSetup
+    attacks: tuple[str, ...]
+    images: int
+    """Pictures of each arm; an audit with more is at least as telling."""
+    photos: int
+    """Photos of each owner; an audit with more is at least as telling."""
+    intercept: float
+    slope: float
+    limit: float
+    """Largest likelihood ratio that so few files can support, and the inverse of the smallest: their number plus one."""
+    error: float = 0.0
+    """Expected calibration error on files that the fit has not seen, at a prior of one half."""
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Stated probabilities beside what was true, in bins of the stated probability, at a prior of one half."""
+
+    stated: tuple[float, ...]
+    """Mean stated probability of each bin."""
+    seen: tuple[float, ...]
+    """Share of leaking files in each bin."""
+    share: tuple[float, ...]
+    """Share of all audits that fall into each bin."""
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error (Guo et al. 2017, eq. 3)."""
+        return float(sum(w * abs(p - q) for p, q, w in zip(self.stated, self.seen, self.share, strict=True)))
+
+
+def fit_calibration(
+    leaking: Float[np.ndarray, " files"],
+    others: Float[np.ndarray, " audits"],
+    sampling: SamplingSetup,
+    attacks: Sequence[str],
+    *,
+    images: int,
+    photos: int,
+) -> Calibration:
+    """Logistic regression of the truth on the statistic, both classes weighing the same (Platt 1999, with its smoothed targets)."""
+    values = np.concatenate([leaking, others])
+    high, low = (len(leaking) + 1) / (len(leaking) + 2), 1 / (len(others) + 2)
+    targets = np.concatenate([np.full(len(leaking), high), np.full(len(others), low)])
+    weights = np.concatenate([np.full(len(leaking), 0.5 / len(leaking)), np.full(len(others), 0.5 / len(others))])
+
+    def loss(line: Float[np.ndarray, "2"]) -> float:
+        score = line[0] + line[1] * values
+        return float((weights * (np.logaddexp(0, score) - targets * score)).sum())
+
+    intercept, slope = minimize(loss, np.zeros(2)).x
+    return Calibration(sampling, tuple(attacks), images, photos, float(intercept), float(slope), len(leaking) + 1.0)
+
+
+def posterior(
+    calibration: Calibration, statistic: float | Float[np.ndarray, " audits"], prior: float
+) -> Float[np.ndarray, " audits"]:
+    """Probability that a file gives the person away, given the statistic of its audit and the prior."""
+    bound = np.log(calibration.limit)
+    ratio = np.clip(calibration.intercept + calibration.slope * np.asarray(statistic), -bound, bound)
+    probability: np.ndarray = expit(logit(prior) + ratio)
+    return probability
+
+
+def reliability(
+    calibration: Calibration, leaking: Float[np.ndarray, " files"], others: Float[np.ndarray, " audits"]
+) -> Reliability:
+    """Stated probabilities of files that the fit has not seen, beside the truth. Both classes weigh the same."""
+    stated = posterior(calibration, np.concatenate([leaking, others]), 0.5)
+    truth = np.repeat([1.0, 0.0], [len(leaking), len(others)])
+    weights = np.repeat([0.5 / len(leaking), 0.5 / len(others)], [len(leaking), len(others)])
+    bins = np.minimum((stated * _BINS).astype(int), _BINS - 1)
+    filled = [bins == i for i in range(_BINS) if (bins == i).any()]
+    shares = [float(weights[inside].sum()) for inside in filled]
+    return Reliability(
+        tuple(float((weights * stated)[i].sum() / share) for i, share in zip(filled, shares, strict=True)),
+        tuple(float((weights * truth)[i].sum() / share) for i, share in zip(filled, shares, strict=True)),
+        tuple(shares),
+    )
+
+
+def load_calibration(
+    sampling: SamplingSetup, attacks: Sequence[str], *, images: int, photos: int, file: Path = POCKET_CALIBRATION
+) -> Calibration | None:
+    """The calibration in the file, if it holds for this way of auditing; else None."""
+    if not file.exists():
+        return None
+    held = json.loads(file.read_text(encoding="utf-8"))
+    calibration = Calibration(**held | {"sampling": SamplingSetup(**held["sampling"]), "attacks": tuple(held["attacks"])})
+    same = calibration.sampling == sampling and set(calibration.attacks) == set(attacks)
+    return calibration if same and images >= calibration.images and photos >= calibration.photos else None
+
+
+def save_calibration(calibration: Calibration, file: Path) -> None:
+    """Write the calibration as JSON."""
+    rounded = {name: round(getattr(calibration, name), 4) for name in ("intercept", "slope", "limit", "error")}
+    write_json(file, asdict(replace(calibration, **rounded)))
