@@ -134,7 +134,7 @@ def test_the_conclusion_says_what_was_found(study: DefenceStudy) -> None:
     undone = replace(none, tried=tuple(replace(result, trial="undone") for result in study.tried))
     assert "a stranger runs the file at a higher strength, so none is recommended" in conclusion(undone)
     harmless = replace(none, undefended=replace(none.undefended, leak_kept=None))
-    assert "no leak to lower" in conclusion(harmless)
+    assert "no leak here that a defence could lower" in conclusion(harmless)
 
 
 def test_the_command_is_one_that_a_shell_takes(report: Report, study: DefenceStudy) -> None:

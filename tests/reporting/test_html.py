@@ -167,8 +167,8 @@ def test_large_photos_are_drawn_small(page: _Page) -> None:
 
 def test_findings_show_their_severity_and_an_empty_header_says_so(report: Report, page: _Page) -> None:
     assert [a["data-severity"] for a in page.holding("data-severity")] == ["critical", "high", "medium"]
-    assert "The file's header gives nothing away." not in page.text
-    assert "The file's header gives nothing away." in _Page(replace(report, metadata=()).to_html()).text
+    assert "Nothing was found in the file's header." not in page.text
+    assert "Nothing was found in the file's header." in _Page(replace(report, metadata=()).to_html()).text
 
 
 def test_what_is_needed_to_repeat_it_is_there(page: _Page) -> None:

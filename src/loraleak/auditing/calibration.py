@@ -81,12 +81,10 @@ def fit_calibration(
     return Calibration(sampling, tuple(attacks), images, photos, float(intercept), float(slope), len(leaking) + 1.0)
 
 
-def posterior(
-    calibration: Calibration, statistic: float | Float[np.ndarray, " audits"], prior: float
-) -> Float[np.ndarray, " audits"]:
-    """Probability that a file gives the person away, given the statistic of its audit and the prior."""
+def posterior(calibration: Calibration, statistic: Float[np.ndarray, " audits"], prior: float) -> Float[np.ndarray, " audits"]:
+    """Probability that each file gives its person away, given the statistic of its audit and the prior."""
     bound = np.log(calibration.limit)
-    ratio = np.clip(calibration.intercept + calibration.slope * np.asarray(statistic), -bound, bound)
+    ratio = np.clip(calibration.intercept + calibration.slope * statistic, -bound, bound)
     probability: np.ndarray = expit(logit(prior) + ratio)
     return probability
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from loraleak.auditing.calibration import Calibration, posterior
 from loraleak.auditing.nulls.controls import Controls, against_controls
 from loraleak.auditing.nulls.other_people import OtherPeople, against_other_people
@@ -56,7 +58,7 @@ def judge(
 
 def probability_of(calibration: Calibration, statistic: float) -> Probability:
     """Posteriors for three priors: a person who doubts, one who does not know, one who expects it."""
-    pairs = tuple((prior, float(posterior(calibration, statistic, prior))) for prior in _PRIORS)
+    pairs = tuple((prior, float(posterior(calibration, np.array([statistic]), prior)[0])) for prior in _PRIORS)
     return Probability(pairs, calibration.error)
 
 

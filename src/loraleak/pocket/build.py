@@ -17,10 +17,11 @@ from loraleak.embedders.pocket import PocketEmbedder
 from loraleak.files import replacing, write_json, write_text
 from loraleak.finetuning import Recipe
 from loraleak.inversion import load_attack
-from loraleak.pocket.controls import build_controls
+from loraleak.pocket.controls import CONTROLS_SEED, build_controls
 from loraleak.pocket.denoiser import DenoiserRecipe, encode_renders, train_denoiser
 from loraleak.pocket.embedder import EmbedderRecipe, train_embedder
 from loraleak.pocket.image_autoencoder import AutoencoderRecipe, train_autoencoder
+from loraleak.pocket.known_leaks import write_known_leaks
 from loraleak.pocket.pipeline import save_pipeline
 from loraleak.pocket.quality import autoencoder_quality, base_quality, contact_sheet, embedder_quality
 from loraleak.pocket.renders import Renders, render_split
@@ -42,6 +43,7 @@ class BuildRecipe:
     embedder_looks: int = 4
     test_people: int = 500
     controls: int = 99
+    known_leaks: int = 5
     autoencoder: AutoencoderRecipe = field(default_factory=AutoencoderRecipe)
     denoiser: DenoiserRecipe = field(default_factory=DenoiserRecipe)
     embedder: EmbedderRecipe = field(default_factory=EmbedderRecipe)
@@ -54,7 +56,7 @@ def build_pocket(recipe: BuildRecipe, work: Path, out: Path) -> dict[str, Any]:
     Returns the metrics, which `out/build.json` holds too.
 
     `work` keeps renders, zoos, checkpoints and logs; `out` gets `pocket/`, `embedder/`, `attack.safetensors`, `controls.npz`,
-    `demo/` and the contact sheet.
+    `known-leaks/`, `demo/` and the contact sheet.
     """
     out.mkdir(parents=True, exist_ok=True)
     _stage(out / "pocket", lambda folder: _train_base(recipe, work, folder))
@@ -72,6 +74,8 @@ def build_pocket(recipe: BuildRecipe, work: Path, out: Path) -> dict[str, Any]:
             count=recipe.controls,
         )
         save_controls(controls, out / "controls.npz")
+    people = draw_cases("controls", recipe.controls, seed=CONTROLS_SEED)[: recipe.known_leaks]
+    _stage(out / "known-leaks", lambda folder: write_known_leaks(base, people, work / "controls", folder))
     _stage(out / "demo", lambda folder: _make_demo(out / "pocket", folder))
     write_json(out / "build.json", {"base_sha256": base.sha256, "recipe": asdict(recipe), "metrics": metrics})
     return metrics

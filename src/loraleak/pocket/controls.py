@@ -12,9 +12,10 @@ from loraleak.embedders import Embedder
 from loraleak.inversion import WeightAutoencoder
 from loraleak.scores import template
 
-__all__ = ["build_controls"]
+__all__ = ["CONTROLS_SEED", "build_controls"]
 
-_SEED = 5
+CONTROLS_SEED = 5
+"""Seed of the people of the controls, and of the cohort."""
 _PHOTOS = 8
 """Photos of each other person. An owner with more photos is compared with these."""
 
@@ -29,7 +30,7 @@ def build_controls(
     cohort: int = 200,
 ) -> Controls:
     """Make `count` adapters, then a cohort of other people; a stopped build goes on. 99 adapters give a smallest p of 0.01."""
-    cases = draw_cases("controls", count + cohort, seed=_SEED)
+    cases = draw_cases("controls", count + cohort, seed=CONTROLS_SEED)
     arms = [arm for arm in select_arms(tuple(ARMS)) if arm.role == "attack"]
     names = {arm.name for arm in arms}
     settings = CaseSettings()

@@ -24,6 +24,8 @@ def to_markdown(report: AuditResult) -> str:
         f"{_plain(resolution_in_words(verdict))}",
         "",
         *reasons,
+        *(f"- {_plain(control.says)}" for control in verdict.positive_controls),
+        *([f"- {_plain(verdict.missing)}"] if verdict.missing else []),
         "",
         "| arm | role | cosine to the training photos | excess |",
         "|---|---|---|---|",
@@ -33,7 +35,7 @@ def to_markdown(report: AuditResult) -> str:
         f"Audited with loraleak {_plain(report.version)} on {report.created[:10]}, base {_plain(report.base)}, "
         f"{len(report.photos)} photos, seed {report.seed}; adapter SHA-256 `{report.adapter_sha256}`.",
         *_header(report),
-        "Intervals are 95% over pictures. A low level is no proof of safety.",
+        "Intervals are 95% over pictures. A low level is no proof of safety; an undecided one says nothing for or against the file.",
     ]
     return "\n".join(lines) + "\n"
 

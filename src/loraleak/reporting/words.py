@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from loraleak.defences import Trial
 from loraleak.reporting.results import LEAK_KEPT, USE_KEPT, ArmResult, AuditResult, DefenceStudy, Level, Probability, Verdict
+from loraleak.silence import NO_LEAK_MEASURED
 from loraleak.types import ArmRole, Interval
 
 __all__ = [
@@ -111,7 +112,7 @@ def conclusion(study: DefenceStudy) -> str:
             f"than it is, and the rest still leaks: audit what it makes before you share it. {trial_in_words(chosen.trial)}"
         )
     if study.undefended.leak_kept is None:
-        return "Strangers' pictures come no nearer to the photos than the base's, so there is no leak to lower."
+        return NO_LEAK_MEASURED
     if study.undefended.use is None:
         return "Without your own prompt (--prompt) nobody can tell what a defence costs you, so none is recommended."
     if study.undefended.use_kept is None:

@@ -1,0 +1,70 @@
+"""Posteriors: against a case whose likelihood ratio is known, within what the data can support, and never without a calibration."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.calibration import calibration_curve
+from sklearn.linear_model import LogisticRegression
+
+from loraleak.auditing.calibration import (
+    fit_calibration,
+    load_calibration,
+    posterior,
+    reliability,
+    save_calibration,
+)
+from loraleak.auditing.nulls.controls import SamplingSetup
+
+SETUP = SamplingSetup("b" * 64, "pocket", "a photo of a person", 20, 3.0, "a")
+ATTACKS = ("lora-class", "lora-z")
+
+
+def _drawn(seed: int, count: int = 4000) -> tuple[np.ndarray, np.ndarray]:
+    """Statistics of two normal distributions a distance of 2 apart, whose log likelihood ratio is `2 t - 2`."""
+    rng = np.random.default_rng(seed)
+    return rng.normal(2.0, 1.0, count), rng.normal(0.0, 1.0, count)
+
+
+def test_the_fit_finds_a_likelihood_ratio_that_is_known() -> None:
+    fitted = fit_calibration(*_drawn(0), SETUP, ATTACKS, images=8, photos=5)
+    assert (fitted.intercept, fitted.slope) == pytest.approx((-2.0, 2.0), abs=0.15)
+
+
+def test_the_fit_agrees_with_scikit_learn() -> None:
+    leaking, others = _drawn(1, 500)
+    values = np.concatenate([leaking, others])[:, None]
+    theirs = LogisticRegression(C=np.inf, tol=1e-8).fit(values, np.repeat([1, 0], 500))
+    fitted = fit_calibration(leaking, others, SETUP, ATTACKS, images=8, photos=5)
+    assert (fitted.intercept, fitted.slope) == pytest.approx((theirs.intercept_[0], theirs.coef_[0, 0]), abs=0.05)
+
+
+def test_the_posterior_follows_bayes_and_goes_no_further_than_the_files_reach() -> None:
+    fitted = fit_calibration(*_drawn(0, 20), SETUP, ATTACKS, images=8, photos=5)
+    assert fitted.limit == 21
+    assert posterior(fitted, np.array([100.0, -100.0]), 0.5) == pytest.approx([21 / 22, 1 / 22])
+    assert posterior(fitted, np.array([100.0]), 0.1) == pytest.approx([21 * 0.1 / (21 * 0.1 + 0.9)])
+
+
+def test_reliability_agrees_with_scikit_learn_and_is_small_for_a_true_model() -> None:
+    fitted = replace(fit_calibration(*_drawn(0), SETUP, ATTACKS, images=8, photos=5), limit=1e9)
+    leaking, others = _drawn(2)
+    curve = reliability(fitted, leaking, others)
+    stated = posterior(fitted, np.concatenate([leaking, others]), 0.5)
+    seen, mean = calibration_curve(np.repeat([1, 0], len(leaking)), stated, n_bins=10)
+    assert curve.seen == pytest.approx(seen) and curve.stated == pytest.approx(mean)
+    assert curve.error < 0.02 and sum(curve.share) == pytest.approx(1)
+    assert reliability(replace(fitted, intercept=3.0), leaking, others).error > 0.2
+
+
+def test_a_calibration_holds_for_audits_that_see_no_less(tmp_path: Path) -> None:
+    file = tmp_path / "calibration.json"
+    save_calibration(fit_calibration(*_drawn(0, 20), SETUP, ATTACKS, images=8, photos=5), file)
+    held = load_calibration(SETUP, ATTACKS, images=8, photos=9, file=file)
+    assert held is not None and held.attacks == ATTACKS and held.limit == 21
+    for changed in ({"images": 7}, {"photos": 4}):
+        assert load_calibration(SETUP, ATTACKS, **({"images": 8, "photos": 5} | changed), file=file) is None
+    assert load_calibration(replace(SETUP, steps=10), ATTACKS, images=8, photos=5, file=file) is None
+    assert load_calibration(SETUP, ("lora-class",), images=8, photos=5, file=file) is None
+    assert load_calibration(SETUP, ATTACKS, images=8, photos=5, file=tmp_path / "none") is None

@@ -1,0 +1,44 @@
+"""The table of sensitivity: which row speaks for an audit, and what would be enough."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from loraleak.auditing.nulls.controls import SamplingSetup
+from loraleak.auditing.sensitivity import Row, Table, least_that_decides, load_table, row_for, save_table
+
+SETUP = SamplingSetup("b" * 64, "pocket", "a photo of a person", 20, 3.0, "a")
+ROWS = (
+    Row(images=2, steps=20, photos=5, files=40, review=30, high=20),
+    Row(images=4, steps=20, photos=5, files=40, review=38, high=30),
+    Row(images=8, steps=20, photos=2, files=40, review=37, high=30),
+    Row(images=8, steps=20, photos=5, files=40, review=40, high=38),
+    Row(images=8, steps=10, photos=5, files=20, review=17, high=12),
+    Row(images=8, steps=20, photos=5, files=20, review=1, high=0, file="gaussian-noise:level=3"),
+)
+TABLE = Table(SETUP, ("lora-class", "lora-z"), ROWS)
+
+
+def test_the_row_for_an_audit_has_no_more_of_anything_than_the_audit() -> None:
+    assert row_for(TABLE, images=8, steps=20, photos=5) == ROWS[3]
+    assert row_for(TABLE, images=100, steps=50, photos=30) == ROWS[3]
+    assert row_for(TABLE, images=7, steps=20, photos=5) == ROWS[1]
+    assert row_for(TABLE, images=8, steps=19, photos=9) == ROWS[4]
+    assert row_for(TABLE, images=8, steps=9, photos=5) is None
+
+
+def test_the_fewest_pictures_that_decide_are_named() -> None:
+    assert least_that_decides(TABLE, steps=20, photos=5, max_miss_rate=0.1) == ROWS[1]
+    assert least_that_decides(TABLE, steps=20, photos=2, max_miss_rate=0.1) == ROWS[2]
+    assert least_that_decides(TABLE, steps=10, photos=5, max_miss_rate=0.1) == ROWS[1]
+    assert least_that_decides(TABLE, steps=10, photos=5, max_miss_rate=0.2) == ROWS[4]
+    assert least_that_decides(TABLE, steps=20, photos=1, max_miss_rate=0.1) is None
+
+
+def test_a_table_holds_for_its_own_sampling_and_attacks_alone(tmp_path: Path) -> None:
+    file = tmp_path / "sensitivity.json"
+    save_table(TABLE, file)
+    assert load_table(SETUP, ("lora-z", "lora-class"), file) == TABLE
+    assert load_table(replace(SETUP, steps=7), TABLE.attacks, file) == TABLE
+    assert load_table(replace(SETUP, guidance_scale=1.0), TABLE.attacks, file) is None
+    assert load_table(SETUP, ("lora-class",), file) is None
+    assert load_table(SETUP, TABLE.attacks, tmp_path / "none.json") is None
