@@ -1,19 +1,23 @@
 """The main job on a tiny pipeline: what it refuses, and what it hands to whom."""
 
+import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from loraleak.adapters import save_adapter
+from loraleak.adapters import load_adapter, save_adapter
+from loraleak.assets import POCKET_KNOWN_LEAKS
 from loraleak.auditing import loading
 from loraleak.auditing.audit_settings import AuditSettings
 from loraleak.auditing.run import audit
 from loraleak.bases import DiffusersBase
 from loraleak.defences import finetune
-from loraleak.errors import UsageError
+from loraleak.errors import AdapterError, BaseMismatchError, UsageError
 from loraleak.finetuning.recipe import Recipe
 from loraleak.types import Images, Picture, Sightings
 
@@ -56,3 +60,40 @@ def test_the_same_audit_twice_is_the_same(adapter: Path, photos: Path, pipeline_
     assert first.verdict == second.verdict
     for one, other in zip(first.arms, second.arms, strict=True):
         assert np.array_equal(one.images, other.images) and one.similarity == other.similarity
+
+
+def _leaks(folder: Path, adapter: Path, photos: Path) -> Path:
+    for i in range(3):
+        home = folder / f"person-{i}"
+        shutil.copytree(photos, home)
+        shutil.copy(adapter, home / "adapter.safetensors")
+    return folder
+
+
+def test_low_is_not_said_on_a_base_for_which_nobody_knows_what_is_missed(
+    adapter: Path, photos: Path, pipeline_folder: Path, tmp_path: Path
+) -> None:
+    settings = AuditSettings(base=str(pipeline_folder), device="cpu", images=2, steps=2)
+    verdict = audit(adapter, photos, settings).verdict
+    assert verdict.level == "undecided" and verdict.probability is None
+    known = {control.name: control for control in verdict.positive_controls}
+    assert not known["known-leaks"].passed and "--known-leaks" in known["known-leaks"].remedy
+
+    tried = audit(adapter, photos, replace(settings, known_leaks=_leaks(tmp_path / "leaks", adapter, photos))).verdict
+    (control,) = (control for control in tried.positive_controls if control.name == "known-leaks")
+    assert "of 3 files that are known to give a person away were found" in control.says
+
+
+def test_known_leaks_for_another_base_are_refused_before_anything_is_sampled(
+    adapter: Path, photos: Path, pipeline_folder: Path
+) -> None:
+    with pytest.raises(BaseMismatchError, match="does not fit"):
+        audit(adapter, photos, AuditSettings(base=str(pipeline_folder), device="cpu", known_leaks=POCKET_KNOWN_LEAKS))
+
+
+def test_a_file_that_changes_nothing_is_refused(adapter: Path, photos: Path, pipeline_folder: Path, tmp_path: Path) -> None:
+    trained = load_adapter(adapter)
+    zeros = {name: replace(f, up=torch.zeros_like(f.up)) for name, f in trained.factors.items()}
+    save_adapter(replace(trained, factors=zeros), tmp_path / "untrained.safetensors")
+    with pytest.raises(AdapterError, match="this file changes nothing: it looks untrained"):
+        audit(tmp_path / "untrained.safetensors", photos, AuditSettings(base=str(pipeline_folder), device="cpu"))
