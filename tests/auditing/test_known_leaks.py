@@ -45,8 +45,8 @@ def test_files_are_counted_once_sampled_and_then_come_from_the_cache(tmp_path: P
         return {"base-class": Sightings.one_each(units[:4]), "lora-class": Sightings.one_each(pictures)}
 
     for _ in range(2):
-        found = count_found(leaks, sampled, others, attacks=["lora-class"], floor="base-class", level=0.05, decided_by=["x"])
+        found = count_found(leaks, sampled, others, floor="base-class", level=0.05, decided_by=["x"])
         assert found == 2
     assert len(asked) == 3
-    count_found(leaks, sampled, others, attacks=["lora-class"], floor="base-class", level=0.05, decided_by=["y"])
+    count_found(leaks, sampled, others, floor="base-class", level=0.05, decided_by=["y"])
     assert len(asked) == 6

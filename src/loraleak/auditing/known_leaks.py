@@ -65,7 +65,6 @@ def count_found(
     sampled: Callable[[Adapter], Mapping[str, Sightings]],
     others: OtherPeople,
     *,
-    attacks: Sequence[str],
     floor: str,
     level: float,
     decided_by: Sequence[object],
@@ -73,8 +72,8 @@ def count_found(
 ) -> int:
     """Number of files in which the attacks find the person at this level of p.
 
-    `sampled` gives an adapter's embedded pictures by arm. The cache keeps p-values under the adapters, the photos, the other people
-    and `decided_by`, which names all settings on which the pictures depend.
+    `sampled` gives an adapter's embedded pictures by arm: those of the attacks, and of the `floor`. The cache keeps p-values under
+    the adapters, the photos, the other people and `decided_by`, which names all settings on which the pictures depend.
     """
     found = 0
     for leak in track(leaks, "files with known leaks", len(leaks), hidden=quiet):
@@ -83,6 +82,7 @@ def count_found(
             p_value = float(json.loads(file.read_text())["p_value"])
         else:
             pictures = sampled(leak.adapter)
+            attacks = [name for name in pictures if name != floor]
             p_value = against_other_people(pictures, leak.photos, others, attacks=attacks, floor=floor).p_value
             write_json(file, {"p_value": p_value})
         found += p_value <= level

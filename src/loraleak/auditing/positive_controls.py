@@ -26,6 +26,9 @@ _CLEARER = (
     "Your photos do not show one person whom the embedder tells from other people, so it would not have seen the person in the file "
     "either. Give three or more clear photos of one person, or another --embedder."
 )
+_OTHERS = (
+    "The embedder sees nobody on the pictures that your person is compared with: give photos of other people with --others."
+)
 _OTHER_PROMPT = (
     "Even your own prompt draws nobody whom the embedder takes for the person in your photos, so the attacks' silence proves nothing. "
     "Check --prompt and --photos, or raise --images and --steps."

@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from loraleak.arms import Arm, reconstruct
+from loraleak.arms import Arm, reconstruct, with_turned
 from loraleak.auditing.audit_settings import AuditSettings
 from loraleak.auditing.calibration import Calibration, load_calibration
 from loraleak.auditing.known_leaks import count_found
 from loraleak.auditing.loading import Loaded
 from loraleak.auditing.nulls.other_people import OtherPeople
 from loraleak.auditing.positive_controls import known_leaks_are_found, leaks_like_these_are_found, nobody_knows
+from loraleak.auditing.scene import strength_of, strengthened
 from loraleak.auditing.scoring import embed_pictures
 from loraleak.auditing.sensitivity import least_that_decides, load_table, row_for
 from loraleak.reporting.results import PositiveControl
@@ -58,14 +59,17 @@ def tried(loaded: Loaded, settings: AuditSettings, others: OtherPeople, *, quiet
 
     def sampled(adapter: Adapter) -> Mapping[str, Sightings]:
         scene = replace(loaded.scene, adapter=adapter)
-        made = reconstruct(scene, arms, images=settings.images, seed=settings.seed, steps=settings.steps)
+        strength = strength_of(scene)
+        tried = with_turned(arms) if strength.both else arms
+        made = reconstruct(
+            strengthened(scene, strength), tried, images=settings.images, seed=settings.seed, steps=settings.steps
+        )
         return {name: embed_pictures(loaded.embedder, pictures) for name, pictures in made.items()}
 
     found = count_found(
         loaded.known_leaks,
         sampled,
         others,
-        attacks=[arm.name for arm in _attacks(loaded)],
         floor=next(arm.name for arm in loaded.arms if arm.role == "floor"),
         level=_REVIEW,
         decided_by=[loaded.setup, [arm.name for arm in arms], settings.images, settings.seed, settings.step],
