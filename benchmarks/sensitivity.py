@@ -9,6 +9,7 @@ people whom the base draws at others. Rows vary one thing at a time from the usu
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from matplotlib import pyplot as plt
 from loraleak.arms import ARMS, select_arms
 from loraleak.auditing import OtherPeople, against_controls, against_other_people, load_controls, people_of, verdict_of
 from loraleak.auditing.audit_settings import AuditSettings
-from loraleak.auditing.calibration import Calibration, fit_calibration, reliability, save_calibration
+from loraleak.auditing.calibration import Calibration, fit_calibration, posterior, reliability, save_calibration
+from loraleak.auditing.nulls.controls import SamplingSetup
 from loraleak.auditing.nulls.drawn import draw_people
 from loraleak.auditing.nulls.sources import people_drawn
 from loraleak.auditing.sensitivity import Row, Table, save_table
@@ -28,6 +30,7 @@ from loraleak.bench.runs import CaseResult, run_cases
 from loraleak.defences import parse_defence
 from loraleak.embedders import load_embedder
 from loraleak.inversion.weight_autoencoder import attack_for
+from loraleak.reporting.results import NullTest
 from loraleak.reporting.words import in_brackets
 from loraleak.scores import bootstrap_mean
 from loraleak.types import Embeddings, Sightings
@@ -35,6 +38,7 @@ from loraleak.types import Embeddings, Sightings
 _ARMS = tuple(arm for arm in select_arms(tuple(ARMS)) if arm.role in ("attack", "floor"))
 _ATTACKS = tuple(arm.name for arm in _ARMS if arm.role == "attack")
 _FLOOR = "base-class"
+_FOLDS = 8
 _REVIEW, _HIGH = 0.05, 0.01
 
 
@@ -101,9 +105,14 @@ def main() -> None:
                     file=file,
                 )
 
+    def keep(table: Sequence[Row]) -> None:
+        if arguments.out:
+            save_table(Table(setup, _ATTACKS, tuple(table)), arguments.out / "sensitivity.json")
+
     whole = Audited(usual, run(usual, arguments.victims), people_of(controls), with_controls=True)
     table = list(rows(whole, (2, 4, 8), (2, 3, 5)))
     _print(table)
+    keep(table)
     calibration = _calibrated(whole, mine, [photos(case) for case in strangers], setup, arguments.figure)
     if arguments.out:
         save_calibration(calibration, arguments.out / "calibration.json")
@@ -112,23 +121,24 @@ def main() -> None:
         short = Audited(settings, run(settings, arguments.fewer), drawn(steps), with_controls=False)
         table += rows(short, (2, 4, 8), (2, 5))
         _print(table[-6:])
+        keep(table)
     quick = replace(usual, images=4, steps=10)
     people = drawn(10)
     for defence in ("gaussian-noise:level=2", "quantisation:bits=2", "rank-truncation:rank=1", "scaling:factor=0.3"):
         audited = Audited(quick, run(quick, arguments.fewer, defence), people, with_controls=False)
         table += rows(audited, (4,), (5,), file=defence)
         _print(table[-1:])
+        keep(table)
     for trained in (60, 120):
         settings = replace(quick, recipe=replace(quick.recipe, steps=trained))
         name = f"{trained} training steps"
         audited = Audited(settings, run(settings, arguments.fewer // 2), people, with_controls=False)
         table += rows(audited, (4,), (5,), file=name)
         _print(table[-1:])
-    if arguments.out:
-        save_table(Table(setup, _ATTACKS, tuple(table)), arguments.out / "sensitivity.json")
+        keep(table)
 
 
-def _among(made: Mapping[str, Embeddings], photos: Embeddings, others: OtherPeople):  # type: ignore[no-untyped-def]
+def _among(made: Mapping[str, Embeddings], photos: Embeddings, others: OtherPeople) -> NullTest:
     shown = {name: Sightings.one_each(vectors) for name, vectors in made.items()}
     return against_other_people(shown, photos, others, attacks=_ATTACKS, floor=_FLOOR)
 
@@ -145,20 +155,24 @@ def _calibrated(
     audited: Audited,
     mine: Sequence[Embeddings],
     strangers: Sequence[Embeddings],
-    setup,
-    name: Path | None,  # type: ignore[no-untyped-def]
+    setup: SamplingSetup,
+    name: Path | None,
 ) -> Calibration:
-    """Fitted on the first half of the victims and of the strangers, and judged on the others."""
+    """Fitted on all files, and judged by cross-validation: each fold's files are judged by a fit on the others' files, in audits of
+    strangers whom that fit has not seen either."""
     own = np.array([_among(r.arms, photo, audited.others).statistic for r, photo in zip(audited.results, mine, strict=True)])
     wrong = np.array([[_among(r.arms, photo, audited.others).statistic for photo in strangers] for r in audited.results])
-    half, people = len(own) // 2, len(strangers) // 2
-    calibration = fit_calibration(
-        own[:half], wrong[:half, :people].ravel(), setup, _ATTACKS, images=audited.settings.images, photos=len(mine[0])
-    )
-    curve = reliability(calibration, own[half:], wrong[half:, people:].ravel())
-    calibration = replace(calibration, error=curve.error)
+    fit = partial(fit_calibration, sampling=setup, attacks=_ATTACKS, images=audited.settings.images, photos=len(mine[0]))
+    stated_own, stated_wrong = [], []
+    for fold in range(_FOLDS):
+        held, unknown = np.arange(len(own)) % _FOLDS == fold, np.arange(len(strangers)) % _FOLDS == fold
+        fitted = fit(own[~held], wrong[np.ix_(~held, ~unknown)].ravel())
+        stated_own.append(posterior(fitted, own[held], 0.5))
+        stated_wrong.append(posterior(fitted, wrong[np.ix_(held, unknown)].ravel(), 0.5))
+    curve = reliability(np.concatenate(stated_own), np.concatenate(stated_wrong))
+    calibration = replace(fit(own, wrong.ravel()), error=curve.error)
     print(f"\nlog LR = {calibration.intercept:.2f} + {calibration.slope:.2f} statistic, at most {calibration.limit:.0f}")
-    print(f"held out: {len(own) - half} leaking files, {wrong[half:, people:].size:,} audits of wrong people")
+    print(f"held out: {len(own)} leaking files, {sum(map(len, stated_wrong)):,} audits of wrong people, in {_FOLDS} folds")
     print(f"expected calibration error {curve.error:.3f}")
     for stated, seen, share in zip(curve.stated, curve.seen, curve.share, strict=True):
         print(f"| {stated:.2f} | {seen:.2f} | {share:.2f} |")

@@ -50,12 +50,13 @@ def test_the_posterior_follows_bayes_and_goes_no_further_than_the_files_reach() 
 def test_reliability_agrees_with_scikit_learn_and_is_small_for_a_true_model() -> None:
     fitted = replace(fit_calibration(*_drawn(0), SETUP, ATTACKS, images=8, photos=5), limit=1e9)
     leaking, others = _drawn(2)
-    curve = reliability(fitted, leaking, others)
-    stated = posterior(fitted, np.concatenate([leaking, others]), 0.5)
-    seen, mean = calibration_curve(np.repeat([1, 0], len(leaking)), stated, n_bins=10)
+    stated = posterior(fitted, leaking, 0.5), posterior(fitted, others, 0.5)
+    curve = reliability(*stated)
+    seen, mean = calibration_curve(np.repeat([1, 0], len(leaking)), np.concatenate(stated), n_bins=10)
     assert curve.seen == pytest.approx(seen) and curve.stated == pytest.approx(mean)
     assert curve.error < 0.02 and sum(curve.share) == pytest.approx(1)
-    assert reliability(replace(fitted, intercept=3.0), leaking, others).error > 0.2
+    wrong = replace(fitted, intercept=3.0)
+    assert reliability(posterior(wrong, leaking, 0.5), posterior(wrong, others, 0.5)).error > 0.2
 
 
 def test_a_calibration_holds_for_audits_that_see_no_less(tmp_path: Path) -> None:

@@ -89,11 +89,12 @@ def posterior(calibration: Calibration, statistic: Float[np.ndarray, " audits"],
     return probability
 
 
-def reliability(
-    calibration: Calibration, leaking: Float[np.ndarray, " files"], others: Float[np.ndarray, " audits"]
-) -> Reliability:
-    """Stated probabilities of files that the fit has not seen, beside the truth. Both classes weigh the same."""
-    stated = posterior(calibration, np.concatenate([leaking, others]), 0.5)
+def reliability(leaking: Float[np.ndarray, " files"], others: Float[np.ndarray, " audits"]) -> Reliability:
+    """Probabilities that were stated at a prior of one half, of files that leak and of audits of somebody else, beside the truth.
+
+    The fit must not have seen them. Both classes weigh the same.
+    """
+    stated = np.concatenate([leaking, others])
     truth = np.repeat([1.0, 0.0], [len(leaking), len(others)])
     weights = np.repeat([0.5 / len(leaking), 0.5 / len(others)], [len(leaking), len(others)])
     bins = np.minimum((stated * _BINS).astype(int), _BINS - 1)
