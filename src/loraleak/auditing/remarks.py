@@ -6,6 +6,7 @@ from loraleak.adapters import header_findings
 from loraleak.arms import Strength
 from loraleak.auditing.audit_settings import AuditSettings
 from loraleak.reporting import DefenceStudy, Verdict
+from loraleak.silence import FOUND_NOTHING
 from loraleak.types import Adapter
 
 __all__ = ["advice", "knowledge", "limits"]
@@ -35,7 +36,7 @@ def advice(verdict: Verdict, adapter: Adapter, study: DefenceStudy | None) -> tu
     elif verdict.level == "review":
         sentences.append("Look at the pictures above before you publish: would a friend recognise the person?")
     else:
-        sentences.append("These attacks found nothing. That is no proof of safety: there may be stronger ones.")
+        sentences.append(FOUND_NOTHING)
     if study is not None and study.recommended is not None:
         sentences.append(f"Apply {study.tried[study.recommended].defence}, as shown above, and audit what it makes.")
     if verdict.level in ("review", "high"):

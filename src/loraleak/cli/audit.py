@@ -9,6 +9,7 @@ from tyro.conf import Positional
 
 from loraleak.auditing import AuditSettings
 from loraleak.cli.flags import Out
+from loraleak.silence import FOUND_NOTHING
 from loraleak.untrusted import printable
 
 if TYPE_CHECKING:
@@ -53,6 +54,10 @@ def print_summary(report: "Report", out: Path, *, as_json: bool) -> None:
         print(f"  {verdict.missing}")
     for reason in verdict.reasons:
         print(f"  {reason}")
+    for control in verdict.positive_controls:
+        print(f"  {control.says}")
+    if verdict.level == "low":
+        print(f"  {FOUND_NOTHING}")
     print(f"{'arm':<20}{'role':<10}{'similarity':>12}{'excess':>10}")
     for arm in report.arms:
         excess = "" if arm.excess is None else f"{arm.excess.mean:+.2f}"

@@ -10,6 +10,7 @@ from tyro.conf import Positional
 from loraleak.base_settings import BaseSettings
 from loraleak.cli.flags import Out
 from loraleak.finetuning import Recipe
+from loraleak.silence import WEIGHTS_REMAIN
 
 __all__ = ["Finetune"]
 
@@ -68,4 +69,5 @@ class Finetune:
             print(f"{self.out}: {len(photos)} images, prompt “{self.recipe.prompt}”")
             if self.defence:
                 print(f"{self.defence}: {made.guarantee.says}")
+            print(WEIGHTS_REMAIN)
         return 0

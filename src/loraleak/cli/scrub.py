@@ -12,6 +12,7 @@ from tyro.conf import Positional, arg
 
 from loraleak.base_settings import BaseSettings
 from loraleak.errors import UsageError
+from loraleak.silence import WEIGHTS_REMAIN
 from loraleak.untrusted import printable
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ class Scrub:
                 print(json.dumps(_facts(task.out or task.file, task.backup, None, done)), flush=True)
             else:
                 print(printable(f"{task.out or task.file}: removed {len(done.removed)} fields", _MAX_LENGTH))
+        print(f"loraleak: {WEIGHTS_REMAIN}", file=sys.stderr)
         print(f"loraleak: {len(files) - unusable} files scrubbed; {unusable} unusable", file=sys.stderr)
         return 2 if unusable else 0
 
@@ -148,4 +150,5 @@ def _lines(facts: dict[str, Any], done: "Scrubbed") -> list[str]:
     kept = ", ".join(printable(field, 60) for field in done.kept[:_SHOWN]) or "none"
     lines.append(f"kept {len(done.kept)} fields: {kept}{', ...' if len(done.kept) > _SHOWN else ''}")
     lines += [f"note: {remark}" for remark in done.remarks]
+    lines.append(WEIGHTS_REMAIN)
     return [printable(line, _MAX_LENGTH) for line in lines]

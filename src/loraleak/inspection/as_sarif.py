@@ -9,6 +9,7 @@ from urllib.parse import quote
 from loraleak.findings import Finding, Group, Severity
 from loraleak.inspection.groups import TITLES
 from loraleak.inspection.inspect import Inspection
+from loraleak.silence import HEADER_ONLY
 from loraleak.version import __version__
 
 __all__ = ["as_sarif"]
@@ -35,8 +36,14 @@ def as_sarif(inspections: Iterable[tuple[Inspection, Path]]) -> dict[str, Any]:
         }
         for group in groups
     ]
+    driver = {
+        "name": "loraleak",
+        "version": __version__,
+        "fullDescription": {"text": f"What the headers of LoRA files give away. {_inert(HEADER_ONLY)}"},
+        "rules": rules,
+    }
     run = {
-        "tool": {"driver": {"name": "loraleak", "version": __version__, "rules": rules}},
+        "tool": {"driver": driver},
         "artifacts": [{"location": place, "hashes": {"sha-256": inspection.sha256}} for inspection, place in files],
         "results": [_result(finding, place, groups) for inspection, place in files for finding in inspection.findings],
         "columnKind": "unicodeCodePoints",

@@ -11,6 +11,7 @@ from loraleak.families import titles
 from loraleak.findings import Severity
 from loraleak.inspection.groups import TITLES
 from loraleak.inspection.inspect import Inspection, ModuleFacts
+from loraleak.silence import HEADER_ONLY
 
 __all__ = ["as_text"]
 
@@ -102,6 +103,7 @@ def _residue(inspection: Inspection) -> Iterator[Text]:
 def _findings(inspection: Inspection) -> Iterator[Text]:
     if not inspection.findings:
         yield Text("\nits header gives nothing away")
+        yield Text(HEADER_ONLY)
     for group, title in TITLES.items():
         mine = [finding for finding in inspection.findings if finding.group == group]
         if mine:

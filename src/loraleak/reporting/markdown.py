@@ -5,6 +5,7 @@ from collections import Counter
 
 from loraleak.reporting.results import AuditResult
 from loraleak.reporting.words import HEADLINES, conclusion, excess_in_words, in_brackets, percent, resolution_in_words, shown
+from loraleak.silence import LOW_IS_NO_PROOF
 
 __all__ = ["to_markdown"]
 
@@ -35,7 +36,7 @@ def to_markdown(report: AuditResult) -> str:
         f"Audited with loraleak {_plain(report.version)} on {report.created[:10]}, base {_plain(report.base)}, "
         f"{len(report.photos)} photos, seed {report.seed}; adapter SHA-256 `{report.adapter_sha256}`.",
         *_header(report),
-        "Intervals are 95% over pictures. A low level is no proof of safety; an undecided one says nothing for or against the file.",
+        f"Intervals are 95% over pictures. {LOW_IS_NO_PROOF}",
     ]
     return "\n".join(lines) + "\n"
 
