@@ -19,7 +19,7 @@ from loraleak.arms.weights import (
     LoraZKey,
 )
 from loraleak.bases import sample
-from loraleak.bases.estimate import Estimate, estimate
+from loraleak.bases.estimate import Estimate, estimate, with_adapter
 from loraleak.errors import UsageError
 from loraleak.plugins import third_party
 from loraleak.progress import progress_bar
@@ -97,6 +97,8 @@ def forecast(scene: Scene, arms: Sequence[Arm], *, images: int, steps: int = 20)
     scene.base.check(scene.adapter)
     twice = 1 if scene.base.distilled else 2
     ready = [arm for arm in arms if arm.needs <= scene.offers]
-    sampling = estimate(scene.base, passes=twice * images * steps * len(ready), batch=twice * images)
+    sampling = estimate(
+        scene.base, passes=twice * images * steps * len(ready), batch=twice * images, inside=with_adapter(scene.adapter)
+    )
     searches = [search for arm in ready if (search := arm.search(scene.base)) is not None]
     return reduce(Estimate.then, searches, sampling)

@@ -12,6 +12,7 @@ __all__ = [
     "POCKET_EMBEDDER",
     "POCKET_KNOWN_LEAKS",
     "POCKET_SENSITIVITY",
+    "POCKET_WHO",
 ]
 
 _HOME = Path(__file__).parent
@@ -29,6 +30,8 @@ POCKET_SENSITIVITY = _HOME / "sensitivity.json"
 """Table of how many files with a known leak audits on pocket find."""
 POCKET_CALIBRATION = _HOME / "calibration.json"
 """Likelihood ratios of the statistic of audits on pocket."""
+POCKET_WHO = _HOME / "who-null.json"
+"""How alike pictures from files of styles and things are on pocket, for `attack --who`."""
 DEMO = _HOME / "demo"
 """`adapter.safetensors`, its private images in `photos/`, and the owner's prompt in `prompt.txt`."""
 BUILD = _HOME / "build.json"

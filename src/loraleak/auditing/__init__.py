@@ -3,7 +3,7 @@
 Reading order: `audit_settings` (the options), `run` (the stages in their order), `loading` (load, check), `scoring` (embed,
 score), `nulls` (other people, and adapters of other people), `positive_controls` (could it have found something?), `verdict`
 (judge), `defences` (their effects on this adapter), `remarks` (further sentences of the report), `without_photos` (sampling
-alone). Names load on first use.
+alone), `who` (one person, or none?). Names load on first use.
 """
 
 from typing import TYPE_CHECKING

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loraleak.adapters import load_adapter
-from loraleak.arms import reconstruct, select_arms, usual_arms, with_turned
+from loraleak.arms import forecast, reconstruct, select_arms, usual_arms, with_turned
 from loraleak.auditing.audit_settings import AttackSettings
 from loraleak.auditing.loading import refuse_untrained
 from loraleak.auditing.scene import scene_of, strength_of, strengthened
 from loraleak.bases import load_base
+from loraleak.progress import announce
 from loraleak.types import Images
 
 __all__ = ["Attacked", "attack"]
@@ -23,8 +24,9 @@ class Attacked:
     arms: dict[str, Images]
 
 
-def attack(adapter: str | Path, settings: AttackSettings | None = None) -> Attacked:
-    """Sample every arm that applies. For adapters that you own or may test.
+def attack(adapter: str | Path, settings: AttackSettings | None = None, *, quiet: bool = True) -> Attacked:
+    """Sample every arm that applies. For adapters that you own or may test. Unless `quiet`, an estimate and the progress go to
+    stderr.
 
     Raises: LoraleakError, if the file, the base or the attack cannot be used.
     """
@@ -38,5 +40,7 @@ def attack(adapter: str | Path, settings: AttackSettings | None = None) -> Attac
     arms = select_arms(settings.arms or usual_arms(scene))
     if strength.both:
         arms = with_turned(arms)
-    made = reconstruct(scene, arms, images=settings.images, seed=settings.seed, steps=settings.steps)
+    if not quiet:
+        announce(forecast(scene, arms, images=settings.images, steps=settings.steps).says)
+    made = reconstruct(scene, arms, images=settings.images, seed=settings.seed, steps=settings.steps, quiet=quiet)
     return Attacked(loaded.sha256, base.sha256, made)

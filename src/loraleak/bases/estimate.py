@@ -1,97 +1,167 @@
-"""Estimates of what a long run takes: memory, counted on a copy of the models without data, and time, measured on one pass."""
+"""Estimates of what a long run takes. Memory is counted on a copy of the models without data, beside what the process holds
+already; time is measured on one pass."""
 
 import time
 import weakref
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
+import psutil
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from loraleak.bases import lora_layers
 from loraleak.bases.diffusers_base import DiffusersBase
+from loraleak.bases.stacked_layers import Stack
+from loraleak.types import Adapter
 
-__all__ = ["Estimate", "estimate"]
+__all__ = ["Estimate", "Inside", "estimate", "with_adapter", "with_stack"]
+
+
+Inside = Callable[[DiffusersBase], AbstractContextManager[None]]
+"""Function of a base: the context in which its denoiser runs, with one adapter or many."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A rough estimate. Libraries' own workspaces and fragments are not counted, and a busy GPU takes less time a picture."""
+    """An estimate of memory and time. A busy GPU takes less time a picture."""
 
     weights: int
     """Bytes of the models that are on the device at once."""
     working: int
     """Bytes that the largest pass takes on top, at its peak."""
     seconds: float
+    program: int = 0
+    """Bytes of memory that this process holds besides: Python and its libraries, the adapter, photos, the embedder. 0 where the
+    models are on a GPU, whose memory holds none of it."""
 
     def then(self, other: "Estimate") -> "Estimate":
         """Estimate of both runs, one after the other."""
-        working = max(self.working, other.working)
-        return Estimate(max(self.weights, other.weights), working, self.seconds + other.seconds)
+        return Estimate(
+            max(self.weights, other.weights),
+            max(self.working, other.working),
+            self.seconds + other.seconds,
+            min(self.program, other.program),  # the later one counts what the earlier measurement left behind
+        )
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the device's memory at the peak."""
+        return self.weights + self.program + self.working
 
     @property
     def says(self) -> str:
-        whole = self.weights + self.working
+        program = f"{_bytes(self.program)} program and photos, " if self.program else ""
         return (
-            f"this run takes about {_bytes(whole)} of memory ({_bytes(self.weights)} weights, {_bytes(self.working)} work) "
-            f"and {_duration(self.seconds)}"
+            f"this run takes about {_bytes(self.memory)} of memory ({_bytes(self.weights)} weights, {program}"
+            f"{_bytes(self.working)} work) and {_duration(self.seconds)}"
         )
 
 
-def estimate(base: DiffusersBase, *, passes: int, batch: int, trained: Collection[str] = ()) -> Estimate:
+def estimate(
+    base: DiffusersBase, *, passes: int, batch: int, trained: Collection[str] = (), inside: Inside | None = None
+) -> Estimate:
     """Estimate a run in which `passes` pictures go through the denoiser, at most `batch` at once. `trained` names the modules
-    that get factors, and adds a backward pass.
+    whose inputs a backward pass needs. `inside` puts adapters into a copy of the base.
 
-    The time of one picture is measured here, on the second of two passes; a backward pass counts as two.
+    The time of one picture is measured here, once for a base, on the second of two passes; a backward pass counts as two.
     """
+    held = _program(base)
     sizes = [_weights(model) for model in (*base.components.values(), base.vae)]
     offloaded = getattr(base.pipeline, "_offload_device", None) is not None
     size = 1 if base.one_at_a_time and not trained else batch
-    working = max(denoiser_work(base, size, trained), decoder_work(base))
-    return Estimate(max(sizes) if offloaded else sum(sizes), working, passes * _seconds(base) * (3 if trained else 1))
+    working = max(denoiser_work(base, size, trained, inside), encoder_work(base) if trained else decoder_work(base))
+    seconds = passes * _seconds(base) * (3 if trained else 1)
+    return Estimate(max(sizes) if offloaded else sum(sizes), working, seconds, held)
 
 
-def denoiser_work(base: DiffusersBase, batch: int, trained: Collection[str] = ()) -> int:
+def denoiser_work(base: DiffusersBase, batch: int, trained: Collection[str] = (), inside: Inside | None = None) -> int:
     """Peak bytes of one pass of `batch` pictures, and of its backward pass where modules are trained."""
     ghost = copy(base)
     ghost.denoiser = _without_data(base.denoiser)
+    ghost.components = {base.denoiser_name: ghost.denoiser}
     if base.one_at_a_time:
         ghost.denoiser.enable_gradient_checkpointing()
-    for name, module in ghost.denoiser.named_modules():
-        if f"{base.denoiser_name}.{name}" in trained:
-            module.weight.requires_grad_()  # so that its input is kept, as for factors
+    if inside is None:
+        for name, module in ghost.denoiser.named_modules():
+            if f"{base.denoiser_name}.{name}" in trained:
+                module.weight.requires_grad_()  # so that its input is kept, as for factors
     latents = torch.empty(batch, *base.latent_shape, dtype=base.dtype, device="meta")
     condition = torch.empty(batch, *base.condition_shape, dtype=base.dtype, device="meta")
     timesteps = base.timesteps[:1].to("meta").expand(batch)
-    with torch.set_grad_enabled(bool(trained)), _fused_attention(), _Peak(ghost.denoiser) as peak:
+    peak = _Peak(ghost.denoiser, copies=base.device.type == "cpu")
+    adapters = nullcontext() if inside is None else inside(ghost)
+    with torch.set_grad_enabled(bool(trained)), _fused_attention(), peak, adapters:
         output = ghost._denoise(latents, timesteps, condition, 1.0)
         if trained:
-            needed = [p for p in ghost.denoiser.parameters() if p.requires_grad][:1]
-            torch.autograd.grad(output.sum(), needed, allow_unused=True)
+            torch.autograd.backward(output.sum())
     return peak.most
+
+
+def with_adapter(adapter: Adapter) -> Inside:
+    """Context in which a copy without data runs with this adapter. DoRA's magnitudes are left out."""
+
+    @contextmanager
+    def attached(ghost: DiffusersBase) -> Iterator[None]:
+        with torch.device("meta"):
+            lora_layers.attach(ghost.denoiser, ghost.denoiser_name, replace(adapter, magnitudes={}))
+        yield
+
+    return attached
+
+
+def with_stack(shapes: Mapping[str, torch.Size], ranks: Sequence[int]) -> Inside:
+    """Context in which a copy without data trains adapters of these ranks."""
+
+    @contextmanager
+    def stacked(ghost: DiffusersBase) -> Iterator[None]:
+        like = torch.empty(0, dtype=ghost.like.dtype, device="meta")
+        mine = {name: shape for name, shape in shapes.items() if name.startswith(f"{ghost.denoiser_name}.")}
+        with ghost.stacked(Stack(mine, ranks, [1.0] * len(ranks), like)):
+            yield
+
+    return stacked
 
 
 def decoder_work(base: DiffusersBase) -> int:
     """Peak bytes of decoding `at_once` pictures."""
+    vae, peak = _ghost_of_autoencoder(base)
+    latents = torch.empty(base.at_once, *base.latent_shape, dtype=base.vae.dtype, device="meta")
+    with torch.no_grad(), _fused_attention(), peak:
+        vae.decode(latents)
+    return peak.most
+
+
+def encoder_work(base: DiffusersBase) -> int:
+    """Peak bytes of encoding `at_once` pictures."""
+    vae, peak = _ghost_of_autoencoder(base)
+    pixels = torch.empty(base.at_once, 3, base.resolution, base.resolution, dtype=base.vae.dtype, device="meta")
+    with torch.no_grad(), _fused_attention(), peak:
+        vae.encode(pixels)
+    return peak.most
+
+
+def _ghost_of_autoencoder(base: DiffusersBase) -> "tuple[Any, _Peak]":
     vae = _without_data(base.vae)
     if base.one_at_a_time and hasattr(vae, "enable_tiling"):
         vae.enable_tiling()
-    latents = torch.empty(base.at_once, *base.latent_shape, dtype=base.vae.dtype, device="meta")
-    with torch.no_grad(), _fused_attention(), _Peak(vae) as peak:
-        vae.decode(latents)
-    return peak.most
+    return vae, _Peak(vae, copies=base.device.type == "cpu")
 
 
 class _Peak(TorchDispatchMode):
     """A counter of bytes. Each tensor counts from when it is made until it is dropped; the model's own tensors do not count."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, *, copies: bool = False) -> None:
+        """`copies` counts what a CPU's convolution puts into another order: its weight, and what it reads."""
         super().__init__()
+        self.copies = copies
         self.now = self.most = 0
         self.known = {t.untyped_storage()._cdata for t in (*model.parameters(), *model.buffers())}
 
@@ -100,6 +170,8 @@ class _Peak(TorchDispatchMode):
         for tensor in tree_leaves(made):
             if isinstance(tensor, Tensor):
                 self._watch(tensor.untyped_storage())
+        if self.copies and function in _CONVOLUTIONS:
+            self.most = max(self.most, self.now + _reordered(function, args))
         return made
 
     def _watch(self, storage: torch.UntypedStorage) -> None:
@@ -113,6 +185,16 @@ class _Peak(TorchDispatchMode):
     def _drop(self, key: int, size: int) -> None:
         self.known.discard(key)
         self.now -= size
+
+
+_CONVOLUTIONS = (torch.ops.aten.convolution.default, torch.ops.aten.convolution_backward.default)
+
+
+def _reordered(function: Any, args: Any) -> int:
+    """Bytes of the copies that oneDNN makes in a convolution, or in the gradient of what it reads; none where the kernel is one
+    pixel."""
+    read, weight = (args[0], args[1]) if function is _CONVOLUTIONS[0] else (args[0], args[2])
+    return read.nbytes + weight.nbytes if max(weight.shape[2:]) > 1 else 0
 
 
 @contextmanager
@@ -145,8 +227,27 @@ def _weights(model: nn.Module) -> int:
     return sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))
 
 
-@torch.no_grad()
+def _program(base: DiffusersBase) -> int:
+    """Bytes that this process holds beside the models, measured; 0 where they are not in this machine's memory."""
+    if base.device.type != "cpu":
+        return 0
+    base.sha256  # noqa: B018 - it reads every weight, so that all of them are in memory, and can be taken off
+    models = sum(_weights(model) for model in (*base.components.values(), base.vae))
+    return max(0, psutil.Process().memory_info().rss - models)
+
+
 def _seconds(base: DiffusersBase) -> float:
+    if base not in _TIMES:
+        _TIMES[base] = _measured(base)
+    return _TIMES[base]
+
+
+_TIMES: WeakKeyDictionary[DiffusersBase, float] = WeakKeyDictionary()
+"""Seconds of one picture through the denoiser, by base."""
+
+
+@torch.no_grad()
+def _measured(base: DiffusersBase) -> float:
     latents = torch.zeros(1, *base.latent_shape, device=base.device, dtype=base.like.dtype)
     condition = torch.zeros(1, *base.condition_shape, device=base.device, dtype=base.like.dtype)
     timesteps = base.timesteps[:1].to(base.device)
@@ -158,7 +259,7 @@ def _seconds(base: DiffusersBase) -> float:
 
 
 def _bytes(count: int) -> str:
-    return f"{count / 2**30:.1f} GB" if count >= 2**29 else f"{max(1, round(count / 2**20))} MB"
+    return f"{count / 2**30:.1f} GB" if count >= 2**30 else f"{max(1, round(count / 2**20))} MB"
 
 
 def _duration(seconds: float) -> str:

@@ -52,10 +52,12 @@ class Build:
         store_class = _store_class()
         from loraleak.bases import load_base
         from loraleak.defences import training_time
+        from loraleak.progress import announce
         from loraleak.zoo import (
             Site,
             adapters_together,
             build_zoo,
+            forecast_zoo,
             local_workers,
             plan_zoo,
             ray_tasks,
@@ -74,7 +76,10 @@ class Build:
         plan = plan_zoo(self.people, self.ranges, seed=self.seed, together=together, defence=defence)
         workers = self.workers or (os.cpu_count() or 1 if base.device.type == "cpu" else 1)
         builder = ray_tasks(site, self.ray) if self.ray else local_workers(site, workers)
-        failures = build_zoo(plan, self.people, self.out, base, builder=builder)
+        if not self.ray:
+            announce(forecast_zoo(plan, self.people, base, workers=min(workers, len(plan.shards))).says)
+        alone = workers == 1 and not self.ray  # a worker would hold the base a second time
+        failures = build_zoo(plan, self.people, self.out, base, builder=None if alone else builder)
         store = store_class(self.out)
         people = len(set(store.manifest["person"].to_pylist()))
         facts = {

@@ -27,6 +27,7 @@ from loraleak.pocket.quality import autoencoder_quality, base_quality, contact_s
 from loraleak.pocket.renders import Renders, render_split
 from loraleak.pocket.shipped_attack import AttackRecipe, train_shipped_attack
 from loraleak.pocket.vocabulary import build_tokenizer
+from loraleak.pocket.who_null import build_who_null
 
 __all__ = ["BuildRecipe", "build_pocket"]
 
@@ -44,6 +45,7 @@ class BuildRecipe:
     test_people: int = 500
     controls: int = 99
     known_leaks: int = 5
+    who_null: int = 39
     autoencoder: AutoencoderRecipe = field(default_factory=AutoencoderRecipe)
     denoiser: DenoiserRecipe = field(default_factory=DenoiserRecipe)
     embedder: EmbedderRecipe = field(default_factory=EmbedderRecipe)
@@ -56,7 +58,7 @@ def build_pocket(recipe: BuildRecipe, work: Path, out: Path) -> dict[str, Any]:
     Returns the metrics, which `out/build.json` holds too.
 
     `work` keeps renders, zoos, checkpoints and logs; `out` gets `pocket/`, `embedder/`, `attack.safetensors`, `controls.npz`,
-    `known-leaks/`, `demo/` and the contact sheet.
+    `known-leaks/`, `who-null.json`, `demo/` and the contact sheet.
     """
     out.mkdir(parents=True, exist_ok=True)
     _stage(out / "pocket", lambda folder: _train_base(recipe, work, folder))
@@ -76,6 +78,8 @@ def build_pocket(recipe: BuildRecipe, work: Path, out: Path) -> dict[str, Any]:
         save_controls(controls, out / "controls.npz")
     people = draw_cases("controls", recipe.controls, seed=CONTROLS_SEED)[: recipe.known_leaks]
     _stage(out / "known-leaks", lambda folder: write_known_leaks(base, people, work / "controls", folder))
+    if not (out / "who-null.json").exists():
+        build_who_null(base, embedder, work / "who-null", count=recipe.who_null).write(out / "who-null.json")
     _stage(out / "demo", lambda folder: _make_demo(out / "pocket", folder))
     write_json(out / "build.json", {"base_sha256": base.sha256, "recipe": asdict(recipe), "metrics": metrics})
     return metrics

@@ -15,14 +15,13 @@ from loraleak.bases import DiffusersBase
 from loraleak.defences import UNDEFENDED, TrainingTime, spelled
 from loraleak.errors import PhotosError, UsageError
 from loraleak.files import json_bytes
-from loraleak.finetuning import Job, Recipe, target_modules
+from loraleak.finetuning import Job, target_modules
 from loraleak.finetuning.class_images import class_images
 from loraleak.people import read_photos
 from loraleak.progress import track
 from loraleak.types import Adapter, Images
 from loraleak.zoo.places import Place, forget_partials, open_place, put
 from loraleak.zoo.plan import PlannedAdapter, PlannedShard, ZooPlan
-from loraleak.zoo.ranges import RecipeRanges
 from loraleak.zoo.store import SCHEMA, read_rows, write_manifest, write_shard
 from loraleak.zoo.threads import one_thread
 
@@ -168,14 +167,9 @@ def _begin(plan: ZooPlan, folder: Place, base: DiffusersBase) -> None:
                 "base, or give another folder"
             )
     forget_partials(folder)
-    if not _class_images_file(folder).exists():
-        put(_class_images_file(folder), _npy(_made_class_images(plan.ranges, base)))
+    if plan.ranges.prior_batch and not _class_images_file(folder).exists():
+        put(_class_images_file(folder), _npy(class_images(base, plan.ranges.class_images)))
     put(file, json_bytes(facts))
-
-
-def _made_class_images(ranges: RecipeRanges, base: DiffusersBase) -> Images:
-    recipe = Recipe(class_prompt=ranges.class_prompt, class_count=ranges.class_count)
-    return class_images(base, recipe)
 
 
 def _npy(images: Images) -> bytes:
@@ -184,7 +178,10 @@ def _npy(images: Images) -> bytes:
     return buffer.getvalue()
 
 
-def _read_class_images(folder: Place) -> Images:
+def _read_class_images(folder: Place) -> Images | None:
+    """Class images of a zoo; None where it was built without any."""
+    if not _class_images_file(folder).exists():
+        return None
     images: Images = np.load(io.BytesIO(_class_images_file(folder).read_bytes()), allow_pickle=False)
     return images
 

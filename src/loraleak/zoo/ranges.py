@@ -6,7 +6,7 @@ Light to import, so that the command line starts fast.
 from dataclasses import dataclass
 
 from loraleak.errors import UsageError
-from loraleak.finetuning import Targets
+from loraleak.finetuning import Recipe, Targets
 
 __all__ = ["RecipeRanges"]
 
@@ -36,6 +36,11 @@ class RecipeRanges:
     text_encoder: bool = False
     snapshots: int = 8
     """Snapshots of each run, evenly spaced. The last step is one of them."""
+
+    @property
+    def class_images(self) -> Recipe:
+        """Recipe of the class images, which all people share."""
+        return Recipe(class_prompt=self.class_prompt, class_count=self.class_count)
 
     def __post_init__(self) -> None:
         spans = {
