@@ -115,6 +115,17 @@ def test_finetune_then_audit(photos: Path, tmp_path: Path, pipeline_folder: Path
     assert {f.name for f in (tmp_path / "report").iterdir()} == {"report.html", "report.json", "model-card.md"}
 
 
+def test_finetune_says_that_its_file_changes_nothing(
+    photos: Path, tmp_path: Path, pipeline_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = ("--steps", "1", "--rank", "2", "--prior-batch", "0", "--base", str(pipeline_folder), "--learning-rate", "1e-60")
+    finetune = ["finetune", str(photos), "--out", str(tmp_path / "mine.safetensors"), *short]
+    assert main(finetune) == 0
+    assert capsys.readouterr().out.rstrip().endswith("Raise the learning rate.")
+    assert main([*finetune, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["changes_nothing"]
+
+
 def test_an_audit_with_defences(
     photos: Path, tmp_path: Path, pipeline_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

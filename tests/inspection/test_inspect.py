@@ -348,11 +348,30 @@ def test_broken_numbers_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("alpha", "says"),
+    [
+        (0.02, ()),
+        (-0.02, ("1 of 1 modules state a negative strength",)),
+        (2e-5, ("not ordinary: the median norm of a module's update is 0.007",)),
+        (-2e3, ("negative strength", "not ordinary: the median norm of a module's update is 7e+05")),
+    ],
+)
+def test_a_strength_that_is_not_ordinary_is_told(alpha: float, says: tuple[str, ...], tmp_path: Path) -> None:
+    """The update is a matrix of ones, 640 by 768, times half of alpha: its norm is 351 |alpha|."""
+    ones = {"lora_down.weight": torch.full((2, 768), 0.5), "lora_up.weight": torch.ones(640, 2)}
+    tensors = {f"{_STEM}.{role}": tensor for role, tensor in ones.items()} | {f"{_STEM}.alpha": torch.tensor(alpha)}
+    save_file(tensors, tmp_path / "lora.safetensors")
+    found = inspect_adapter(tmp_path / "lora.safetensors")
+    assert len(found.remarks) == len(says)
+    assert all(part in remark for part, remark in zip(says, found.remarks, strict=True))
+
+
+@pytest.mark.parametrize(
     ("up", "alpha", "says"),
     [
         (0.0, 8.0, ("This file changes nothing: it looks untrained.",)),
         (1.0, 0.0, ("At the strength that it states, which is 0, this file changes nothing.",)),
-        (1.0, 8.0, ()),
+        (0.01, 8.0, ()),
     ],
 )
 def test_a_file_that_changes_nothing_is_called_so(

@@ -143,6 +143,15 @@ def test_photos_come_most_exposed_first_and_the_first_is_marked(page: _Page) -> 
     assert page.text.count(" most exposed") >= 1
 
 
+def test_no_photo_is_called_the_most_exposed_where_nothing_exposes_any(report: Report) -> None:
+    unlike = replace(report, photos=tuple(replace(photo, exposure=0.004) for photo in report.photos))
+    nobody = replace(report, arms=tuple(replace(arm, shows_nobody=(True,) * len(arm.images)) for arm in report.arms))
+    for changed in (unlike, nobody):
+        page = _Page(changed.to_html())
+        assert not any("most" in (figure["class"] or "").split() for figure in page.holding("data-exposure"))
+        assert " most exposed" not in page.text.replace("Your photos, most exposed first", "")
+
+
 def test_bystanders_have_pictures_and_figures_of_their_own(page: _Page) -> None:
     assert [figure["data-bystander"] for figure in page.holding("data-bystander")] == ["0.4400", "0.1000"]
     assert "Others on your photos" in page.text

@@ -14,6 +14,8 @@ from loraleak.silence import WEIGHTS_REMAIN
 
 __all__ = ["Finetune"]
 
+_UNTRAINED = "This file changes nothing: training left every update at zero. Raise the learning rate."
+
 
 @dataclass(frozen=True)
 class Finetune:
@@ -35,6 +37,7 @@ class Finetune:
 
     def run(self) -> int:
         from loraleak.adapters import save_adapter
+        from loraleak.arms import changes_nothing
         from loraleak.bases import load_base
         from loraleak.defences import check_seed, finetune, training_time
         from loraleak.finetuning.forecast import forecast
@@ -52,10 +55,12 @@ class Finetune:
         known = asdict(trained)
         if made.guarantee.stated:
             del known["seed"]  # whoever knows it knows the noise
+        untrained = changes_nothing(made.adapter)
         facts = {
             "adapter": str(self.out),
             "layout": self.layout,
             "modules": len(made.adapter.factors),
+            "changes_nothing": untrained,
             "prompt": self.recipe.prompt,
             "images": len(photos),
             "base": {"name": base.name, "sha256": base.sha256},
@@ -69,5 +74,5 @@ class Finetune:
             print(f"{self.out}: {len(photos)} images, prompt “{self.recipe.prompt}”")
             if self.defence:
                 print(f"{self.defence}: {made.guarantee.says}")
-            print(WEIGHTS_REMAIN)
+            print(_UNTRAINED if untrained else WEIGHTS_REMAIN)
         return 0

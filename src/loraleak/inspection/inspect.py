@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import Literal
 
 from loraleak.adapters import Update, can_be_cut, header_findings, open_adapter, parts, read_modules, tensor_findings
@@ -19,6 +20,8 @@ Gate = Literal["critical", "high", "medium", "never"]
 
 _MAX_WORK = 2**42
 """Floating-point operations: some minutes, which 8 GiB of plain LoRA stay below, and files made to keep a gate busy do not."""
+_ORDINARY = (0.05, 50.0)
+"""Median norms of a module's update that count as ordinary. Real files and pocket's lie between 0.2 and 5.3."""
 _LEVELS: tuple[Gate, ...] = ("medium", "high", "critical", "never")
 
 
@@ -145,6 +148,23 @@ def _remarks(modules: tuple[ModuleFacts, ...], families: tuple[str, ...]) -> Ite
             yield "At the strength that it states, which is 0, this file changes nothing."
         elif not any(module.has_magnitude for module in modules):
             yield "This file changes nothing: it looks untrained."
+    yield from _strength(modules)
+
+
+def _strength(modules: tuple[ModuleFacts, ...]) -> Iterator[str]:
+    stated = [module for module in modules if module.scale is not None]
+    negative = sum(module.scale < 0 for module in stated if module.scale is not None)
+    if negative:
+        yield (
+            f"{negative} of {len(modules)} modules state a negative strength, which trainers do not write. Whoever has the file can "
+            "turn it round."
+        )
+    norms = [module.norm for module in stated if module.norm]
+    if norms and not _ORDINARY[0] <= median(norms) <= _ORDINARY[1]:
+        yield (
+            f"The strength that this file states is not ordinary: the median norm of a module's update is {median(norms):.2g}, and "
+            f"{_ORDINARY[0]:g} to {_ORDINARY[1]:g} counts as ordinary. Whoever has the file can run it at any other strength."
+        )
 
 
 def _start_findings(path: str | Path, fields: Mapping[str, str]) -> list[Finding]:

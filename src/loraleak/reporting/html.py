@@ -68,6 +68,7 @@ def to_html(report: AuditResult) -> str:
         roles=ROLES,
         pairs=_pairs(report, photos),
         photos=sorted(zip(report.photos, photos, strict=True), key=lambda both: -both[0].exposure),
+        marked=_marked(report),
         arms=[(arm, _strip(arm, report, small)) for arm in report.arms],
         nobody=any(arm.empty for arm in report.arms),
         bystanders=[(bystander, _data_uri(bystander.picture)) for bystander in _most_exposed_first(report)],
@@ -96,6 +97,12 @@ def _pairs(report: AuditResult, photos: list[str]) -> list[Pair]:
         ranked += enumerate(best_first[:_PAIRS])
     chosen = sorted(ranked, key=lambda item: (item[0], -item[1].cosine))[:_PAIRS]
     return sorted((pair for _, pair in chosen), key=lambda pair: -pair.cosine)
+
+
+def _marked(report: AuditResult) -> bool:
+    """Whether the first photo is called the most exposed: some attack shows somebody, and the photo's figure is not 0.00."""
+    shown = any(not all(arm.shows_nobody) for arm in report.arms if arm.role == "attack")
+    return shown and max((round(photo.exposure, 2) for photo in report.photos), default=0.0) > 0
 
 
 def _most_exposed_first(report: AuditResult) -> list[Bystander]:
