@@ -1,4 +1,4 @@
-"""The whole way on the command line, for every family: fine-tune, audit, report."""
+"""The whole way on the command line, for every family but that of `test_main`: fine-tune, audit, report."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from loraleak.cli import main
 from oracles.pipelines import FAMILIES, RESOLUTION, tiny_pipeline
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family != "sd"])
 def test_finetune_then_audit(family: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     base = tiny_pipeline(family, tmp_path / "base")
     (tmp_path / "photos").mkdir()

@@ -58,10 +58,11 @@ def print_summary(report: "Report", out: Path, *, as_json: bool) -> None:
         print(f"  {control.says}")
     if verdict.level == "low":
         print(f"  {FOUND_NOTHING}")
-    print(f"{'arm':<20}{'role':<10}{'similarity':>12}{'excess':>10}")
+    wide = 2 + max(len(arm.name) for arm in report.arms)
+    print(f"{'arm':<{wide}}{'role':<10}{'similarity':>12}{'excess':>10}")
     for arm in report.arms:
         excess = "" if arm.excess is None else f"{arm.excess.mean:+.2f}"
-        print(f"{arm.name:<20}{arm.role:<10}{arm.similarity.mean:>12.2f}{excess:>10}")
+        print(f"{arm.name:<{wide}}{arm.role:<10}{arm.similarity.mean:>12.2f}{excess:>10}")
     if report.defences is not None:
         _print_defences(report)
     print(f"report: {printable(str(out / 'report.html'), 4096)}")
