@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib import pyplot as plt
+from scipy.stats import binomtest
 
 from loraleak.arms import ARMS, select_arms
 from loraleak.auditing import OtherPeople, against_controls, against_other_people, load_controls, people_of, verdict_of
@@ -32,8 +33,7 @@ from loraleak.embedders import load_embedder
 from loraleak.inversion.weight_autoencoder import attack_for
 from loraleak.reporting.results import NullTest
 from loraleak.reporting.words import in_brackets
-from loraleak.scores import bootstrap_mean
-from loraleak.types import Embeddings, Sightings
+from loraleak.types import Embeddings, Interval, Sightings
 
 _ARMS = tuple(arm for arm in select_arms(tuple(ARMS)) if arm.role in ("attack", "floor"))
 _ATTACKS = tuple(arm.name for arm in _ARMS if arm.role == "attack")
@@ -129,9 +129,11 @@ def main() -> None:
         table += rows(audited, (4,), (5,), file=defence)
         _print(table[-1:])
         keep(table)
-    for trained in (60, 120):
-        settings = replace(quick, recipe=replace(quick.recipe, steps=trained))
-        name = f"{trained} training steps"
+    recipe = quick.recipe
+    recipes = {f"{steps} training steps": replace(recipe, steps=steps) for steps in (60, 120)}
+    recipes |= {f"rank {rank}": replace(recipe, rank=rank, alpha=recipe.alpha * rank / recipe.rank) for rank in (1, 32)}
+    for name, changed in recipes.items():
+        settings = replace(quick, recipe=changed)
         audited = Audited(settings, run(settings, arguments.fewer // 2), people, with_controls=False)
         table += rows(audited, (4,), (5,), file=name)
         _print(table[-1:])
@@ -145,10 +147,14 @@ def _among(made: Mapping[str, Embeddings], photos: Embeddings, others: OtherPeop
 
 def _print(rows: Sequence[Row]) -> None:
     for row in rows:
-        rates = [
-            in_brackets(bootstrap_mean(np.repeat([1.0, 0.0], [found, row.files - found]))) for found in (row.review, row.high)
-        ]
+        rates = [_rate(found, row.files) for found in (row.review, row.high)]
         print(f"| {row.file} | {row.images} | {row.steps} | {row.photos} | {row.files} | {' | '.join(rates)} |", flush=True)
+
+
+def _rate(found: int, files: int) -> str:
+    """A share of files, with its exact 95% interval (Clopper and Pearson 1934)."""
+    low, high = binomtest(found, files).proportion_ci()
+    return in_brackets(Interval(found / files, float(low), float(high)))
 
 
 def _calibrated(

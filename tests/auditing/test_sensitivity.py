@@ -3,8 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
+from loraleak.arms import ARMS, select_arms
+from loraleak.auditing import AuditSettings
+from loraleak.auditing.calibration import load_calibration
 from loraleak.auditing.nulls.controls import SamplingSetup
 from loraleak.auditing.sensitivity import Row, Table, least_that_decides, load_table, row_for, save_table
+from loraleak.bases import load_base
+from loraleak.embedders import load_embedder
+from loraleak.inversion import attack_for
 
 SETUP = SamplingSetup("b" * 64, "pocket", "a photo of a person", 20, 3.0, "a")
 ROWS = (
@@ -42,3 +48,19 @@ def test_a_table_holds_for_its_own_sampling_and_attacks_alone(tmp_path: Path) ->
     assert load_table(replace(SETUP, guidance_scale=1.0), TABLE.attacks, file) is None
     assert load_table(SETUP, ("lora-class",), file) is None
     assert load_table(SETUP, TABLE.attacks, tmp_path / "none.json") is None
+
+
+def test_the_table_that_ships_speaks_for_the_usual_audit_of_pocket() -> None:
+    base, settings = load_base("pocket", device="cpu"), AuditSettings()
+    attack = attack_for(base)
+    assert attack is not None
+    setup = SamplingSetup(
+        base.sha256, load_embedder("pocket").name, settings.class_prompt, settings.steps, settings.guidance_scale, attack.sha256
+    )
+    attacks = [arm.name for arm in select_arms(tuple(ARMS)) if arm.role == "attack"]
+    table = load_table(setup, attacks)
+    assert table is not None
+    row = row_for(table, images=settings.images, steps=settings.steps, photos=5)
+    assert row is not None and row.files == 40 and row.miss_rate <= settings.max_miss_rate
+    calibration = load_calibration(setup, attacks, images=settings.images, photos=5)
+    assert calibration is not None and calibration.error < 0.05
