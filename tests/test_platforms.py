@@ -59,7 +59,7 @@ def test_the_python_gate(files: dict[str, Path]) -> None:
 
 @pytest.mark.parametrize(("upload", "does"), [("clean", "accepted"), ("telling", "asked facts.json"), ("pickle", "rejected")])
 def test_the_shell_gate(files: dict[str, Path], tmp_path: Path, upload: str, does: str) -> None:
-    (script,) = _snippets("sh")
+    script, _ = _snippets("sh")
     stubs = (
         'accept() { echo accepted; }; ask_uploader() { echo "asked $1"; }; reject() { echo rejected; }; hold() { echo held; }; '
     )
@@ -67,6 +67,13 @@ def test_the_shell_gate(files: dict[str, Path], tmp_path: Path, upload: str, doe
     assert run.stdout.strip() == does, run.stderr
     if upload != "pickle":
         assert json.loads((tmp_path / "facts.json").read_text())["schema"] == "loraleak.inspect/1"
+
+
+def test_the_question_whether_a_file_opens_on_one_person(files: dict[str, Path], tmp_path: Path) -> None:
+    _, script = _snippets("sh")
+    on_pocket, _ = script.strip().splitlines()
+    run = _shell(on_pocket, tmp_path, UPLOAD=str(files["pickle"]))
+    assert run.returncode == 2 and "it is a pickle" in run.stderr
 
 
 def test_the_pre_commit_hook(files: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:

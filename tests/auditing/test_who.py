@@ -1,15 +1,21 @@
 """The hint whether a file opens on one person."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from loraleak.assets import DEMO
 from loraleak.auditing import AttackSettings
-from loraleak.auditing.who import CAUTION, NobodyFiles, Opening, Who, opening_of, who
+from loraleak.auditing.scene import scene_of
+from loraleak.auditing.who import CAUTION, NobodyFiles, Opening, Who, opening_of, who, who_of
+from loraleak.bases import DiffusersBase
 from loraleak.cli.attack import Attack
+from loraleak.embedders import load_embedder
 from loraleak.errors import UsageError
 from loraleak.types import Sightings
+from oracles.adapters import random_adapter
 
 _X, _Y, _Z = np.eye(3, dtype=np.float32)
 
@@ -46,6 +52,24 @@ def test_every_answer_says_that_it_is_a_hint_and_that_silence_is_not_safety() ->
     for answer, word in zip(answers, ("looks like a file of one person", "Nothing points", "No p-value"), strict=True):
         assert word in answer.says[1] and answer.says[-1] == CAUTION
     assert "not an identification" in CAUTION and "not safety" in CAUTION
+
+
+def test_the_answer_does_not_depend_on_the_sign_that_the_file_states(
+    base: DiffusersBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loraleak.arms.strength._WORDS", 4)
+    monkeypatch.setattr("loraleak.auditing.who._ARMS", ("base-class", "lora-guidance"))
+    adapter = random_adapter(base.modules, rank=2, seed=1, scale=0.2)
+    negated = replace(adapter, factors={name: replace(f, up=-f.up) for name, f in adapter.factors.items()})
+    settings, embedder = AttackSettings(images=2, steps=2), load_embedder("pocket")
+    straight, turned = (who_of(scene_of(file, base, settings), embedder, settings) for file in (adapter, negated))
+    assert turned.base == straight.base
+    assert turned.more_alike == pytest.approx(straight.more_alike, abs=0.02)
+
+
+def test_an_embedder_that_does_not_know_the_base_is_refused(pipeline_folder: Path) -> None:
+    with pytest.raises(UsageError, match="drawn people only"):
+        who(DEMO / "adapter.safetensors", AttackSettings(base=str(pipeline_folder)), embedder="pocket")
 
 
 def test_a_null_is_the_same_once_it_is_read(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from loraleak.types import Factors
 from oracles.updates import dense
 
 _STEM = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k"
+_AT_ZERO = "At the strength that it states, which is 0, this file changes nothing. Whoever has the file can run it at another strength."
 _NASTY = (
     "\x1b[2J\x1b]0;owned\x07\u202eanna\u2066\r\n\x00<script>alert(1)</script>{{7*7}}[click](https://evil.example) \\ [bold]"
 )
@@ -370,7 +371,7 @@ def test_a_strength_that_is_not_ordinary_is_told(alpha: float, says: tuple[str, 
     ("up", "alpha", "says"),
     [
         (0.0, 8.0, ("This file changes nothing: it looks untrained.",)),
-        (1.0, 0.0, ("At the strength that it states, which is 0, this file changes nothing.",)),
+        (1.0, 0.0, (_AT_ZERO,)),
         (0.01, 8.0, ()),
     ],
 )

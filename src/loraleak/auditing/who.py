@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from loraleak.adapters import load_adapter
-from loraleak.arms import Scene, reconstruct, select_arms
+from loraleak.arms import Scene, reconstruct, select_arms, with_turned
 from loraleak.assets import POCKET_WHO
 from loraleak.auditing.audit_settings import AttackSettings
 from loraleak.auditing.loading import refuse_untrained
 from loraleak.auditing.scene import scene_of, strength_of, strengthened
 from loraleak.auditing.scoring import embed_pictures
 from loraleak.bases import DiffusersBase, load_base
-from loraleak.embedders import Embedder, load_embedder
+from loraleak.embedders import Embedder, choose_embedder, load_embedder
 from loraleak.errors import UsageError
 from loraleak.progress import track
 from loraleak.scores import recurring
@@ -32,7 +32,8 @@ CAUTION = (
     "This is a hint, not an identification: it does not say who the person is, nor that they agreed or did not. Silence is not "
     "safety: a file of a person can stay shut to this search."
 )
-_ARMS = ("base-class", "lora-self-key")
+_FLOOR = "base-class"
+_ARMS = (_FLOOR, "lora-self-key")
 
 
 @dataclass(frozen=True)
@@ -141,11 +142,20 @@ def who(adapter: str | Path, settings: AttackSettings, *, embedder: str = "auto"
 
 
 def who_of(scene: Scene, embedder: Embedder, settings: AttackSettings) -> Who:
-    """The answer for a scene, at the strength that a stranger chooses, without a null."""
-    scene = strengthened(scene, strength_of(scene))
-    made = reconstruct(scene, select_arms(_ARMS), images=settings.images, seed=settings.seed, steps=settings.steps)
-    tuned, plain = (embed_pictures(embedder, made[name]) for name in reversed(_ARMS))
-    return Who(opening_of(tuned), opening_of(plain), pictures=made)
+    """The answer for a scene, at the strength that a stranger chooses, without a null. Where neither sign of the update is sure,
+    both are searched, and the one whose pictures are more alike counts."""
+    strength = strength_of(scene)
+    arms = select_arms(_ARMS)
+    made = reconstruct(
+        strengthened(scene, strength),
+        with_turned(arms) if strength.both else arms,
+        images=settings.images,
+        seed=settings.seed,
+        steps=settings.steps,
+    )
+    openings = {name: opening_of(embed_pictures(embedder, pictures)) for name, pictures in made.items()}
+    plain = openings.pop(_FLOOR)
+    return Who(max(openings.values(), key=lambda opening: opening.alike), plain, pictures=made)
 
 
 def opening_of(sightings: Sightings) -> Opening:
@@ -181,9 +191,9 @@ def null_setup(base: DiffusersBase, embedder: Embedder, settings: AttackSettings
 
 
 def _chosen(embedder: str, base: str) -> str:
-    if embedder != "auto":
-        return embedder
-    return "pocket" if base == "pocket" else "faces"
+    """The embedder that was asked for; `auto` takes `faces` where the base is not pocket."""
+    asked = "faces" if embedder == "auto" and base != "pocket" else embedder
+    return choose_embedder(asked, base, ()).name
 
 
 def _files(folder: Path) -> list[Path]:

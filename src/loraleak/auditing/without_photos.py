@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loraleak.adapters import load_adapter
-from loraleak.arms import forecast, reconstruct, select_arms, usual_arms, with_turned
+from loraleak.arms import forecast, reconstruct, search_of_strength, select_arms, usual_arms, with_turned
 from loraleak.auditing.audit_settings import AttackSettings
 from loraleak.auditing.loading import refuse_untrained
 from loraleak.auditing.scene import scene_of, strength_of, strengthened
@@ -35,12 +35,13 @@ def attack(adapter: str | Path, settings: AttackSettings | None = None, *, quiet
     refuse_untrained(loaded, Path(adapter))
     base = load_base(**settings.choices)
     scene = scene_of(loaded, base, settings)
+    arms = select_arms(settings.arms or usual_arms(scene))
+    if not quiet:
+        sampling = forecast(scene, arms, images=settings.images, steps=settings.steps)
+        announce(search_of_strength(base).then(sampling).says)
     strength = strength_of(scene)
     scene = strengthened(scene, strength)
-    arms = select_arms(settings.arms or usual_arms(scene))
     if strength.both:
         arms = with_turned(arms)
-    if not quiet:
-        announce(forecast(scene, arms, images=settings.images, steps=settings.steps).says)
     made = reconstruct(scene, arms, images=settings.images, seed=settings.seed, steps=settings.steps, quiet=quiet)
     return Attacked(loaded.sha256, base.sha256, made)

@@ -145,7 +145,10 @@ def _remarks(modules: tuple[ModuleFacts, ...], families: tuple[str, ...]) -> Ite
         yield f"Its layers fit several families: {titles(families)}."
     if modules and all(module.norm == 0 for module in modules):
         if all(module.alpha == 0 for module in modules):
-            yield "At the strength that it states, which is 0, this file changes nothing."
+            yield (
+                "At the strength that it states, which is 0, this file changes nothing. Whoever has the file can run it at another "
+                "strength."
+            )
         elif not any(module.has_magnitude for module in modules):
             yield "This file changes nothing: it looks untrained."
     yield from _strength(modules)
