@@ -61,6 +61,10 @@ class Strength:
     def _strength_in_words(self) -> str:
         if abs(self.factor) == 1:
             return ""
+        if self.stated == 0:
+            return (
+                "At the strength that the file states it changes nothing. The attacks gave it a usual one, as a stranger can."
+            )
         percent = f"{100 * self.stated:.2g}%"
         return (
             f"The strength that the file states is not ordinary: it changes the base's predictions by {percent}, and "
