@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from loraleak.adapters import load_adapter
-from loraleak.arms.strength import ORDINARY, at_strength, changes_nothing, find_strength
+from loraleak.arms.strength import ORDINARY, Strength, at_strength, changes_nothing, find_strength
 from loraleak.assets import DEMO
 from loraleak.bases import DiffusersBase, load_base
 from loraleak.types import Adapter
@@ -48,6 +48,14 @@ def test_faint_huge_and_negated_copies_are_run_alike_and_the_report_says_so(pock
     run_at = [strength.factor * f for strength, f in zip(found, copies, strict=True)]
     assert run_at == pytest.approx([run_at[0]] * 3, rel=0.01) and run_at[0] > 0
     assert all("not ordinary" in strength.says for strength in found)
+
+
+@pytest.mark.parametrize(
+    ("factor", "stated", "says"), [(5.34e-5, 1.46, ("150%", "0.000053")), (-531.0, 1.2e-4, ("0.012%", "-530"))]
+)
+def test_strengths_are_told_in_digits(factor: float, stated: float, says: tuple[str, str]) -> None:
+    told = Strength(factor, both=False, stated=stated).says
+    assert f"by {says[0]}," in told and f"at {says[1]} times" in told
 
 
 def test_a_scale_of_zero_hides_nothing(pocket: DiffusersBase, trained: Adapter) -> None:

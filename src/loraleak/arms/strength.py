@@ -8,6 +8,7 @@ where it is not. It turns the update round where the opposite does more, and tri
 from dataclasses import dataclass, replace
 from statistics import median
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -65,11 +66,11 @@ class Strength:
             return (
                 "At the strength that the file states it changes nothing. The attacks gave it a usual one, as a stranger can."
             )
-        percent = f"{100 * self.stated:.2g}%"
+        percent = _in_digits(100 * self.stated)
+        low, high = (f"{100 * bound:.0f}%" for bound in ORDINARY)
         return (
-            f"The strength that the file states is not ordinary: it changes the base's predictions by {percent}, and "
-            f"{100 * ORDINARY[0]:.0f}% to {100 * ORDINARY[1]:.0f}% counts as ordinary. The attacks ran it at {self.factor:.3g} times "
-            "that strength, as a stranger can."
+            f"The strength that the file states is not ordinary: it changes the base's predictions by {percent}%, and {low} to {high} "
+            f"counts as ordinary. The attacks ran it at {_in_digits(self.factor)} times that strength, as a stranger can."
         )
 
 
@@ -112,6 +113,11 @@ def find_strength(base: DiffusersBase, adapter: Adapter, class_prompt: str, *, g
     if 1 / _SURE < ratio < _SURE:
         return Strength(size, both=True, stated=stated)
     return Strength(size if ratio > 1 else -size, both=False, stated=stated)
+
+
+def _in_digits(value: float) -> str:
+    """Two figures, never with an exponent."""
+    return np.format_float_positional(value, 2, unique=False, fractional=False, trim="-")
 
 
 class _Probing:

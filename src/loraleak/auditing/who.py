@@ -6,23 +6,24 @@ holds is asked of files that are known to be of no person.
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from loraleak.adapters import load_adapter
-from loraleak.arms import Scene, reconstruct, select_arms, with_turned
+from loraleak.arms import Scene, forecast, reconstruct, search_of_strength, select_arms, with_turned
 from loraleak.assets import POCKET_WHO
 from loraleak.auditing.audit_settings import AttackSettings
 from loraleak.auditing.loading import refuse_untrained
 from loraleak.auditing.scene import scene_of, strength_of, strengthened
 from loraleak.auditing.scoring import embed_pictures
 from loraleak.bases import DiffusersBase, load_base
+from loraleak.bases.estimate import Estimate
 from loraleak.embedders import Embedder, choose_embedder, load_embedder
 from loraleak.errors import UsageError
-from loraleak.progress import track
+from loraleak.progress import announce, track
 from loraleak.scores import recurring
 from loraleak.types import Images, Sightings
 
@@ -122,9 +123,11 @@ class Who:
         }
 
 
-def who(adapter: str | Path, settings: AttackSettings, *, embedder: str = "auto", null: Path | None = None) -> Who:
+def who(
+    adapter: str | Path, settings: AttackSettings, *, embedder: str = "auto", null: Path | None = None, quiet: bool = True
+) -> Who:
     """Ask one file. `null` is a folder of adapter files of styles and things; without it, pocket's own null serves where the
-    settings are its own.
+    settings are its own. Unless `quiet`, an estimate and the progress go to stderr.
 
     Raises: LoraleakError, if a file, the base or the embedder cannot be used; UsageError, if `null` holds no adapter file.
     """
@@ -133,10 +136,13 @@ def who(adapter: str | Path, settings: AttackSettings, *, embedder: str = "auto"
     refuse_untrained(loaded, Path(adapter))
     judge = load_embedder(_chosen(embedder, settings.base))
     base = load_base(**settings.choices)
-    mine = who_of(scene_of(loaded, base, settings), judge, settings)
+    scene = scene_of(loaded, base, settings)
+    if not quiet:
+        announce(_estimate(scene, settings, files=1 + len(files)).says)
+    mine = who_of(scene, judge, settings)
     others = [
         who_of(scene_of(load_adapter(file), base, settings), judge, settings).more_alike
-        for file in track(files, "files of styles and things", len(files))
+        for file in track(files, "files of styles and things", len(files), hidden=quiet or not files)
     ]
     return Who(mine.file, mine.base, tuple(others) or shipped_null(base, judge, settings), mine.pictures)
 
@@ -188,6 +194,12 @@ def null_setup(base: DiffusersBase, embedder: Embedder, settings: AttackSettings
         settings.guidance_scale,
         tuple(more_alike),
     )
+
+
+def _estimate(scene: Scene, settings: AttackSettings, *, files: int) -> Estimate:
+    sampling = forecast(scene, select_arms(_ARMS), images=settings.images, steps=settings.steps)
+    one = search_of_strength(scene.base).then(sampling)
+    return replace(one, seconds=one.seconds * files)
 
 
 def _chosen(embedder: str, base: str) -> str:

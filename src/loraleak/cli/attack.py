@@ -46,7 +46,7 @@ class Attack:
         from loraleak.reporting import write_pictures
 
         print(_NOTICE, file=sys.stderr)
-        answer = who(self.file, self.settings, embedder=self.embedder, null=self.null)
+        answer = who(self.file, self.settings, embedder=self.embedder, null=self.null, quiet=False)
         write_pictures(answer.pictures, self.out)
         print(json.dumps(answer.as_json()) if self.json else "\n".join((*answer.says, str(self.out / "sheet.png"))))
         return 0
