@@ -54,7 +54,21 @@ def audited(tmp_path: Path, pipeline_folder: Path, private_images: Images) -> Au
     (tmp_path / "photos").mkdir()
     for i, name in enumerate(_NAMES):
         Image.fromarray(private_images[i % len(private_images)]).save(tmp_path / "photos" / f"{name}.png")
-    sampled = ("--images", "2", "--steps", "2", "--arms", "lora-class", "lora-trigger", "--device", "cpu", "--fail-on", "never")
+    sampled = (
+        "--images",
+        "2",
+        "--steps",
+        "2",
+        "--arms",
+        "lora-class",
+        "lora-trigger",
+        "--device",
+        "cpu",
+        "--fail-on",
+        "never",
+        "--others-count",
+        "19",
+    )
     texts = ("--prompt", f"{MARKUP[1]}{CONTROLS[0]}", "--class-prompt", f"{MARKUP[2]}{CONTROLS[5]}")
     arguments = ["audit", str(file), "--photos", str(tmp_path / "photos"), "--base", str(pipeline_folder), *sampled, *texts]
     with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:

@@ -55,7 +55,7 @@ def test_an_embedder_that_gives_no_numbers_is_refused(
 
 
 def test_the_same_audit_twice_is_the_same(adapter: Path, photos: Path, pipeline_folder: Path) -> None:
-    settings = AuditSettings(base=str(pipeline_folder), device="cpu", images=2, steps=2)
+    settings = AuditSettings(base=str(pipeline_folder), device="cpu", images=2, steps=2, others_count=19)
     first, second = (audit(adapter, photos, settings) for _ in range(2))
     assert first.verdict == second.verdict
     for one, other in zip(first.arms, second.arms, strict=True):
@@ -73,7 +73,7 @@ def _leaks(folder: Path, adapter: Path, photos: Path) -> Path:
 def test_low_is_not_said_on_a_base_for_which_nobody_knows_what_is_missed(
     adapter: Path, photos: Path, pipeline_folder: Path, tmp_path: Path
 ) -> None:
-    settings = AuditSettings(base=str(pipeline_folder), device="cpu", images=2, steps=2)
+    settings = AuditSettings(base=str(pipeline_folder), device="cpu", images=2, steps=2, others_count=19)
     verdict = audit(adapter, photos, settings).verdict
     assert verdict.level == "undecided" and verdict.probability is None
     known = {control.name: control for control in verdict.positive_controls}

@@ -25,7 +25,19 @@ def test_finetune_then_audit(family: str, tmp_path: Path, capsys: pytest.Capture
     captured = capsys.readouterr()
     assert json.loads(captured.out)["recipe"]["steps"] == 3
     assert "loraleak: this run takes about" in captured.err and "MB weights" in captured.err
-    asked = ["--images", "2", "--steps", "2", "--prompt", "a photo of sks person", "--fail-on", "never", "--json"]
+    asked = [
+        "--images",
+        "2",
+        "--steps",
+        "2",
+        "--others-count",
+        "19",
+        "--prompt",
+        "a photo of sks person",
+        "--fail-on",
+        "never",
+        "--json",
+    ]
     report = tmp_path / "report"
     assert main(["audit", str(made), "--photos", str(tmp_path / "photos"), "--out", str(report), *asked, *common]) == 0
     captured = capsys.readouterr()

@@ -98,7 +98,7 @@ def test_finetune_then_audit(photos: Path, tmp_path: Path, pipeline_folder: Path
     made = json.loads(capsys.readouterr().out)
     assert made["images"] == 3 and made["recipe"]["rank"] == 2
     arguments = ("audit", file, "--photos", photos, "--base", pipeline_folder, "--out", tmp_path / "report", "--json")
-    settings = ("--images", 2, "--steps", 2, "--fail-on", "low", "--prompt", made["prompt"])
+    settings = ("--images", 2, "--steps", 2, "--others-count", 19, "--fail-on", "low", "--prompt", made["prompt"])
     assert main([str(a) for a in (*arguments, *settings)]) == 1
     report = json.loads(capsys.readouterr().out)
     assert report["schema"] == "loraleak.report/1"
@@ -133,9 +133,9 @@ def test_an_audit_with_defences(
     recipe = ("--steps", 1, "--rank", 2, "--prior-batch", 0)
     assert main([str(a) for a in ("finetune", photos, "--out", file, *recipe, *on)]) == 0
     sampled = ("--images", 2, "--steps", 2, "--arms", "lora-class", "lora-trigger", "--prompt", "a photo of sks person")
-    arguments = ("audit", file, "--photos", photos, "--out", tmp_path / "report", "--fail-on", "never", "--defences")
+    arguments = ("audit", file, "--photos", photos, "--out", tmp_path / "report", "--fail-on", "never", "--others-count", 19)
     capsys.readouterr()
-    assert main([str(a) for a in (*arguments, *sampled, *on)]) == 0
+    assert main([str(a) for a in (*arguments, "--defences", *sampled, *on)]) == 0
     printed = capsys.readouterr().out
     listed = json.loads((tmp_path / "report" / "report.json").read_text())["defences"]
     assert listed[0]["defence"] is None and {"rank-truncation:rank=1", "quantisation:bits=2"} <= {
@@ -187,13 +187,8 @@ def test_from_public_people_to_an_attack_on_a_file(
     assert (tmp_path / "made" / "lora-z" / "1.png").is_file()
     with Image.open(tmp_path / "made" / "sheet.png") as sheet:
         assert sheet.height > 128 * len(arms)
-    report = tmp_path / "report"
-    assert (
-        main(
-            ["audit", ours, "--photos", str(photos), "--attack", attack, *sampled, *on, "-o", str(report), "--fail-on", "never"]
-        )
-        == 0
-    )
+    report, never = tmp_path / "report", ["--fail-on", "never", "--others-count", "19"]
+    assert main(["audit", ours, "--photos", str(photos), "--attack", attack, *sampled, *on, "-o", str(report), *never]) == 0
     data = json.loads((report / "report.json").read_text())
     assert data["arms"]["lora-z"]["excess"]["over"] == "lora-swapped-z"
     assert any("learned to read adapters" in known for known in data["knowledge"])

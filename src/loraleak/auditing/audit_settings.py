@@ -12,6 +12,10 @@ __all__ = ["MIN_OTHERS", "AttackSettings", "AuditSettings"]
 MIN_OTHERS = 19
 """Fewest people to compare with that allow a p-value of 0.05."""
 
+_MIN_DRAWING_STEPS = 10
+"""Fewest sampler steps for people whom the base draws. At 2 steps they are blurs on pocket, any photo is nearer to an attack's pictures
+than they are, and 17 of 100 audits find a wrong person at p <= 0.05. At 6 and more the rate is 3 to 6."""
+
 
 @dataclass(frozen=True)
 class AttackSettings(BaseSettings):
@@ -78,6 +82,6 @@ class AuditSettings(AttackSettings):
         return {
             "class_prompt": self.class_prompt,
             "count": self.others_count,
-            "steps": self.steps,
+            "steps": max(self.steps, _MIN_DRAWING_STEPS),
             "guidance_scale": self.guidance_scale,
         }
