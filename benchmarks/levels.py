@@ -72,7 +72,7 @@ def main() -> None:
 
         by = ["benchmarks/levels", setup, images]
         found = count_found(leaks, sampled, others, floor=_FLOOR, level=0.05, decided_by=by)
-        return known_leaks_are_found(found, len(leaks), max_miss_rate=_MAX_MISS_RATE)
+        return known_leaks_are_found(found, len(leaks), images=images, steps=settings.steps, max_miss_rate=_MAX_MISS_RATE)
 
     def judged(result: CaseResult, photos: Embeddings, images: int, others: OtherPeople, control: PositiveControl) -> Verdict:
         made = {name: vectors[:images] for name, vectors in result.arms.items()}

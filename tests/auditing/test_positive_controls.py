@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from loraleak.auditing.nulls.other_people import OtherPeople
-from loraleak.auditing.positive_controls import owner_prompt_is_seen, photos_show_one_person
+from loraleak.auditing.positive_controls import known_leaks_are_found, owner_prompt_is_seen, photos_show_one_person
 from loraleak.auditing.scoring import Embedded, Scored
 from loraleak.reporting.results import ArmResult
 from loraleak.types import Interval, Sightings
@@ -81,3 +81,10 @@ def test_without_the_owners_prompt_there_is_no_such_control() -> None:
     rng = np.random.default_rng(4)
     photos = _person(rng, 4)
     assert owner_prompt_is_seen(*_sampled(rng, photos, shows=1.0, ceiling=False), _others(rng)) is None
+
+
+def test_known_leaks_that_are_missed_name_the_command_that_would_see_more() -> None:
+    failed = known_leaks_are_found(2, 5, images=4, steps=6, max_miss_rate=0.1)
+    assert not failed.passed and "--images 8 --steps 12" in failed.remedy
+    passed = known_leaks_are_found(5, 5, images=4, steps=6, max_miss_rate=0.1)
+    assert passed.passed and not passed.remedy

@@ -92,15 +92,18 @@ def leaks_like_these_are_found(
     )
 
 
-def known_leaks_are_found(found: int, count: int, *, max_miss_rate: float) -> PositiveControl:
+def known_leaks_are_found(found: int, count: int, *, images: int, steps: int, max_miss_rate: float) -> PositiveControl:
     """Files with known leaks, audited with the same settings and among the same other people.
 
     It shows that such settings find such files. So few files cannot show how often they miss one.
     """
     says = f"With the same settings {found} of {count} files that are known to give a person away were found."
     passed = 1 - found / count <= max_miss_rate
-    remedy = "" if passed else f"{says} So its silence proves little. Raise --images and --steps, or give clearer photos."
-    return PositiveControl("known-leaks", passed, says, remedy)
+    remedy = (
+        f"{says} So the silence of this audit proves little. Audit again with --images {2 * images} --steps {2 * steps}, or give "
+        "clearer photos."
+    )
+    return PositiveControl("known-leaks", passed, says, "" if passed else remedy)
 
 
 def nobody_knows() -> PositiveControl:

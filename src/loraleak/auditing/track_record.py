@@ -75,7 +75,13 @@ def tried(loaded: Loaded, settings: AuditSettings, others: OtherPeople, *, quiet
         decided_by=[loaded.setup, [arm.name for arm in arms], settings.images, settings.seed, settings.step],
         quiet=quiet,
     )
-    return known_leaks_are_found(found, len(loaded.known_leaks), max_miss_rate=settings.max_miss_rate)
+    return known_leaks_are_found(
+        found,
+        len(loaded.known_leaks),
+        images=settings.images,
+        steps=settings.steps,
+        max_miss_rate=settings.max_miss_rate,
+    )
 
 
 def calibration_of(loaded: Loaded, settings: AuditSettings, attacks: Sequence[str]) -> Calibration | None:
