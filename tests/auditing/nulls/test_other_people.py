@@ -120,3 +120,12 @@ def test_everybody_gets_the_face_that_suits_them_best_and_a_picture_without_a_fa
         others = OtherPeople(tuple(people[:i] + people[i + 1 :]), "people")
         p.append(against_other_people(arms, people[i], others, attacks=ATTACKS, floor="base-class").p_value)
     assert sorted(p) == pytest.approx(np.arange(1, 21) / 20)
+
+
+def test_without_anybody_else_p_is_one_and_says_why() -> None:
+    rng = np.random.default_rng(0)
+    (photos,) = _people(rng, 1, photos=3)
+    test = _test(_arms(rng, photos, leak=5.0), photos, [])
+    assert test.p_value == test.smallest_p == 1 and test.reasons == (
+        "There was nobody to compare the person in these photos with.",
+    )

@@ -49,17 +49,21 @@ def against_other_people(
     statistic = standing.max(axis=1)
     beaten_by = int((statistic[1:] >= statistic[0]).sum())
     strongest = int(standing[0].argmax())
+    if len(others):
+        reasons: tuple[str, ...] = (
+            f"The pictures come as near to {beaten_by} of {len(others)} other people as to the person in these photos.",
+            f"The clearest sign is in {names[strongest]}: its pictures moved {standing[0, strongest]:.1f} standard deviations further "
+            "towards these photos than towards other people's, away from the base's own pictures.",
+        )
+    else:
+        reasons = ("There was nobody to compare the person in these photos with.",)
     return NullTest(
         name="other-people",
         says=f"the photos of {len(others)} {others.says}",
         p_value=(1 + beaten_by) / (1 + len(others)),
         smallest_p=others.smallest_p,
         statistic=float(statistic[0]),
-        reasons=(
-            f"The pictures come as near to {beaten_by} of {len(others)} other people as to the person in these photos.",
-            f"The clearest sign is in {names[strongest]}: its pictures moved {standing[0, strongest]:.1f} standard deviations further "
-            "towards these photos than towards other people's, away from the base's own pictures.",
-        ),
+        reasons=reasons,
     )
 
 
