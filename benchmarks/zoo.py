@@ -29,8 +29,9 @@ from loraleak.finetuning.class_images import class_images
 from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Job, finetune_together
 from loraleak.finetuning.targets import target_modules
-from loraleak.people.folders import read_photos, write_people
+from loraleak.people.folders import read_photos
 from loraleak.people.splits import draw_people
+from loraleak.people.writing import write_people
 from loraleak.zoo.build import build_zoo
 from loraleak.zoo.plan import plan_zoo
 from loraleak.zoo.ranges import RecipeRanges

@@ -10,7 +10,7 @@ from loraleak.bases import DiffusersBase, load_base
 from loraleak.types import Images
 from oracles.pipelines import tiny_pipeline
 
-pytest_plugins = ["oracles.browser", "oracles.reports"]
+pytest_plugins = ["oracles.browser", "oracles.disks", "oracles.reports"]
 
 
 @pytest.fixture(scope="session")

@@ -29,3 +29,14 @@ def test_a_resolution_of_none_is_refused_by_every_command() -> None:
     for settings in (BaseSettings, ArmsBench):
         with pytest.raises(UsageError, match="resolution is 0"):
             settings(resolution=0)
+
+
+@pytest.mark.parametrize("base", ["/no/such/folder", "./nothing", "../a/b/c", "~/nothing", "a/b/c"])
+def test_a_folder_that_is_not_there_is_told_as_such(base: str) -> None:
+    with pytest.raises(UsageError, match=f"no such folder, {base}"):
+        BaseSettings(base)
+
+
+def test_a_file_that_is_not_there_is_told_as_such() -> None:
+    with pytest.raises(UsageError, match=r"no such file, sd\.safetensors"):
+        BaseSettings("sd.safetensors")

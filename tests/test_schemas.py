@@ -40,7 +40,7 @@ def test_levels_are_those_of_a_verdict() -> None:
 
 
 def test_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    quick = ("--images", 2, "--steps", 2, "--arms", "lora-class", "--device", "cpu", "-o", tmp_path)
+    quick = ("--images", 2, "--steps", 2, "--arms", "lora-class", "--device", "cpu", "-o", tmp_path / "report")
     plain = _printed(capsys, "audit", DEMO / "adapter.safetensors", "--photos", DEMO / "photos", *quick)
     _validator("report").validate(plain)
     _refused("report", plain, lambda report: report["verdict"].update(level="medium"))
@@ -63,6 +63,8 @@ def test_an_inspection(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_clean_copy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for defence in ((), ("--defence", "scaling:factor=0.5")):
-        plain = _printed(capsys, "scrub", DEMO / "adapter.safetensors", "-o", tmp_path / "out.safetensors", *defence)
+        plain = _printed(
+            capsys, "scrub", DEMO / "adapter.safetensors", "-o", tmp_path / "out.safetensors", "--overwrite", *defence
+        )
         _validator("scrub").validate(plain)
     _refused("scrub", plain, lambda done: done.update(sha256_after="unknown"))

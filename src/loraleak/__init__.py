@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from loraleak.errors import ConditionShapeError as ConditionShapeError
     from loraleak.errors import LoraleakError as LoraleakError
     from loraleak.errors import MissingExtraError as MissingExtraError
+    from loraleak.errors import OutputError as OutputError
     from loraleak.errors import PhotosError as PhotosError
     from loraleak.errors import TrainingError as TrainingError
     from loraleak.errors import UsageError as UsageError
@@ -86,6 +87,7 @@ __all__, __getattr__, __dir__ = lazy(
             "ConditionShapeError",
             "LoraleakError",
             "MissingExtraError",
+            "OutputError",
             "PhotosError",
             "TrainingError",
             "UsageError",

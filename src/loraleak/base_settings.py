@@ -1,14 +1,17 @@
 """Settings of the base and of how it runs; light to import, so that the command line starts fast."""
 
+import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from loraleak.errors import UsageError
+from loraleak.checks import out_of_bounds, refuse
 
 __all__ = ["BaseSettings", "Precision"]
 
 Precision = Literal["float32", "bfloat16", "float16"]
+
+_DEVICES = re.compile(r"auto|cpu|cuda(:\d+)?|mps")
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,11 @@ class BaseSettings:
     """Take less memory and more time: one picture at a time, attention in slices, pictures in tiles, no stored activations."""
 
     def __post_init__(self) -> None:
-        if self.resolution is not None and self.resolution < 1:
-            raise UsageError(f"resolution is {self.resolution}, give the side of a picture in pixels, such as 512")
+        faults = out_of_bounds(self, {"resolution": (8, 8192)})
+        if not _DEVICES.fullmatch(self.device):
+            faults.append(f"device is {self.device!r}, give auto, cpu, cuda, cuda:<number> or mps")
+        faults += [f"{name}: {fault}" for name in ("base", "base_config") if (fault := _missing(getattr(self, name)))]
+        refuse(*faults)
 
     def resolved(self) -> "BaseSettings":
         """The same settings with absolute paths, for processes that start in another folder."""
@@ -46,6 +52,16 @@ class BaseSettings:
         return {
             names.get(name, name): value for name, value in asdict(self).items() if name in BaseSettings.__dataclass_fields__
         }
+
+
+def _missing(name: str | None) -> str:
+    """Fault of a path that leads nowhere; empty for what may be a hub id, owner/name."""
+    if not name or Path(name).expanduser().exists():
+        return ""
+    is_path = name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name
+    if name.endswith(".safetensors"):
+        return f"no such file, {name}"
+    return f"no such folder, {name}: give a diffusers pipeline folder, or a hub id such as owner/name" if is_path else ""
 
 
 def _absolute(name: str) -> str:

@@ -1,5 +1,6 @@
 """Errors, as a small tree. Each tells what is wrong, where, and how to mend it, as fields and as one line."""
 
+import errno
 from pathlib import Path
 
 from loraleak.untrusted import printable
@@ -10,9 +11,11 @@ __all__ = [
     "ConditionShapeError",
     "LoraleakError",
     "MissingExtraError",
+    "OutputError",
     "PhotosError",
     "TrainingError",
     "UsageError",
+    "of_system",
 ]
 
 _SHOWN = 5
@@ -63,9 +66,42 @@ class TrainingError(LoraleakError):
     """A fine-tuning run that does not train."""
 
 
+class OutputError(LoraleakError):
+    """A place that results cannot be written to, or that holds something else."""
+
+
 class MissingExtraError(LoraleakError):
     """An optional dependency or model that is not installed."""
 
 
 class ConditionShapeError(LoraleakError):
     """A condition that is not `[tokens, cross_attention_dim]` of this base."""
+
+
+_REMEDIES = {
+    errno.ENOSPC: "free some space, or give another place",
+    errno.EDQUOT: "free some space, or give another place",
+    errno.EACCES: "change its permissions, or give another place",
+    errno.EPERM: "change its permissions, or give another place",
+    errno.EROFS: "give a place that can be written to",
+    errno.EISDIR: "give the name of a file",
+    errno.ENOTDIR: "give a path whose parts are folders",
+    errno.ENOENT: "check the path",
+    errno.ENAMETOOLONG: "give a shorter name",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "close other programs",
+    errno.ENOMEM: "close other programs, or use a machine with more memory",
+    errno.EIO: "check the disk",
+}
+
+
+def of_system(error: OSError) -> LoraleakError:
+    """A fault of the system, such as a full disk, as one of ours: the path, what the system said, and what to do.
+
+    >>> print(of_system(PermissionError(errno.EACCES, "Permission denied", "/root/report")))
+    cannot use /root/report: Permission denied: change its permissions, or give another place
+    """
+    said = error.strerror or (str(error).splitlines() or [type(error).__name__])[0]
+    path = error.filename if isinstance(error.filename, str | Path) else None
+    remedy = _REMEDIES.get(error.errno or 0, "check the path, the disk and the network, then run the command again")
+    return LoraleakError(said, path=path, remedy=remedy)

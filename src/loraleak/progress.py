@@ -1,23 +1,38 @@
 """Progress on stderr, with time left. It never goes to stdout."""
 
+import time
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from datetime import timedelta
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    Task,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
-__all__ = ["announce", "console", "progress_bar", "track"]
+__all__ = ["PipeConsole", "announce", "console", "progress_bar", "track"]
 
 T = TypeVar("T")
 
-console = Console(stderr=True)
+LINE_EVERY = 30.0
+"""Seconds between two lines where stderr is no terminal."""
+
+
+class PipeConsole(Console):
+    """A console that leaves a closed pipe to the command line, which ends as other tools do."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+console = PipeConsole(stderr=True)
 
 
 def announce(text: str) -> None:
@@ -25,9 +40,45 @@ def announce(text: str) -> None:
     console.print(f"loraleak: {text}", markup=False, highlight=False, soft_wrap=True)
 
 
+class _Lines(Progress):
+    """Progress as a line now and then, for logs and other places that are no terminal."""
+
+    _told: float = 0.0
+
+    def start(self) -> None:
+        self._told = time.monotonic()
+
+    def stop(self) -> None:
+        for task in () if self.disable else self.tasks:
+            announce(f"{_counted(task)} in {timedelta(seconds=round(task.elapsed or 0))}")
+
+    def update(self, task_id: TaskID, *arguments: Any, **changes: Any) -> None:
+        super().update(task_id, *arguments, **changes)
+        self._tell(task_id)
+
+    def advance(self, task_id: TaskID, advance: float = 1) -> None:
+        super().advance(task_id, advance)
+        self._tell(task_id)
+
+    def _tell(self, task_id: TaskID) -> None:
+        if self.disable or time.monotonic() - self._told < LINE_EVERY:
+            return
+        self._told = time.monotonic()
+        task = self._tasks[task_id]
+        left = "" if task.time_remaining is None else f", about {timedelta(seconds=round(task.time_remaining))} left"
+        figures = f", {task.fields['figures']}" if task.fields["figures"] else ""
+        announce(f"{_counted(task)}{left}{figures}")
+
+
+def _counted(task: Task) -> str:
+    total = "" if task.total is None else f" of {task.total:.0f}"
+    return f"{task.description}: {task.completed:.0f}{total}"
+
+
 def progress_bar(*, hidden: bool = False) -> Progress:
-    """A bar with count, time gone, time left, and the newest figures of the job."""
-    return Progress(
+    """A bar with count, time gone, time left, and the newest figures of the job; without a terminal, a line each half minute."""
+    kind = Progress if console.is_terminal else _Lines
+    return kind(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),

@@ -107,7 +107,7 @@ def test_a_cache_gives_what_was_found_before(adapter: Path, tmp_path: Path, caps
     assert main(["inspect", str(adapter), "--json", "--cache", str(cache)]) == 1
     assert json.loads(capsys.readouterr().out)["modules"] == told[0]["modules"]
     assert main(["inspect", str(adapter), "--cache", str(adapter)]) == 2
-    assert "the cache cannot be used" in capsys.readouterr().err
+    assert "it is a file, and a folder is wanted" in capsys.readouterr().err
 
 
 def test_a_folder_without_files_is_a_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from loraleak.adapters import load_adapter
 from loraleak.cli import main
+from loraleak.finetuning import Trainer
 from loraleak.silence import WEIGHTS_REMAIN
 
 
@@ -75,8 +76,10 @@ def test_bad_photo_folders(adapter: Path, photos: Path, tmp_path: Path, capsys: 
     (tmp_path / "none").mkdir()
     assert "holds no image" in _fault(capsys, "audit", adapter, "--photos", tmp_path / "none")
     assert "does not exist" in _fault(capsys, "audit", adapter, "--photos", tmp_path / "nowhere")
-    (photos / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nrubbish")
-    assert "broken.png" in _fault(capsys, "audit", adapter, "--photos", photos)
+    for photo in photos.iterdir():
+        photo.write_bytes(b"\x89PNG\r\n\x1a\nrubbish")
+    assert "0.png (damaged" in _fault(capsys, "audit", adapter, "--photos", photos)
+    assert "it is a file, and a folder is wanted" in _fault(capsys, "audit", adapter, "--photos", photos / "0.png")
 
 
 def test_arms_without_an_attack(adapter: Path, photos: Path, pipeline_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,7 +115,34 @@ def test_finetune_then_audit(photos: Path, tmp_path: Path, pipeline_folder: Path
     }
     assert report["defences"] == []
     assert json.loads((tmp_path / "report" / "report.json").read_text()) == report
-    assert {f.name for f in (tmp_path / "report").iterdir()} == {"report.html", "report.json", "model-card.md"}
+    assert {f.name for f in (tmp_path / "report").iterdir()} == {
+        "report.html",
+        "report.json",
+        "model-card.md",
+        ".loraleak.json",
+    }
+    capsys.readouterr()
+    assert "it holds an earlier run" in _fault(capsys, *arguments, *settings)
+    assert "it is there already" in _fault(capsys, "finetune", photos, "--out", file, *short)
+
+
+def test_images_that_are_not_used_are_told_by_every_command_and_in_the_report(
+    photos: Path, tmp_path: Path, pipeline_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "broken.heic").write_bytes(b"")
+    (photos / "more").mkdir()
+    (photos / "more" / "0.png").write_bytes((photos / "0.png").read_bytes())
+    (photos / "same.png").write_bytes((photos / "0.png").read_bytes())
+    file, on = tmp_path / "mine.safetensors", ("--base", pipeline_folder, "--device", "cpu")
+    assert main([str(a) for a in ("finetune", photos, "-o", file, "--steps", 1, "--prior-batch", 0, *on)]) == 0
+    fine_tuning = capsys.readouterr().err
+    quick = ("--images", 2, "--steps", 2, "--fail-on", "never", "--others-count", 19)
+    assert main([str(a) for a in ("audit", file, "--photos", photos, "-o", tmp_path / "report", *quick, *on)]) == 0
+    for told in (fine_tuning, capsys.readouterr().err):
+        assert "broken.heic: empty" in told and "more/: 1 image in a sub-folder" in told
+        assert "0.png, same.png are one file" in told
+    limits = " ".join(json.loads((tmp_path / "report" / "report.json").read_text())["limits"])
+    assert "broken.heic: empty" in limits and "more/: 1 image" in limits and "0.png, same.png are one file" in limits
 
 
 def test_finetune_says_that_its_file_changes_nothing(
@@ -122,7 +152,7 @@ def test_finetune_says_that_its_file_changes_nothing(
     finetune = ["finetune", str(photos), "--out", str(tmp_path / "mine.safetensors"), *short]
     assert main(finetune) == 0
     assert capsys.readouterr().out.rstrip().endswith("Raise the learning rate.")
-    assert main([*finetune, "--json"]) == 0
+    assert main([*finetune, "--json", "--overwrite"]) == 0
     assert json.loads(capsys.readouterr().out)["changes_nothing"]
 
 
@@ -222,11 +252,52 @@ def test_an_attack_for_another_base_is_refused(
     assert "holds no attack" in line and "loraleak train" in line
 
 
+def test_a_stopped_fine_tuning_goes_on(
+    photos: Path, tmp_path: Path, pipeline_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, whole = tmp_path / "mine.safetensors", tmp_path / "whole.safetensors"
+    command = ["finetune", str(photos), "--rank", "2", "--steps", "6", "--class-count", "2", "--base", str(pipeline_folder)]
+    assert main([*command, "-o", str(whole)]) == 0
+    real = Trainer.step
+
+    def stop(self: Trainer, step: int) -> float:
+        if step == 5:
+            raise KeyboardInterrupt
+        return real(self, step)
+
+    monkeypatch.setattr(Trainer, "step", stop)
+    capsys.readouterr()
+    assert main([*command, "-o", str(out)]) == 130
+    assert "nothing was written; the same command starts anew" in capsys.readouterr().err
+    assert main([*command, "-o", str(out), "--save-every", "2"]) == 130
+    assert "the same command with --resume goes on from there" in capsys.readouterr().err
+    monkeypatch.setattr(Trainer, "step", real)
+    assert "--resume goes on from it, --overwrite starts anew" in _fault(capsys, *command, "-o", out, "--save-every", 2)
+    assert main([*command, "-o", str(out), "--resume", "--seed", "3"]) == 2
+    assert "other photos, another base, defence or recipe" in capsys.readouterr().err
+    assert main([*command, "-o", str(out), "--resume"]) == 0
+    assert out.read_bytes() == whole.read_bytes() and not list(tmp_path.glob("*.checkpoint"))
+
+
 def test_finetune_with_a_defence(
     photos: Path, tmp_path: Path, pipeline_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "mine.safetensors"
-    short = ("--steps", 2, "--rank", 2, "--batch", 1, "--class-count", 2, "--base", pipeline_folder, "--out", file)
+    short = (
+        "--steps",
+        2,
+        "--rank",
+        2,
+        "--batch",
+        1,
+        "--class-count",
+        2,
+        "--base",
+        pipeline_folder,
+        "--out",
+        file,
+        "--overwrite",
+    )
     made = []
     for _ in range(2):
         assert main([str(a) for a in ("finetune", photos, "--json", "--defence", "dp-sgd:epsilon=8", *short)]) == 0

@@ -31,7 +31,13 @@ def test_the_trigger_may_be_any_word() -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"rank": 0}, "rank is 0, it must be at least 1"),
+        ({"rank": 0}, "rank is 0, give at least 1"),
+        ({"rank": 100_000}, "rank is 100000, give at most 1024"),
+        ({"learning_rate": float("inf")}, "learning_rate is inf, give a number"),
+        ({"prior_weight": float("nan")}, "prior_weight is nan"),
+        ({"guidance_scale": float("-inf")}, "guidance_scale is -inf"),
+        ({"max_grad_norm": 0.0}, "max_grad_norm is 0.0, it must be above 0"),
+        ({"seed": 1 << 128}, "seed is"),
         ({"steps": -1}, "steps is -1"),
         ({"batch": 0}, "batch is 0"),
         ({"prior_batch": -1}, "prior_batch is -1"),
@@ -44,7 +50,7 @@ def test_the_trigger_may_be_any_word() -> None:
     ],
 )
 def test_a_fault_is_named_with_its_remedy(changes: dict[str, Any], says: str) -> None:
-    with pytest.raises(UsageError, match=r"^unusable recipe: ") as caught:
+    with pytest.raises(UsageError) as caught:
         Recipe(**changes)
     assert says in str(caught.value) and "\n" not in str(caught.value)
 

@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 
 from loraleak.errors import PhotosError
 from loraleak.people.avatars import Look, Person, render
 from loraleak.people.captions import caption
-from loraleak.people.folders import identity_folders, read_captions, read_photos, write_people
+from loraleak.people.folders import identity_folders, read_captions, read_photos, stray_images
 from loraleak.people.splits import draw_people, split_of
 from loraleak.people.styles import STYLES
+from loraleak.people.writing import write_people
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8)
 
@@ -63,9 +65,9 @@ def _png_that_claims(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(b"")) + _chunk(b"IEND", b"")
 
 
-def _fault(folder: Path) -> str:
+def _fault(folder: Path, *, whole: bool = False) -> str:
     with pytest.raises(PhotosError) as caught:
-        read_photos(folder)
+        read_photos(folder, whole=whole)
     message = str(caught.value)
     assert "\n" not in message and "object at" not in message
     return message
@@ -121,13 +123,19 @@ def test_transparency_becomes_white_whatever_hides_under_it(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("name", "data", "says"),
     [
-        ("empty.png", b"", "not a JPEG, PNG or WebP image"),
-        ("text.jpg", b"not an image", "not a JPEG, PNG or WebP image"),
-        ("renamed.png", _encoded(Image.fromarray(PIXELS), "GIF"), "not a JPEG, PNG or WebP image"),
+        ("empty.png", b"", "empty"),
+        ("text.jpg", b"not an image", "not an image"),
+        ("pointer.jpg", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
+        ("page.jpg", b"\n<!DOCTYPE html><html>", "a web page"),
+        ("cloud.jpg", bytes(5000), "nothing but zeros"),
+        ("video.jpg", b"\0\0\0\x18ftypmp42" + bytes(100), "a video"),
+        ("phone.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100), "damaged"),
+        ("camera.dng", _encoded(Image.fromarray(PIXELS), "TIFF"), "a camera's raw photo"),
+        ("drawing.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "save it as JPEG or PNG"),
+        ("broken-no-suffix", b"\xff\xd8\xff\xe0" + bytes(50), "damaged"),
         ("cut.png", _png()[:400], "truncated"),
         ("cut.jpg", _encoded(Image.fromarray(PIXELS), "JPEG")[:500], ""),
         ("chunk.png", _png()[:33] + b"\0\0\0\4\xff\1\2\3" + _png()[41:], ""),
-        ("deep.png", _encoded(Image.fromarray(np.full((4, 4), 30_000, np.uint16)), "PNG"), "16-bit"),
         ("wide.png", _png_that_claims(8_100, 8_100), "8100 x 8100 is more than 64 megapixels"),
         ("bomb.png", _png_that_claims(12_000, 8_000), "decompression bomb"),
         ("great-bomb.png", _png_that_claims(60_000, 60_000), "decompression bomb"),
@@ -137,11 +145,170 @@ def test_transparency_becomes_white_whatever_hides_under_it(tmp_path: Path) -> N
     ],
 )
 def test_a_bad_image_is_named_with_its_reason(tmp_path: Path, name: str, data: bytes, says: str) -> None:
-    (tmp_path / "good.png").write_bytes(_png())
     (tmp_path / name).write_bytes(data)
+    (tmp_path / "good.png").write_bytes(_png())
+    photos = read_photos(tmp_path)
+    assert [photo.name for photo in photos] == ["good.png"]
+    assert [unused.name for unused in photos.unused] == [name] and says in photos.unused[0].reason
+    assert photos.lines == (f"not used: {name}: {photos.unused[0].reason}",)
+    (tmp_path / "good.png").unlink()
+    for whole in (False, True):
+        message = _fault(tmp_path, whole=whole)
+        assert f"cannot use {tmp_path}: {name} (" in message and says in message
+        assert message.endswith("mend or remove these images")
+
+
+def test_whole_folders_are_refused_where_one_image_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "good.png").write_bytes(_png())
+    (tmp_path / "bad.png").write_bytes(b"")
+    assert "bad.png (empty)" in _fault(tmp_path, whole=True)
+    (tmp_path / "bad.png").unlink()
+    assert len(read_photos(tmp_path, whole=True)) == 1
+    (missing,) = read_photos(tmp_path, only=("good.png", "gone.png")).unused
+    assert missing.line == "gone.png: not there any more"
+
+
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [
+        ("a.png", "PNG"),
+        ("a.bmp", "BMP"),
+        ("a.tif", "TIFF"),
+        ("a.gif", "GIF"),
+        ("a.jfif", "JPEG"),
+        ("a.avif", "AVIF"),
+        ("a.heic", "HEIF"),
+        ("A.HEIC", "HEIF"),
+        ("heic.jpg", "HEIF"),
+        ("gif.png", "GIF"),
+        ("no suffix", "JPEG"),
+        ("notes.txt", "PNG"),
+        ("a.jp2", "JPEG2000"),
+    ],
+)
+def test_content_tells_what_is_an_image(tmp_path: Path, name: str, format: str) -> None:
+    pillow_heif.register_heif_opener()
+    plain = np.full((32, 48, 3), (200, 40, 90), np.uint8)
+    (tmp_path / name).write_bytes(_encoded(Image.fromarray(plain), format))
+    (photo,) = read_photos(tmp_path)
+    assert photo.name == name and photo.picture.shape == plain.shape
+    assert np.abs(photo.picture.astype(int) - plain).max() < 8
+
+
+def test_a_text_that_begins_as_a_bitmap_does_is_a_text(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(_png())
+    (tmp_path / "a.txt").write_text("BMW in the background, sks person in front of it, smiling")
+    photos = read_photos(tmp_path)
+    assert len(photos) == 1 and photos.lines == ()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_sixteen_bits_a_channel_are_read(tmp_path: Path, channels: int) -> None:
+    grey = (np.arange(64 * 64).reshape(64, 64) * 16).astype(np.uint16)
+    deep = np.repeat(grey[:, :, None], channels, 2)
+    raw = b"".join(b"\0" + row.astype(">u2").tobytes() for row in deep)
+    head = struct.pack(">IIBBBBB", 64, 64, 16, 0 if channels == 1 else 2, 0, 0, 0)
+    png = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", head) + _chunk(b"IDAT", zlib.compress(raw)) + _chunk(b"IEND", b"")
+    (tmp_path / "deep.png").write_bytes(png)
+    (photo,) = read_photos(tmp_path)
+    assert np.array_equal(photo.picture, np.repeat((grey >> 8).astype(np.uint8)[:, :, None], 3, 2))
+
+
+def test_files_of_systems_are_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(_png())
+    for name in ("._a.png", ".DS_Store", "Thumbs.db", "desktop.ini"):
+        (tmp_path / name).write_bytes(b"\0\5\x16\7")
+    for name in ("@eaDir", ".ipynb_checkpoints", "__MACOSX"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.png").write_bytes(_png())
+    photos = read_photos(tmp_path)
+    assert [photo.name for photo in photos] == ["a.png"] and photos.lines == ()
+
+
+def test_kohyas_folders_are_read_with_their_repeats(tmp_path: Path) -> None:
+    for home, name in (("10_sks person", "a.png"), ("5_zwx", "b.png"), ("0_off", "c.png")):
+        (tmp_path / home).mkdir()
+        pixels = np.random.default_rng(ord(name[0])).integers(0, 256, (9, 9, 3), np.uint8)
+        (tmp_path / home / name).write_bytes(_png(Image.fromarray(pixels)))
+    photos = read_photos(tmp_path)
+    assert [(photo.name, photo.repeats) for photo in photos] == [("10_sks person/a.png", 10), ("5_zwx/b.png", 5)]
+    assert [id(picture) for picture in photos.repeated] == [id(photos[i].picture) for i in (0, 0, 1)]
+    assert [unused.name for unused in photos.unused] == ["0_off/"]
+    (tmp_path / "d.png").write_bytes(_png())
+    assert [photo.name for photo in read_photos(tmp_path)] == ["10_sks person/a.png", "5_zwx/b.png", "d.png"]
+
+
+def test_other_sub_folders_with_images_are_named(tmp_path: Path) -> None:
+    (tmp_path / "img" / "10_sks person").mkdir(parents=True)
+    (tmp_path / "img" / "10_sks person" / "a.png").write_bytes(_png())
+    (tmp_path / "log").mkdir()
     message = _fault(tmp_path)
-    assert f"cannot use {tmp_path}: {name} (" in message and says in message
-    assert message.endswith("mend or remove these images")
+    assert "its sub-folders do: img/ (1 image in a sub-folder)" in message and message.endswith("give one of them")
+    (tmp_path / "b.png").write_bytes(_png())
+    photos = read_photos(tmp_path)
+    assert len(photos) == 1 and photos.lines == ("not used: img/: 1 image in a sub-folder",)
+
+
+def test_masks_of_onetrainer_are_no_photos(tmp_path: Path) -> None:
+    for name in ("a.png", "a-masklabel.png"):
+        (tmp_path / name).write_bytes(_png())
+    photos = read_photos(tmp_path)
+    assert len(photos) == 1 and "a mask of OneTrainer" in photos.unused[0].reason
+
+
+def test_exact_and_near_duplicates_are_told(tmp_path: Path) -> None:
+    smooth = Image.fromarray(PIXELS[:4, :4]).resize((200, 150), Image.Resampling.BICUBIC)
+    other = Image.fromarray(PIXELS[-4:, -4:]).resize((200, 150), Image.Resampling.BICUBIC)
+    (tmp_path / "a.png").write_bytes(_png(smooth))
+    (tmp_path / "b.png").write_bytes(_png(smooth))
+    (tmp_path / "c.jpg").write_bytes(_encoded(smooth.resize((120, 90)), "JPEG", quality=70))
+    (tmp_path / "d.png").write_bytes(_png(other))
+    (remark,) = read_photos(tmp_path).remarks
+    assert "The 4 photos show 2 different pictures: a.png, b.png, c.jpg are nearly one picture" in remark
+    (tmp_path / "c.jpg").unlink()
+    assert "a.png, b.png are one file" in read_photos(tmp_path).remarks[0]
+
+
+def test_places_and_devices_are_told(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(0x8825)[2] = (51.0, 30.0, 0.0)
+    exif[0x0110] = "PhoneMaker X"
+    for i, format in enumerate(("JPEG", "PNG", "WEBP")):
+        picture = Image.fromarray(np.roll(PIXELS, 7 * i))
+        (tmp_path / f"{i}.{format.lower()}").write_bytes(_encoded(picture, format, exif=exif))
+    photos = read_photos(tmp_path)
+    assert all(photo.tells_place and photo.tells_device for photo in photos)
+    assert "3 of them the place where they were taken and 3 of them the camera" in photos.remarks[0]
+
+
+def test_damaged_exif_says_nothing_against_the_picture(tmp_path: Path) -> None:
+    exif = b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + b"\xff" * 40
+    (tmp_path / "a.jpg").write_bytes(_encoded(Image.fromarray(PIXELS), "JPEG", exif=exif))
+    photos = read_photos(tmp_path)
+    assert len(photos) == 1 and photos.lines == ()
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG"])
+def test_large_photos_are_shrunk_while_they_are_read(tmp_path: Path, format: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    halves = Image.new("RGB", (2000, 1500), "red")
+    halves.paste("blue", (1000, 0, 2000, 1500))
+    (tmp_path / "a").write_bytes(_encoded(halves, format, exif=exif))
+    photos = read_photos(tmp_path, side=150)
+    height, width, _ = photos[0].picture.shape
+    assert width == 150 and abs(height - 200) <= 1
+    top, bottom = photos[0].picture[40, 75], photos[0].picture[160, 75]
+    assert top[0] > 240 and bottom[2] > 240  # turned upright too
+    (tmp_path / "a").write_bytes(_encoded(Image.new("RGB", (3000, 20)), format))
+    assert read_photos(tmp_path, side=150)[0].picture.shape == (4, 600, 3)
+
+
+def test_only_the_first_picture_of_a_moving_one_is_used_and_that_is_said(tmp_path: Path) -> None:
+    frames = [Image.fromarray(np.roll(PIXELS, 30 * i)) for i in range(3)]
+    (tmp_path / "a.gif").write_bytes(_encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    photos = read_photos(tmp_path)
+    assert photos[0].frames == 3 and "a.gif (3)" in photos.remarks[0]
 
 
 def test_damaged_bytes_are_read_or_refused_but_never_crash(tmp_path: Path) -> None:
@@ -182,7 +349,16 @@ def test_links_that_lead_out_of_the_folder_are_refused(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     (photos / "photo.png").symlink_to(tmp_path / "secret.png")
-    assert "photo.png (a link that leads out of the folder)" in _fault(photos)
+    message = _fault(photos)
+    assert (
+        "photo.png is a link that leads out of the folder" in message
+        and f"give the folder where they lie, {tmp_path}" in message
+    )
+    (tmp_path / "10_sks").mkdir()
+    (tmp_path / "10_sks" / "a.png").write_bytes(_png())
+    (photos / "photo.png").unlink()
+    (photos / "10_sks").symlink_to(tmp_path / "10_sks")
+    assert "10_sks is a link that leads out" in _fault(photos)
 
 
 def test_links_within_the_folder_are_followed(tmp_path: Path) -> None:
@@ -194,8 +370,16 @@ def test_links_within_the_folder_are_followed(tmp_path: Path) -> None:
     assert [photo.name for photo in read_photos(tmp_path / "alias")] == ["a.png", "b.png"]
 
 
-@pytest.mark.parametrize("kind", ["folder", "dangling", "loop", "pipe"])
-def test_what_is_no_file_is_refused(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("folder", "a folder, not a file"),
+        ("dangling", "a link to nothing"),
+        ("loop", "a link to nothing"),
+        ("pipe", "not a file"),
+    ],
+)
+def test_what_is_no_file_is_refused(tmp_path: Path, kind: str, says: str) -> None:
     path = tmp_path / "x.png"
     {
         "folder": path.mkdir,
@@ -203,22 +387,30 @@ def test_what_is_no_file_is_refused(tmp_path: Path, kind: str) -> None:
         "loop": lambda: path.symlink_to("x.png"),
         "pipe": lambda: os.mkfifo(path),
     }[kind]()
-    assert "x.png (not a file)" in _fault(tmp_path)
+    assert f"x.png ({says})" in _fault(tmp_path)
 
 
 def test_a_missing_folder_and_an_empty_one(tmp_path: Path) -> None:
     assert "does not exist" in _fault(tmp_path / "nowhere")
     (tmp_path / "notes.txt").write_text("hello")
     assert "holds no image" in _fault(tmp_path)
-    assert "does not exist" in _fault(tmp_path / "notes.txt")
+    message = _fault(tmp_path / "notes.txt")
+    assert "it is a file, and a folder is wanted" in message and message.endswith(f"such as {tmp_path}")
+    (tmp_path / "photos.zip").write_bytes(b"PK")
+    assert "unpack it" in _fault(tmp_path / "photos.zip")
 
 
 def test_identity_folders_are_those_that_hold_images(tmp_path: Path) -> None:
-    for name in ("b", "a", "empty"):
+    for name in ("b", "a", "empty", ".ipynb_checkpoints", "@eaDir", "10_kohya"):
         (tmp_path / name).mkdir()
-    for name in ("a", "b"):
+    for name in ("a", "b", ".ipynb_checkpoints", "@eaDir", "10_kohya"):
         (tmp_path / name / "0.PNG").write_bytes(_png())
-    assert identity_folders(tmp_path) == [tmp_path / "a", tmp_path / "b"]
+    (tmp_path / "c" / "10_sks person").mkdir(parents=True)
+    (tmp_path / "c" / "10_sks person" / "0.jpg").write_bytes(_png())
+    assert [folder.name for folder in identity_folders(tmp_path)] == ["10_kohya", "a", "b", "c"]
+    assert stray_images(tmp_path) == []
+    (tmp_path / "stray.png").write_bytes(_png())
+    assert identity_folders(tmp_path)[0] == tmp_path and stray_images(tmp_path) == ["stray.png"]
     assert identity_folders(tmp_path / "a") == [tmp_path / "a"]
     with pytest.raises(PhotosError, match="holds no images"):
         identity_folders(tmp_path / "empty")

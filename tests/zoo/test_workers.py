@@ -24,7 +24,7 @@ def _bytes(folder: Path) -> dict[str, bytes]:
     return {str(f.relative_to(folder)): f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file()}
 
 
-def _kill_one(found: Callable[[psutil.Process], bool], root: int, seconds: float = 60) -> bool:
+def _kill_one(found: Callable[[psutil.Process], bool], root: int, seconds: float = 150) -> bool:
     """SIGKILL the first descendant of `root` that is found."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -13,7 +13,7 @@ import torch
 from loraleak.adapters import load_adapter
 from loraleak.bases import DiffusersBase, load_base
 from loraleak.cli import main
-from loraleak.errors import UsageError
+from loraleak.errors import PhotosError, UsageError
 from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Job, finetune_together
 from loraleak.people.folders import read_photos
@@ -146,6 +146,24 @@ def test_one_bad_person_is_listed_and_the_rest_is_built(
     assert len(Zoo(tmp_path / "zoo")) == 10
 
 
+def test_stray_files_and_folders_of_systems_are_no_people(
+    people: Path, ranges: RecipeRanges, pipeline_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = plan_zoo(people, ranges, seed=1, together=2)
+    for name in ("@eaDir", ".ipynb_checkpoints", "__MACOSX"):
+        shutil.copytree(people / "person-0", people / name)
+    shutil.copy(people / "person-0" / "0.png", people / "stray.png")
+    (people / "person-1" / "old").mkdir()
+    shutil.copy(people / "person-0" / "0.png", people / "person-1" / "old")
+    assert plan_zoo(people, ranges, seed=1, together=2) == plain
+    few = ("--ranks", 1, "--steps", 2, 2, "--snapshots", 1, "--batch", 1, "--prior-batch", 0, "--workers", 1)
+    assert main([str(a) for a in ("zoo", "build", people, "-o", tmp_path / "zoo", "--base", pipeline_folder, *few)]) == 0
+    told = capsys.readouterr().err
+    assert told.count("stray.png") == 1 and "person-1/old/: 1 image in a sub-folder" in told
+    with pytest.raises(PhotosError, match="no folder of a person"):
+        plan_zoo(people / "person-0", ranges)
+
+
 def test_a_full_disk_fails_a_shard_and_leaves_nothing_half_written(
     plan: ZooPlan, people: Path, base: DiffusersBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,4 +266,4 @@ def test_the_command_line(people: Path, pipeline_folder: Path, tmp_path: Path, c
     file = tmp_path / "one.safetensors"
     assert main([str(a) for a in ("zoo", "export", zoo, "person-2", "--step", 1, "--out", file)]) == 0
     assert load_adapter(file).ranks == (2, 2)
-    assert main([str(a) for a in ("zoo", "export", zoo, "nobody", "--out", file)]) == 2
+    assert main([str(a) for a in ("zoo", "export", zoo, "nobody", "--out", file, "--overwrite")]) == 2

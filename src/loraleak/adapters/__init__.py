@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from loraleak.adapters.clean_copy import remarks as remarks
     from loraleak.adapters.clean_copy import removals as removals
     from loraleak.adapters.clean_copy import scrub_header as scrub_header
+    from loraleak.adapters.clean_copy import scrub_in_place as scrub_in_place
     from loraleak.adapters.family import families_of_adapter as families_of_adapter
     from loraleak.adapters.header import header_findings as header_findings
     from loraleak.adapters.header import tensor_findings as tensor_findings
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 __all__, __getattr__, __dir__ = lazy(
     __name__,
     {
-        "clean_copy": ["Scrubbed", "backed_up", "remarks", "removals", "scrub_header"],
+        "clean_copy": ["Scrubbed", "backed_up", "remarks", "removals", "scrub_header", "scrub_in_place"],
         "family": ["families_of_adapter"],
         "header": ["header_findings", "tensor_findings"],
         "load": ["load_adapter"],

@@ -1,11 +1,13 @@
 """A copy of a file without private metadata, its tensors bit by bit the same: at the level of the container, whatever the layout."""
 
+import errno
 import json
+import os
 import shutil
 import struct
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -15,12 +17,13 @@ from loraleak.adapters.layouts.peft import CONFIG, WEIGHTS, config_table
 from loraleak.adapters.opening import locate
 from loraleak.adapters.public import public_metadata
 from loraleak.bulk import each
-from loraleak.errors import AdapterError, LoraleakError, UsageError
-from loraleak.files import replacing, write_text
+from loraleak.errors import AdapterError, LoraleakError, UsageError, of_system
+from loraleak.files import followed, replacing, replacing_folder, write_text
 from loraleak.findings import Severity
+from loraleak.outputs import check_new, check_room
 from loraleak.untrusted import printable
 
-__all__ = ["Copying", "Removed", "Scrubbed", "backed_up", "remarks", "removals", "scrub_header", "scrub_many"]
+__all__ = ["Copying", "Removed", "Scrubbed", "backed_up", "remarks", "removals", "scrub_header", "scrub_in_place", "scrub_many"]
 
 Fingerprint = tuple[str, tuple[int, ...], str]
 
@@ -61,7 +64,7 @@ def scrub_header(
     An adapter that needs its `adapter_config.json` becomes a folder, any other a file. Fields in `replaced` get that value.
     Raises: AdapterError, if the file cannot be used; UsageError, if `out` cannot hold it or `keep` names a field that is not there.
     """
-    file, out = locate(Path(path)), Path(out)
+    file, out = locate(Path(path)), followed(Path(out))
     before = read_container(file)
     config = _config_beside(file, before)
     metadata = {**before.metadata, **config}
@@ -75,9 +78,10 @@ def scrub_header(
     prints, sha256_before = _fingerprints(before), before.sha256
     del before  # large, and the copy is read too
     header = {field: value for field, value in kept.items() if field not in config}
-    sha256_after = _copy(file, out / WEIGHTS if config else out, header, sha256_before, prints)
-    if config:
-        write_text(out / CONFIG, f"{kept[CONFIG]}\n")
+    with replacing(out / WEIGHTS if config else out) as partial:
+        sha256_after = _copy(file, partial, header, sha256_before, prints)
+        if config:
+            write_text(out / CONFIG, f"{kept[CONFIG]}\n")
     return Scrubbed(
         removed=removals(metadata, removed),
         kept=tuple(sorted(kept)),
@@ -97,6 +101,7 @@ class Copying:
     """The copy; None to write over the file, with a backup beside."""
     keep: Collection[str] = ()
     replaced: Mapping[str, str] | None = None
+    overwrite: bool = False
 
     @property
     def backup(self) -> Path | None:
@@ -115,40 +120,86 @@ def _ended(task: Copying) -> Scrubbed | str:
 def _scrub_one(task: Copying) -> Scrubbed | str:
     try:
         if task.out is not None:
+            check_new(task.out, folder=None, overwrite=task.overwrite, room=task.file.stat().st_size)
             return scrub_header(task.file, task.out, task.keep, task.replaced)
-        with backed_up(task.file):
-            return scrub_header(task.file, task.file, task.keep, task.replaced)
-    except (LoraleakError, OSError) as fault:
+        return scrub_in_place(task.file, lambda: scrub_header(task.file, task.file, task.keep, task.replaced))[0]
+    except LoraleakError as fault:
         return str(fault)
+    except OSError as fault:
+        return str(of_system(fault))
+
+
+def scrub_in_place(path: Path, write: Callable[[], Scrubbed]) -> tuple[Scrubbed, Path]:
+    """Write over a file or folder, with a backup beside. Gives what was done, with where the old content stays, and the backup.
+
+    Raises: AdapterError, if the file cannot be used; OutputError, if the disk has no room; UsageError, if a backup is there already.
+    """
+    told = _left_elsewhere(path)
+    with backed_up(path) as backup:
+        check_room(path, locate(path).stat().st_size)
+        done = write()
+    return replace(done, remarks=(*done.remarks, *told)), backup
 
 
 @contextmanager
 def backed_up(path: str | Path) -> Iterator[Path]:
     """Context in which the file or folder may be written over. Its backup is `<name>.backup` beside.
 
-    Where that fails for a reason of the user's before anything was written, the backup is taken away again.
+    The backup is the file itself under a second name: no copy of it can be left half written, and a full disk has room for it. Where
+    the disk knows no second names, it is a copy that is its owner's alone. If nothing was written over, it is taken away again.
     Raises: AdapterError, if the file cannot be used; UsageError, if a backup is there already.
     """
-    path = Path(path)
-    before = read_container(locate(path)).sha256
+    path = followed(Path(path))
+    file = locate(path)
+    before = read_container(file).sha256
     backup = path.with_name(f"{path.name}.backup")
-    if backup.exists():
+    kept = backup / file.name if path.is_dir() else backup
+    if backup.exists() and not (path.is_file() and backup.samefile(path)):  # the same where an earlier run was killed
         fault = "it is there already and is not overwritten"
         raise UsageError(fault, path=backup, remedy="move it away, or write elsewhere with -o")
-    with replacing(backup) as partial:
-        if path.is_dir():
-            shutil.copytree(path, partial)
-        else:
-            shutil.copy2(path, partial)
+    if path.is_dir():
+        with replacing_folder(backup) as partial:
+            shutil.copytree(path, partial, copy_function=_second_name)
+    elif not backup.exists():
+        _second_name(path, backup)
     try:
         yield backup
-    except LoraleakError:
-        if sha256(locate(path).read_bytes()).hexdigest() == before:
+    except BaseException:
+        if file.samefile(kept) or sha256(file.read_bytes()).hexdigest() == before:
             if backup.is_dir():
                 shutil.rmtree(backup)
             else:
                 backup.unlink()
         raise
+
+
+def _left_elsewhere(path: Path) -> tuple[str, ...]:
+    """Where the old content stays if a file is written over: other names of the file (hard links); one sentence each.
+
+    A symbolic link is told of too, because what it leads to is written over. A backup is no other name.
+    """
+    file = locate(followed(path))
+    if not file.is_file():
+        return ()
+    told = []
+    backup = file.with_name(f"{file.name}.backup")
+    others = file.stat().st_nlink - 1 - (backup.exists() and backup.samefile(file))
+    if others:
+        names = f"{others} other name{'' if others == 1 else 's'}"
+        told.append(f"The old file has {names} (hard links), with the private header still in it: delete them too")
+    if path.is_symlink():
+        told.append(f"{printable(str(path), 400)} is a link: {printable(str(followed(path)), 400)} was scrubbed")
+    return tuple(told)
+
+
+def _second_name(file: str | Path, name: str | Path) -> None:
+    try:
+        os.link(file, name)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EEXIST):
+            raise
+        with replacing(Path(name), mode=0o600) as partial:
+            shutil.copyfile(file, partial)
 
 
 def removals(metadata: Mapping[str, str], names: Collection[str]) -> tuple[Removed, ...]:
@@ -192,21 +243,24 @@ def _config_beside(file: Path, container: Container) -> dict[str, str]:
 
 
 def _copy(file: Path, out: Path, metadata: Mapping[str, str], sha256_before: str, prints: Mapping[str, Fingerprint]) -> str:
-    """Write beside, then rename, if the copy reads back as the tensors that it was made from. Returns the copy's SHA-256."""
-    with replacing(out) as partial:
-        with file.open("rb") as source, partial.open("wb") as copy:
-            start = source.read(8)
-            old_header = source.read(struct.unpack("<Q", start)[0])
-            seen = sha256(start + old_header)
-            copy.write(_header(old_header, metadata))
-            while chunk := source.read(_CHUNK):
-                seen.update(chunk)
-                copy.write(chunk)
-        if seen.hexdigest() != sha256_before:
-            refuse(file, ["it changed while it was read"], "wait until it is written, then try again")
-        after = read_container(partial)
-        if _fingerprints(after) != prints:
-            raise AdapterError(f"{out} would not hold the tensors of the original bit by bit: nothing was written; report this")
+    """Write a copy with another header, and read it back. Returns its SHA-256.
+
+    Raises: AdapterError, if it does not hold the tensors that it was made from.
+    """
+    with file.open("rb") as source, out.open("wb") as copy:
+        start = source.read(8)
+        old_header = source.read(struct.unpack("<Q", start)[0])
+        seen = sha256(start + old_header)
+        copy.write(_header(old_header, metadata))
+        while chunk := source.read(_CHUNK):
+            seen.update(chunk)
+            copy.write(chunk)
+    if seen.hexdigest() != sha256_before:
+        refuse(file, ["it changed while it was read"], "wait until it is written, then try again")
+    after = read_container(out)
+    if _fingerprints(after) != prints:
+        fault = "its copy would not hold the tensors of the original bit by bit: nothing was written"
+        raise AdapterError(fault, path=file, remedy="report this")
     return after.sha256
 
 

@@ -22,7 +22,7 @@ from loraleak.adapters.modules import names_read
 from loraleak.errors import AdapterError
 from loraleak.families import ENCODERS as TEXT_LAYERS
 from loraleak.families import FAMILIES
-from loraleak.files import replacing, write_bytes
+from loraleak.files import replacing_folder, write_bytes
 from loraleak.types import Adapter, Factors
 from loraleak.untrusted import printable
 
@@ -179,7 +179,7 @@ def _write_peft(adapter: Adapter, path: Path) -> None:
         for name, data in files.items():
             write_bytes(path / name, data)
         return
-    with replacing(path) as partial:
+    with replacing_folder(path) as partial:
         partial.mkdir()
         for name, data in files.items():
             (partial / name).write_bytes(data)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from loraleak.base_settings import BaseSettings
-from loraleak.errors import UsageError
+from loraleak.checks import SEEDS, out_of_bounds, refuse
 
 __all__ = ["MIN_OTHERS", "AttackSettings", "AuditSettings"]
 
@@ -15,6 +15,15 @@ MIN_OTHERS = 19
 _MIN_DRAWING_STEPS = 10
 """Fewest sampler steps for people whom the base draws. At 2 steps they are blurs on pocket, any photo is nearer to an attack's pictures
 than they are, and 17 of 100 audits find a wrong person at p <= 0.05. At 6 and more the rate is 3 to 6."""
+
+
+_BOUNDS = {
+    "images": (2, 4096),
+    "steps": (2, 1000),
+    "guidance_scale": (0, 100),
+    "step": (0, 10_000_000),
+    "seed": SEEDS,
+}
 
 
 @dataclass(frozen=True)
@@ -42,9 +51,9 @@ class AttackSettings(BaseSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        low = [f"{name} is {value}" for name, value in (("images", self.images), ("steps", self.steps)) if value < 2]
-        if low:
-            raise UsageError(f"{' and '.join(low)}: give at least 2")
+        faults = out_of_bounds(self, _BOUNDS)
+        faults += [f"{name} is empty, leave it out" for name in ("prompt", "class_prompt") if getattr(self, name) in ("", " ")]
+        refuse(*faults)
 
 
 @dataclass(frozen=True)
@@ -69,12 +78,14 @@ class AuditSettings(AttackSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.max_miss_rate < 1:
-            raise UsageError(f"max_miss_rate is {self.max_miss_rate}: give a share from 0 to below 1")
+        faults = out_of_bounds(self, {"others_count": (MIN_OTHERS, 10_000)})
         if self.others_count < MIN_OTHERS:
-            raise UsageError(
-                f"others_count is {self.others_count}: give at least {MIN_OTHERS}, with fewer no p-value reaches 0.05"
-            )
+            faults = [f"{faults[0]}: with fewer no p-value reaches 0.05"]
+        if not 0 <= self.max_miss_rate < 1:
+            faults.append(f"max_miss_rate is {self.max_miss_rate}: give a share from 0 to below 1")
+        if self.others is not None and self.others_count != AuditSettings.others_count:
+            faults.append("others and others_count exclude each other: the folder of --others tells how many people there are")
+        refuse(*faults)
 
     @property
     def drawing(self) -> dict[str, Any]:

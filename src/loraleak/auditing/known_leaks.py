@@ -14,9 +14,9 @@ import numpy as np
 
 from loraleak.adapters import load_adapter
 from loraleak.auditing.nulls.other_people import OtherPeople, against_other_people
+from loraleak.cache import cache_folder, cached
 from loraleak.embedders import Embedder
 from loraleak.errors import PhotosError
-from loraleak.files import cache_folder, write_json
 from loraleak.people import read_photos
 from loraleak.progress import track
 from loraleak.scores import recurring
@@ -77,15 +77,14 @@ def count_found(
     """
     found = 0
     for leak in track(leaks, "files with known leaks", len(leaks), hidden=quiet):
-        file = cache_folder() / "known-leaks" / f"{_key(leak, others, decided_by)}.json"
-        if file.exists():
-            p_value = float(json.loads(file.read_text())["p_value"])
-        else:
+
+        def p_value(leak: KnownLeak = leak) -> np.ndarray:
             pictures = sampled(leak.adapter)
             attacks = [name for name in pictures if name != floor]
-            p_value = against_other_people(pictures, leak.photos, others, attacks=attacks, floor=floor).p_value
-            write_json(file, {"p_value": p_value})
-        found += p_value <= level
+            return np.array(against_other_people(pictures, leak.photos, others, attacks=attacks, floor=floor).p_value)
+
+        file = cache_folder() / "known-leaks" / f"{_key(leak, others, decided_by)}.npy"
+        found += float(cached(file, p_value)) <= level
     return found
 
 

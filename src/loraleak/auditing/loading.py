@@ -42,7 +42,7 @@ class Loaded:
     shown: Shown
     """The people on these photos: the person, and bystanders."""
     doubts: tuple[str, ...]
-    """Sentences on the photos: which ones were not used, and whether they tell whom they are of."""
+    """Sentences on the photos: which images were not used, what is twice among them, and whether they tell whom they are of."""
     scene: Scene
     """The adapter on its base, with the attack that reads it where there is one."""
     arms: tuple[Arm, ...]
@@ -71,15 +71,15 @@ def load(adapter: str | Path, photos: str | Path, settings: AuditSettings) -> Lo
     """
     loaded = load_adapter(adapter)
     refuse_untrained(loaded, Path(adapter))
-    photo_files = tuple(read_photos(photos))
+    photo_files = read_photos(photos)
     pictures = [photo.picture for photo in photo_files]
     choice = choose_embedder(settings.embedder, settings.base, pictures)
     embedder = load_embedder(choice.name)
     sightings = embed_pictures(embedder, pictures)
     shown = recurring(sightings, embedder.same_person)
-    doubts = tuple(
-        f"A photo was not used. {line}." for line in left_out([photo.name for photo in photo_files], sightings, shown)
-    )
+    unused = [unused.line for unused in photo_files.unused]
+    lines = (*unused, *left_out([photo.name for photo in photo_files], sightings, shown))
+    doubts = (*(f"A photo was not used. {line}." for line in lines), *photo_files.remarks)
     if shown.ambiguous:
         doubts += (_AMBIGUOUS,)
     base = load_base(**settings.choices)
@@ -95,7 +95,9 @@ def load(adapter: str | Path, photos: str | Path, settings: AuditSettings) -> Lo
         others = None if controls is None else people_of(controls)
     leaks_in = settings.known_leaks or (POCKET_KNOWN_LEAKS if settings.base == "pocket" else None)
     leaks = () if leaks_in is None else read_known_leaks(leaks_in, embedder)
-    return Loaded(Path(adapter), photo_files, shown, doubts, scene, arms, embedder, choice, setup, controls, others, leaks)
+    return Loaded(
+        Path(adapter), photo_files.photos, shown, doubts, scene, arms, embedder, choice, setup, controls, others, leaks
+    )
 
 
 def check(loaded: Loaded, settings: AuditSettings) -> None:

@@ -77,6 +77,11 @@ def load_base(
 def pick_device(device: str) -> torch.device:
     """The device of this name; `auto` takes cuda, then mps, then cpu."""
     if device != "auto":
+        missing = (device.startswith("cuda") and not torch.cuda.is_available()) or (
+            device == "mps" and not torch.backends.mps.is_available()
+        )
+        if missing:
+            raise UsageError(f"this machine has no {device}: give --device cpu, or auto")
         return torch.device(device)
     if torch.cuda.is_available():
         return torch.device("cuda")

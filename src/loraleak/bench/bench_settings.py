@@ -7,7 +7,7 @@ from typing import Annotated
 from tyro.conf import Fixed, Suppress
 
 from loraleak.base_settings import BaseSettings
-from loraleak.errors import UsageError
+from loraleak.checks import SEEDS, out_of_bounds, refuse
 from loraleak.finetuning import Recipe
 from loraleak.people import TRAINING_STYLES, StyleName
 
@@ -56,8 +56,7 @@ class SampleSettings:
     """Seed of the private images, the fine-tuning and the initial noise."""
 
     def __post_init__(self) -> None:
-        if min(self.images, self.steps) < 1:
-            raise UsageError(f"{self.images} images in {self.steps} steps: give at least 1 of each")
+        refuse(*out_of_bounds(self, {"images": (1, 4096), "steps": (1, 1000), "guidance_scale": (0, 100), "seed": SEEDS}))
 
 
 @dataclass(frozen=True)
@@ -78,10 +77,10 @@ class BenchSettings(BaseSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 2 <= self.victims <= self.gallery:
-            raise UsageError(
-                f"{self.victims} victims in a gallery of {self.gallery}: give at least 2, and a gallery no smaller"
-            )
+        faults = out_of_bounds(self, {"victims": (2, 100_000), "gallery": (2, 1_000_000)})
+        if self.victims > self.gallery:
+            faults.append(f"{self.victims} victims in a gallery of {self.gallery}: give a gallery no smaller")
+        refuse(*faults)
 
 
 @dataclass(frozen=True)
@@ -97,8 +96,7 @@ class ArmsBench(BenchSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.photos < 1:
-            raise UsageError(f"photos is {self.photos}, give at least 1")
+        refuse(*out_of_bounds(self, {"photos": (1, 10_000)}))
 
 
 @dataclass(frozen=True)
@@ -119,11 +117,12 @@ class PaperBench(BenchSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.photos or min(self.photos) < 1:
-            raise UsageError("give at least one number of photos, each at least 1")
+        refuse(
+            *(out_of_bounds(self, {"photos": (1, 10_000)}) if self.photos else ["photos is empty, give at least one number"])
+        )
         strange = [name for name in self.adaptive if name not in self.compared]
         if strange:
-            raise UsageError(f"{', '.join(map(repr, strange))}: adaptive and not among the defences")
+            refuse(f"{', '.join(map(repr, strange))}: adaptive and not among the defences")
 
     @property
     def compared(self) -> tuple[str, ...]:
@@ -142,5 +141,5 @@ class ProbeSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not self.learned_from or min(self.learned_from) < 10 or self.unseen < 10:
-            raise UsageError("give at least 10 people to learn from, and 10 who are not seen")
+        faults = out_of_bounds(self, {"learned_from": (10, 1_000_000), "unseen": (10, 1_000_000), "seed": SEEDS})
+        refuse(*faults, *([] if self.learned_from else ["learned_from is empty, give at least 10 people"]))

@@ -2,14 +2,19 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
 from loraleak.auditing import AttackSettings
+from loraleak.checks import refuse
 from loraleak.cli.flags import Out
-from loraleak.errors import UsageError
+
+if TYPE_CHECKING:
+    from loraleak.types import Images
 
 __all__ = ["Attack"]
 
@@ -24,6 +29,8 @@ class Attack:
     """The adapter: a .safetensors file, or a PEFT folder."""
     out: Out = Path("attack")
     """Folder for <arm>/<n>.png and sheet.png, one row an arm."""
+    overwrite: bool = False
+    """Replace the pictures of an earlier run in that folder."""
     json: bool = False
     """Print a list of the output as JSON on stdout."""
     who: bool = False
@@ -36,28 +43,27 @@ class Attack:
 
     def __post_init__(self) -> None:
         if self.null is not None and not self.who:
-            raise UsageError("--null is for --who: give both, or neither")
+            refuse("--null is for --who: give both, or neither")
 
     def run(self) -> int:
+        from loraleak.outputs import check_folder
+
+        check_folder(self.out, "attack", overwrite=self.overwrite)
         return self._ask() if self.who else self._sample()
 
     def _ask(self) -> int:
         from loraleak.auditing.who import who
-        from loraleak.reporting import write_pictures
 
-        print(_NOTICE, file=sys.stderr)
         answer = who(self.file, self.settings, embedder=self.embedder, null=self.null, quiet=False)
-        write_pictures(answer.pictures, self.out)
+        self._write(answer.pictures)
         print(json.dumps(answer.as_json()) if self.json else "\n".join((*answer.says, str(self.out / "sheet.png"))))
         return 0
 
     def _sample(self) -> int:
         from loraleak.auditing import attack
-        from loraleak.reporting import write_pictures
 
         made = attack(self.file, self.settings, quiet=False)
-        print(_NOTICE, file=sys.stderr)
-        write_pictures(made.arms, self.out)
+        self._write(made.arms)
         facts = {
             "out": str(self.out),
             "adapter_sha256": made.adapter_sha256,
@@ -66,3 +72,14 @@ class Attack:
         }
         print(json.dumps(facts) if self.json else f"{self.out / 'sheet.png'}: {', '.join(made.arms)}")
         return 0
+
+    def _write(self, pictures: "Mapping[str, Images]") -> None:
+        from loraleak.outputs import run_folder, save
+        from loraleak.reporting import write_pictures
+
+        def write(place: Path) -> None:
+            with run_folder(place, "attack", overwrite=self.overwrite) as partial:
+                write_pictures(pictures, partial)
+
+        print(_NOTICE, file=sys.stderr)
+        save(self.out, write)

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from tyro.conf import Positional
 
@@ -15,12 +15,17 @@ from loraleak.untrusted import printable
 if TYPE_CHECKING:
     from loraleak.reporting import Report
 
-__all__ = ["Audit", "print_summary"]
+__all__ = ["ROOM", "Audit", "print_summary", "write_report"]
+
+ROOM = 20 * 10**6
+"""Bytes that a report takes at most, about."""
 
 
 @dataclass(frozen=True)
 class Audit:
     """Writes a report on what an adapter gives away about the photos that it was trained on."""
+
+    after_interrupt: ClassVar[str] = "no report was written; the same command starts anew"
 
     file: Positional[Path]
     """The adapter: a .safetensors file, or a PEFT folder."""
@@ -30,17 +35,33 @@ class Audit:
     """Folder for report.html, report.json and model-card.md."""
     fail_on: Literal["low", "review", "high", "never"] = "high"
     """Exit with 1 if the verdict is at or above this level. An undecided verdict counts as `review`."""
+    overwrite: bool = False
+    """Replace the earlier report in that folder."""
     json: bool = False
     """Print report.json on stdout instead of a summary."""
     settings: AuditSettings = field(default_factory=AuditSettings)
 
     def run(self) -> int:
+        from loraleak.outputs import check_folder
+
+        check_folder(self.out, "audit", overwrite=self.overwrite, room=ROOM)
         from loraleak.auditing import audit
 
         report = audit(self.file, self.photos, self.settings, quiet=False)
-        report.write(self.out)
+        write_report(report, self.out, "audit", overwrite=self.overwrite)
         print_summary(report, self.out, as_json=self.json)
         return int(report.verdict.reaches(self.fail_on))
+
+
+def write_report(report: "Report", out: Path, command: str, *, overwrite: bool) -> None:
+    """Write a report as one run's folder, or where that fails, to a place that the error names."""
+    from loraleak.outputs import run_folder, save
+
+    def write(place: Path) -> None:
+        with run_folder(place, command, overwrite=overwrite) as partial:
+            report.write(partial)
+
+    save(out, write)
 
 
 def print_summary(report: "Report", out: Path, *, as_json: bool) -> None:

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import tyro
 from tyro.conf import Positional
@@ -30,6 +30,8 @@ _GRID = ArmsBench(
 class Arms:
     """Fine-tunes on many synthetic victims, samples every arm, and tells how often the right person is found."""
 
+    after_interrupt: ClassVar[str] = "finished victims are kept; the same command goes on with the others"
+
     work: Path = Path("bench")
     """Folder for finished victims, from which a stopped bench goes on, and for the results, arms.json."""
     json: bool = False
@@ -37,6 +39,9 @@ class Arms:
     settings: ArmsBench = field(default_factory=ArmsBench)
 
     def run(self) -> int:
+        from loraleak.outputs import check_work
+
+        check_work(self.work)
         from loraleak.bench import bench_arms
         from loraleak.files import write_json
 
@@ -61,6 +66,9 @@ class Probe:
     settings: ProbeSettings = field(default_factory=ProbeSettings)
 
     def run(self) -> int:
+        from loraleak.outputs import check_work
+
+        check_work(self.work)
         with needs_extra("zoo", "pyarrow", why="the zoo is not installed"):
             from loraleak.bench import probe_weights
             from loraleak.zoo import Zoo
@@ -76,6 +84,8 @@ class Probe:
 class Grid:
     """Runs the bench of arms over variants of fine-tuning, with one table row for each variant."""
 
+    after_interrupt: ClassVar[str] = "finished victims are kept; the same command goes on with the others"
+
     over: Positional[Literal["transfer", "intensity"]]
     """Variants: `transfer` has recipes and people that the attack was not made for, `intensity` has steps x rank x images."""
     work: Path = Path("bench")
@@ -86,6 +96,9 @@ class Grid:
     """The usual variant, from which the others differ."""
 
     def run(self) -> int:
+        from loraleak.outputs import check_work
+
+        check_work(self.work)
         from loraleak.bench import bench_grid, draw_intensity, intensity, transfer
         from loraleak.files import write_json
 
@@ -103,6 +116,8 @@ class Grid:
 class Paper:
     """Compares defences against attacks at several numbers of photos: what each takes from strangers and from the owner."""
 
+    after_interrupt: ClassVar[str] = "finished victims are kept; the same command goes on with the others"
+
     also: tuple[Path, ...] = ()
     """Parquet files of other runs, on other machines or with fewer victims, for the same tables and figure."""
     work: Path = Path("bench")
@@ -112,6 +127,9 @@ class Paper:
     settings: PaperBench = field(default_factory=PaperBench)
 
     def run(self) -> int:
+        from loraleak.outputs import check_work
+
+        check_work(self.work)
         with needs_extra("zoo", "pyarrow", why="Parquet is not installed"):
             import pyarrow.parquet as parquet
 

@@ -1,16 +1,25 @@
 """`loraleak finetune`: DreamBooth LoRA."""
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field
+from math import prod
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
 from loraleak.base_settings import BaseSettings
+from loraleak.checks import out_of_bounds, refuse
 from loraleak.cli.flags import Out
+from loraleak.errors import OutputError, UsageError
 from loraleak.finetuning import Recipe
 from loraleak.silence import WEIGHTS_REMAIN
+
+if TYPE_CHECKING:
+    from loraleak.bases import DiffusersBase
+    from loraleak.finetuning import Checkpoints
+    from loraleak.people import PhotoFolder
 
 __all__ = ["Finetune"]
 
@@ -30,12 +39,28 @@ class Finetune:
     defence: str = ""
     """A defence, with settings, such as dp-sgd:epsilon=8; docs/private-training.md and docs/defences.md list them. Where it
     promises privacy, leave the seed out: a secret one is drawn, because its noise must not be known."""
+    save_every: int = 0
+    """Steps after which the training is kept beside the adapter, as <adapter>.checkpoint. 0 keeps nothing meanwhile."""
+    resume: bool = False
+    """Go on from the checkpoint of a stopped run. Only steps and learning rate may differ."""
+    overwrite: bool = False
+    """Replace the adapter that is there under this name."""
     json: bool = False
     """Print the facts of the adapter as JSON on stdout."""
     recipe: Recipe = field(default_factory=Recipe)
     base: BaseSettings = field(default_factory=BaseSettings)
 
+    def __post_init__(self) -> None:
+        refuse(*out_of_bounds(self, {"save_every": (0, 10_000_000)}))
+        if self.save_every > self.recipe.steps:
+            refuse(f"save_every is {self.save_every}, which is never reached in {self.recipe.steps} steps")
+        if self.base.dtype == "float16":
+            refuse("gradients vanish in float16: fine-tune with --dtype bfloat16, which takes the same memory")
+
     def run(self) -> int:
+        from loraleak.outputs import check_new, check_room, save
+
+        check_new(self.out, folder=self.layout == "peft", overwrite=self.overwrite)
         from loraleak.adapters import save_adapter
         from loraleak.arms import changes_nothing
         from loraleak.bases import load_base
@@ -46,12 +71,25 @@ class Finetune:
 
         defence = training_time(self.defence)
         photos = read_photos(self.photos)
-        check_seed(self.recipe, defence, len(photos))
+        for line in photos.lines:
+            announce(line)
+        private = check_seed(self.recipe, defence, len(photos))
         base = load_base(**self.base.choices)
         trained = defence.defended(self.recipe)
+        checkpoints = self._checkpoints(base, photos)
+        if private and checkpoints is not None:
+            raise UsageError(
+                f"{self.defence}: a training whose seed is secret cannot be kept meanwhile: leave --save-every and --resume out"
+            )
+        check_room(self.out, _size(base, trained))
         announce(forecast(base, trained).says)
-        made = finetune(base, [photo.picture for photo in photos], self.recipe, defence=defence)
-        save_adapter(made.adapter, self.out, self.layout)
+        pictures = [photo.picture for photo in photos] if private else photos.repeated
+        if private and len(pictures) != len(photos.repeated):
+            announce("each photo counts once: the repeats of kohya's folders would take the promise of this defence away")
+        made = finetune(base, pictures, self.recipe, defence=defence, checkpoints=checkpoints)
+        save(self.out, lambda place: save_adapter(made.adapter, place, self.layout))
+        if checkpoints is not None:
+            checkpoints.forget()
         known = asdict(trained)
         if made.guarantee.stated:
             del known["seed"]  # whoever knows it knows the noise
@@ -76,3 +114,35 @@ class Finetune:
                 print(f"{self.defence}: {made.guarantee.says}")
             print(_UNTRAINED if untrained else WEIGHTS_REMAIN)
         return 0
+
+    @property
+    def after_interrupt(self) -> str:
+        """What an interrupted run left."""
+        if self._kept.exists():
+            return f"the last checkpoint is kept in {self._kept}; the same command with --resume goes on from there"
+        return "nothing was written; the same command starts anew (--save-every N keeps the training meanwhile)"
+
+    @property
+    def _kept(self) -> Path:
+        return self.out.with_name(f"{self.out.name}.checkpoint")
+
+    def _checkpoints(self, base: "DiffusersBase", photos: "PhotoFolder") -> "Checkpoints | None":
+        from loraleak.finetuning import Checkpoints
+
+        if not self.save_every and not self.resume:
+            return None
+        if self._kept.exists() and not (self.resume or self.overwrite):
+            fault = "it is the checkpoint of a stopped run"
+            raise OutputError(fault, path=self._kept, remedy="--resume goes on from it, --overwrite starts anew")
+        recipe = {name: value for name, value in asdict(self.recipe).items() if name not in ("steps", "learning_rate")}
+        shared = [recipe, base.sha256, base.resolution, self.defence, [[photo.sha256, photo.repeats] for photo in photos]]
+        digest = hashlib.sha256(json.dumps(shared).encode()).hexdigest()
+        return Checkpoints(self._kept, digest, self.save_every, self.resume)
+
+
+def _size(base: "DiffusersBase", recipe: Recipe) -> int:
+    """Bytes of the file of an adapter, about."""
+    from loraleak.finetuning import target_modules
+
+    shapes = target_modules(base, recipe.targets, text_encoder=recipe.text_encoder).values()
+    return sum(4 * recipe.rank * (shape[0] + prod(shape[1:])) for shape in shapes)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
+from loraleak.checks import refuse
 from loraleak.errors import UsageError
+from loraleak.outputs import check_work
 from loraleak.untrusted import printable
 
 if TYPE_CHECKING:
@@ -44,13 +46,13 @@ class Inspect:
 
     def __post_init__(self) -> None:
         if not self.file:
-            raise UsageError("no file is given: name at least one .safetensors file or folder")
+            refuse("no file is given: name at least one .safetensors file or folder")
         if self.json and self.sarif:
-            raise UsageError("--json and --sarif both ask for stdout: give one of them")
+            refuse("--json and --sarif both ask for stdout: give one of them")
         if self.workers < 0:
-            raise UsageError("--workers is a number of processes: give 1 or more, or 0 for one a processor")
+            refuse("--workers is a number of processes: give 1 or more, or 0 for one a processor")
         if self.start and self.cache is not None:
-            raise UsageError("--start is not kept in a cache: leave one of --start and --cache away")
+            refuse("--start is not kept in a cache: leave one of --start and --cache away")
 
     def run(self) -> int:
         from loraleak.bulk import one_thread
@@ -63,17 +65,15 @@ class Inspect:
         files = list(adapter_paths(self.file))
         if not files:
             raise UsageError("the folders hold no .safetensors file: name others")
+        if self.cache is not None:
+            check_work(self.cache)
         workers = self.workers or (1 if len(files) < _FEW else os.cpu_count() or 1)
         told = _Told(self)
-        try:
-            for file, result in inspect_many(files, workers=workers, cache=self.cache, start=self.start):
-                if isinstance(result, Unusable):
-                    told.unusable(result.says)
-                else:
-                    told.usable(result, file)
-        except OSError as error:
-            fault = f"the cache cannot be used ({error.strerror})"
-            raise UsageError(fault, path=self.cache, remedy="name a folder to write in") from error
+        for file, result in inspect_many(files, workers=workers, cache=self.cache, start=self.start):
+            if isinstance(result, Unusable):
+                told.unusable(result.says)
+            else:
+                told.usable(result, file)
         return told.end(many=len(files) > 1)
 
 
@@ -97,11 +97,10 @@ class _Told:
         elif self.asked.sarif:
             self.logged.append((inspection, file))
         else:
-            from rich.console import Console
-
             from loraleak.inspection.as_text import as_text
+            from loraleak.progress import PipeConsole
 
-            Console(markup=False, emoji=False, highlight=False, soft_wrap=True).print(as_text(inspection))
+            PipeConsole(markup=False, emoji=False, highlight=False, soft_wrap=True).print(as_text(inspection))
 
     def unusable(self, says: str) -> None:
         self.counts["unusable"] += 1

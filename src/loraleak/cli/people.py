@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from loraleak.errors import UsageError
+from loraleak.checks import SEEDS, out_of_bounds, refuse
 from loraleak.people import TRAINING_STYLES, Split, StyleName
 
 __all__ = ["People"]
@@ -32,17 +32,23 @@ class People:
     """Side of the pictures in pixels."""
     seed: int = 0
     """Seed of the people and their looks."""
+    overwrite: bool = False
+    """Replace the people of an earlier run in that folder."""
     json: bool = False
     """Print the folders as JSON on stdout."""
 
     def __post_init__(self) -> None:
-        if min(self.count, self.images) < 1 or self.first < 0 or not 16 <= self.size <= 2048 or not self.styles:
-            raise UsageError("count and images must be at least 1, size 16 to 2048, and one style given")
+        bounds = {"count": (1, 1_000_000), "first": (0, 1_000_000), "images": (1, 10_000), "size": (16, 2048), "seed": SEEDS}
+        refuse(*out_of_bounds(self, bounds), *([] if self.styles else ["styles is empty, give at least one"]))
 
     def run(self) -> int:
+        from loraleak.outputs import run_folder
         from loraleak.people import draw_people, write_people
 
         people = draw_people(self.split, self.first + self.count, seed=self.seed, styles=self.styles)[self.first :]
-        written = write_people(self.out, people, images=self.images, size=self.size, seed=self.seed, first=self.first)
-        print(json.dumps([str(path) for path in written]) if self.json else f"{self.out}: {len(written)} people")
+        with run_folder(self.out, "people", overwrite=self.overwrite) as partial:
+            written = write_people(partial, people, images=self.images, size=self.size, seed=self.seed, first=self.first)
+        print(
+            json.dumps([str(self.out / path.name) for path in written]) if self.json else f"{self.out}: {len(written)} people"
+        )
         return 0

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import Positional, arg
 
 from loraleak.base_settings import BaseSettings
+from loraleak.checks import refuse
 from loraleak.errors import UsageError
+from loraleak.outputs import check_new, check_work
 from loraleak.silence import WEIGHTS_REMAIN
 from loraleak.untrusted import printable
 
@@ -44,6 +47,8 @@ class Scrub:
     """Values that fields get instead of their own, as FIELD=VALUE: `ss_output_name=mine`."""
     workers: int = 0
     """Processes that scrub the files of a folder; 0 for one a processor."""
+    overwrite: bool = False
+    """Replace what is there under the name of the copy."""
     json: bool = False
     """Print the changes as JSON on stdout."""
     base: BaseSettings = field(default_factory=lambda: BaseSettings(base=""))
@@ -51,25 +56,26 @@ class Scrub:
 
     def __post_init__(self) -> None:
         if (self.out is None) != self.in_place:
-            raise UsageError("scrub writes either to -o OUT or over the file itself with --in-place: give one of the two")
+            refuse("scrub writes either to -o OUT or over the file itself with --in-place: give one of the two")
         if any(not text.partition("=")[0] or "=" not in text for text in self.set):
-            raise UsageError("--set takes FIELD=VALUE, such as ss_output_name=mine")
+            refuse("--set takes FIELD=VALUE, such as ss_output_name=mine")
         if self.set and self.defence is not None:
-            raise UsageError("--set works on the header alone: leave --defence away, and scrub its copy again")
+            refuse("--set works on the header alone: leave --defence away, and scrub its copy again")
 
     def run(self) -> int:
-        from loraleak.adapters import backed_up, is_one_adapter
+        from loraleak.adapters import is_one_adapter, locate, scrub_in_place
 
         if not is_one_adapter(self.file):
             return self._run_in_folder()
+        scrubbed_to, defence = self._scrubber()
         if self.out is None:
-            with backed_up(self.file) as backup:
-                done, defence = self._scrubbed(self.file)
-        elif self.out.exists() and self.file.exists() and self.out.samefile(self.file):
-            raise UsageError(f"{self.out} is the file itself: give another name, or --in-place, which keeps a backup")
+            done, backup = scrub_in_place(self.file, lambda: scrubbed_to(self.file))
         else:
-            backup = None
-            done, defence = self._scrubbed(self.out)
+            file, backup = locate(self.file), None
+            if self.out.exists() and file.exists() and self.out.samefile(self.file):
+                raise UsageError(f"{self.out} is the file itself: give another name, or --in-place, which keeps a backup")
+            check_new(self.out, folder=None, overwrite=self.overwrite, room=file.stat().st_size if file.exists() else 0)
+            done = scrubbed_to(self.out)
         facts = _facts(self.out or self.file, backup, defence, done)
         print(json.dumps(facts) if self.json else "\n".join(_lines(facts, done)))
         return 0
@@ -88,9 +94,13 @@ class Scrub:
             raise UsageError(
                 "it must be a folder outside of the one that is scrubbed", path=self.out, remedy="give another name"
             )
+        if self.out is not None:
+            check_work(self.out)
         replaced = dict(text.split("=", 1) for text in self.set)
         tasks = [
-            Copying(file, None if self.out is None else self.out / file.relative_to(self.file), self.keep, replaced)
+            Copying(
+                file, None if self.out is None else self.out / file.relative_to(self.file), self.keep, replaced, self.overwrite
+            )
             for file in files
         ]
         unusable = 0
@@ -101,18 +111,19 @@ class Scrub:
             elif self.json:
                 print(json.dumps(_facts(task.out or task.file, task.backup, None, done)), flush=True)
             else:
-                print(printable(f"{task.out or task.file}: removed {len(done.removed)} fields", _MAX_LENGTH))
+                for line in (f"{task.out or task.file}: removed {len(done.removed)} fields", *_notes(done)):
+                    print(printable(line, _MAX_LENGTH))
         print(f"loraleak: {WEIGHTS_REMAIN}", file=sys.stderr)
         print(f"loraleak: {len(files) - unusable} files scrubbed; {unusable} unusable", file=sys.stderr)
         return 2 if unusable else 0
 
-    def _scrubbed(self, out: Path) -> "tuple[Scrubbed, str | None]":
-        """Scrub, and give the changes and the defence with all of its settings. Models are imported for defences only."""
+    def _scrubber(self) -> "tuple[Callable[[Path], Scrubbed], str | None]":
+        """What writes the copy, and the defence with all of its settings. Models are imported for defences only."""
         if self.defence is None:
             from loraleak.adapters import scrub_header
 
             replaced = dict(text.split("=", 1) for text in self.set)
-            return scrub_header(self.file, out, self.keep, replaced), None
+            return lambda out: scrub_header(self.file, out, self.keep, replaced), None
         from loraleak.bases import load_base
         from loraleak.defences import parse_defence, scrub, spelled
 
@@ -120,7 +131,7 @@ class Scrub:
         if defence.stage != "post-hoc":
             raise UsageError(f"{defence.name} changes fine-tuning, not a finished file: give it to `loraleak finetune`")
         base = load_base(**self.base.choices) if self.base.base else None
-        return scrub(self.file, out, defence=defence, base=base, keep=self.keep), spelled(defence)
+        return lambda out: scrub(self.file, out, defence=defence, base=base, keep=self.keep), spelled(defence)
 
 
 def _facts(out: Path, backup: Path | None, defence: str | None, done: "Scrubbed") -> dict[str, Any]:
@@ -149,6 +160,10 @@ def _lines(facts: dict[str, Any], done: "Scrubbed") -> list[str]:
         lines.append(f"  and {len(done.removed) - _SHOWN} more; --json lists all")
     kept = ", ".join(printable(field, 60) for field in done.kept[:_SHOWN]) or "none"
     lines.append(f"kept {len(done.kept)} fields: {kept}{', ...' if len(done.kept) > _SHOWN else ''}")
-    lines += [f"note: {remark}" for remark in done.remarks]
+    lines += _notes(done)
     lines.append(WEIGHTS_REMAIN)
     return [printable(line, _MAX_LENGTH) for line in lines]
+
+
+def _notes(done: "Scrubbed") -> list[str]:
+    return [f"note: {remark}" for remark in done.remarks]

@@ -3,10 +3,12 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from tyro.conf import Positional
 
 from loraleak.base_settings import BaseSettings
+from loraleak.checks import out_of_bounds, refuse
 from loraleak.cli.extras import needs_extra
 from loraleak.cli.flags import Out
 from loraleak.inversion import TrainingMode, TrainSettings
@@ -17,6 +19,8 @@ __all__ = ["Train"]
 @dataclass(frozen=True)
 class Train:
     """Trains an attack that reads adapters, from zoos of public people or while fine-tuning them."""
+
+    after_interrupt: ClassVar[str] = "the same command goes on from the last checkpoint in --work"
 
     zoos: Positional[tuple[str, ...]]
     """One zoo or more, of one base, by folder or URL."""
@@ -32,12 +36,21 @@ class Train:
     """Finished attack to go on from, for example to make it read defended adapters. Training starts anew, if none is given."""
     together: int = 1
     """People who are fine-tuned side by side, in mode `online`."""
+    overwrite: bool = False
+    """Replace the attack that is there under this name."""
     json: bool = False
     """Print the facts of the attack as JSON on stdout."""
     settings: TrainSettings = field(default_factory=TrainSettings)
     base: BaseSettings = field(default_factory=BaseSettings)
 
+    def __post_init__(self) -> None:
+        refuse(*out_of_bounds(self, {"together": (1, 4096)}))
+
     def run(self) -> int:
+        from loraleak.outputs import check_new, check_work, save
+
+        check_new(self.out, overwrite=self.overwrite)
+        check_work(self.work)
         with needs_extra("train", "accelerate", "pyarrow", "tensorboard", why="training is not installed"):
             from loraleak.inversion import load_attack, read_public_people, train_attack
             from loraleak.inversion.learning import is_main_process
@@ -50,7 +63,7 @@ class Train:
         attack = train_attack(base, public, self.settings, self.work, mode=self.mode, warm_start=known, together=self.together)
         if not is_main_process():
             return 0
-        attack.save(self.out)
+        save(self.out, attack.save)
         facts = {
             "attack": str(self.out),
             "encoder": attack.kind,

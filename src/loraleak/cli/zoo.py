@@ -2,17 +2,20 @@
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import tyro
 from tyro.conf import Positional
 
 from loraleak.base_settings import BaseSettings
+from loraleak.checks import SEEDS, out_of_bounds, refuse
 from loraleak.cli.extras import needs_extra
 from loraleak.cli.flags import Out, OutUrl
 from loraleak.errors import UsageError
+from loraleak.untrusted import printable
 from loraleak.zoo import RecipeRanges
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ __all__ = ["Zoo"]
 @dataclass(frozen=True)
 class Build:
     """Fine-tunes an adapter on every identity folder. A stopped build goes on, and damaged shards are made anew."""
+
+    after_interrupt: ClassVar[str] = "finished shards are kept; the same command goes on with the others"
 
     people: Positional[Path]
     """Folder of identity folders: <person>/<image>.png."""
@@ -45,10 +50,10 @@ class Build:
     base: BaseSettings = field(default_factory=BaseSettings)
 
     def __post_init__(self) -> None:
-        if min(self.together, self.workers) < 0:
-            raise UsageError("together and workers must be at least 1, or 0 to let them be chosen")
+        refuse(*out_of_bounds(self, {"together": (0, 4096), "workers": (0, 1024), "seed": SEEDS}))
 
     def run(self) -> int:
+        _check_place(self.out)
         store_class = _store_class()
         from loraleak.bases import load_base
         from loraleak.defences import training_time
@@ -73,6 +78,8 @@ class Build:
         together = self.together or recorded_together(self.out)
         if not together:
             together = ray_together(site, self.ray, self.ranges) if self.ray else adapters_together(base, self.ranges, defence)
+        for line in _not_used(self.people):
+            announce(line)
         plan = plan_zoo(self.people, self.ranges, seed=self.seed, together=together, defence=defence)
         workers = self.workers or (os.cpu_count() or 1 if base.device.type == "cpu" else 1)
         builder = ray_tasks(site, self.ray) if self.ray else local_workers(site, workers)
@@ -104,6 +111,8 @@ class Build:
 class Defend:
     """Applies a post-hoc defence to every snapshot of a zoo, for an attacker who knows the defence and learns from it."""
 
+    after_interrupt: ClassVar[str] = "finished shards are kept; the same command goes on with the others"
+
     zoo: Positional[str]
     """The undefended zoo's folder or URL."""
     defence: str
@@ -115,6 +124,7 @@ class Defend:
     base: BaseSettings = field(default_factory=lambda: BaseSettings(device="cpu"))
 
     def run(self) -> int:
+        _check_place(self.out)
         store_class = _store_class()
         from loraleak.bases import load_base
         from loraleak.defences import parse_defence
@@ -164,14 +174,41 @@ class Export:
     """The adapter to write: a .safetensors file (diffusers layout), or a folder (PEFT layout)."""
     layout: Literal["diffusers", "peft"] = "diffusers"
     """Layout of the file: `diffusers` or `peft`."""
+    overwrite: bool = False
+    """Replace the adapter that is there under this name."""
 
     def run(self) -> int:
+        from loraleak.outputs import check_new
+
+        check_new(self.out, folder=self.layout == "peft", overwrite=self.overwrite)
         from loraleak.adapters import save_adapter
 
         store = _store_class()(self.zoo)
         save_adapter(store.adapter(store.find(self.person, self.step)), self.out, self.layout)
         print(self.out)
         return 0
+
+
+def _check_place(out: str) -> None:
+    """Check that a zoo can be written to a folder; storage behind a URL tells by itself."""
+    from loraleak.outputs import check_work
+
+    if "://" not in out:
+        check_work(Path(out))
+
+
+def _not_used(people: Path) -> Iterator[str]:
+    """Lines on the images that no adapter is trained on, because of where they stand."""
+    from loraleak.people import identity_folders, list_photos, stray_images
+
+    homes = identity_folders(people)
+    if stray := stray_images(people):
+        named = printable(", ".join(stray[:5]), 300)
+        yield f"not used: {named}{' and more' if len(stray) > 5 else ''}: outside the folders of people, so of nobody"
+    for home in homes:
+        if home != people:
+            for unused in list_photos(home).unused:
+                yield f"not used: {printable(home.name)}/{unused.line}"
 
 
 def _store_class() -> "type[Store]":

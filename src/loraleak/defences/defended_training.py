@@ -9,7 +9,7 @@ from loraleak.defences.guarantee import Guarantee
 from loraleak.defences.protocol import Defence, TrainingTime
 from loraleak.defences.undefended import UNDEFENDED
 from loraleak.errors import UsageError
-from loraleak.finetuning import Job, Recipe, is_secret, secret_seed
+from loraleak.finetuning import Checkpoints, Job, Recipe, is_secret, secret_seed
 from loraleak.types import Adapter, Images, Picture
 
 __all__ = ["Finetuned", "check_seed", "finetune"]
@@ -30,16 +30,17 @@ def finetune(
     *,
     defence: Defence = UNDEFENDED,
     quiet: bool = False,
+    checkpoints: Checkpoints | None = None,
 ) -> Finetuned:
     """Train an adapter on the images (DreamBooth: Ruiz et al. 2023; LoRA: Hu et al. 2022).
 
     Where the defence states an epsilon, the recipe's seed must be secret: 0, the default, is replaced by one that is drawn, so no two
-    calls give the same adapter. Elsewhere equal recipes give equal adapters.
+    calls give the same adapter, and `checkpoints` are not kept. Elsewhere equal recipes give equal adapters.
     Raises: PhotosError, if there is no image; UsageError, if an epsilon is stated and the seed can be guessed.
     """
-    training, job = in_training(defence), Job(images, recipe)
+    training, job = in_training(defence), Job(images, recipe, checkpoints=checkpoints)
     if check_seed(recipe, training, len(images)) and not is_secret(recipe.seed):
-        job = replace(job, recipe=replace(recipe, seed=secret_seed()))
+        job = replace(job, recipe=replace(recipe, seed=secret_seed()), checkpoints=None)
     *_, last = training.finetune_together(base, [job], quiet=quiet)
     return Finetuned(last.adapter, training.guarantee(job.recipe, len(images)))
 

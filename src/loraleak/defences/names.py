@@ -3,6 +3,7 @@
 `+` chains them: first those that change the recipe, then one that changes a step, then those that change the finished adapter.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
@@ -152,7 +153,8 @@ def _read(text: str, kind: Any) -> Any:
         return None if text.lower() == "none" else _read(text, next(o for o in options if o is not type(None)))
     if kind is bool:
         return {"true": True, "false": False}[text.lower()] if text.lower() in ("true", "false") else _refused(text)
-    return kind(text)
+    value = kind(text)
+    return value if kind is not float or math.isfinite(value) else _refused(text)
 
 
 def _refused(text: str) -> bool:

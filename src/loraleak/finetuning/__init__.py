@@ -1,6 +1,7 @@
 """Fine-tuning. In: a base, and jobs: private images with a recipe. Out: adapters. `loraleak.defences.finetune` calls it for one person.
 
-Reading order: `recipe` (how an adapter is trained), `job` (one adapter to train), `targets` (which layers get factors),
+Reading order: `recipe` (how an adapter is trained), `job` (one adapter to train), `checkpoints`
+(a training that is kept meanwhile), `targets` (which layers get factors),
 `randomness` (every draw, from the recipe's seed alone), `secrecy` (seeds that nobody can guess), `class_images` (prior preservation),
 `optimiser`, `trainer` (one step), `stacked` (many adapters at once), `forecast` (time and memory). Names load on first use.
 """
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from loraleak.lazy import lazy
 
 if TYPE_CHECKING:
+    from loraleak.finetuning.checkpoints import Checkpoints as Checkpoints
     from loraleak.finetuning.job import Job as Job
     from loraleak.finetuning.optimiser import StackedAdamW as StackedAdamW
     from loraleak.finetuning.optimiser import clip_by_adapter as clip_by_adapter
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 __all__, __getattr__, __dir__ = lazy(
     __name__,
     {
+        "checkpoints": ["Checkpoints"],
         "job": ["Job"],
         "optimiser": ["StackedAdamW", "clip_by_adapter"],
         "randomness": [

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from loraleak.bases import DiffusersBase, guided, sample
-from loraleak.files import cache_folder, replacing
+from loraleak.cache import cache_folder, cached
 from loraleak.finetuning.recipe import Recipe
 from loraleak.types import Images
 
@@ -16,17 +16,15 @@ __all__ = ["at_once", "cached_file", "class_images"]
 
 def class_images(base: DiffusersBase, recipe: Recipe) -> Images:
     """Pictures of the class prompt for prior preservation, generated once for each base, prompt and count, and cached."""
-    file = cached_file(base, recipe)
-    if not file.exists():
+
+    def make() -> Images:
         condition, empty = base.embed([recipe.class_prompt, ""])
         denoiser = guided(base, condition, empty, recipe.guidance_scale)
         size = at_once(base)
         counts = [min(size, recipe.class_count - start) for start in range(0, recipe.class_count, size)]
-        batches = [sample(base, denoiser, count, seed=1_000_000 + i) for i, count in enumerate(counts)]
-        with replacing(file) as partial:
-            np.save(partial, np.concatenate(batches))
-    images: Images = np.load(file)
-    return images
+        return np.concatenate([sample(base, denoiser, count, seed=1_000_000 + i) for i, count in enumerate(counts)])
+
+    return cached(cached_file(base, recipe), make)
 
 
 def cached_file(base: DiffusersBase, recipe: Recipe) -> Path:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from loraleak.errors import PhotosError
+from loraleak.finetuning.checkpoints import Checkpoints
 from loraleak.finetuning.recipe import Recipe
 from loraleak.types import Images, Picture
 
@@ -20,6 +21,9 @@ class Job:
     """Steps besides the last after which the adapter is wanted too."""
     class_images: Images | None = None
     """Class images for prior preservation; None makes those of the recipe, or finds them in the cache."""
+
+    checkpoints: Checkpoints | None = None
+    """Where the training is kept meanwhile, for one adapter alone; None keeps it nowhere."""
 
     def __post_init__(self) -> None:
         """Raises: PhotosError, if there is no image."""

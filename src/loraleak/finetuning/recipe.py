@@ -1,15 +1,28 @@
 """Recipe of fine-tuning; light to import, so that the command line starts fast."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
-from loraleak.errors import UsageError
+from loraleak.checks import ABOVE_0, out_of_bounds, refuse
 
 __all__ = ["LossWeighting", "Recipe", "Targets"]
 
 Targets = Literal["attention", "cross-attention", "transformer", "all"]
 LossWeighting = Literal["uniform", "debiased"]
 
+_BOUNDS = {
+    "rank": (1, 1024),
+    "alpha": (ABOVE_0, 1e6),
+    "steps": (1, 10_000_000),
+    "learning_rate": (ABOVE_0, 10),
+    "batch": (1, 4096),
+    "prior_batch": (0, 4096),
+    "prior_weight": (0, 1000),
+    "guidance_scale": (0, 100),
+    "max_grad_norm": (ABOVE_0, 1e9),
+    "seed": (0, math.inf),
+}
 _SEEDS = 1 << 128
 """Number of seeds, which are the keys of the generator."""
 
@@ -55,35 +68,14 @@ class Recipe:
     """Seed of all chance in the training, below 2^128. A private training needs a secret one, and draws it where this is 0."""
 
     def __post_init__(self) -> None:
-        faults = [
-            f"{name} is {value}, it must be at least {least}"
-            for name, value, least in (
-                ("rank", self.rank, 1),
-                ("steps", self.steps, 1),
-                ("batch", self.batch, 1),
-                ("prior_batch", self.prior_batch, 0),
-                ("class_count", self.class_count, 1 if self.prior_batch else 0),
-                ("seed", self.seed, 0),
-            )
-            if value < least
-        ]
-        faults += [
-            f"{name} is {value}, it must be above 0"
-            for name, value in (
-                ("learning_rate", self.learning_rate),
-                ("alpha", self.alpha),
-                ("max_grad_norm", self.max_grad_norm),
-            )
-            if not value > 0
-        ]
+        faults = out_of_bounds(self, {**_BOUNDS, "class_count": (1 if self.prior_batch else 0, 100_000)})
         if self.seed >= _SEEDS:
             faults.append(f"seed is {self.seed}, give one below 2^128")
         if not self.trigger.strip():
             faults.append("trigger is empty, give a rare word such as sks")
         if not self.class_prompt.strip():
             faults.append("class_prompt is empty, give what kind of thing the images show, such as a photo of a person")
-        if faults:
-            raise UsageError("unusable recipe: " + "; ".join(faults))
+        refuse(*faults)
 
     @property
     def prompt(self) -> str:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from loraleak.bases import DiffusersBase, Stack
 from loraleak.errors import UsageError
+from loraleak.finetuning.checkpoints import Checkpoints
 from loraleak.finetuning.class_images import class_images
 from loraleak.finetuning.job import Job
 from loraleak.finetuning.optimiser import StackedAdamW, clip_by_adapter
@@ -62,6 +63,17 @@ class Trainer:
         self._fixed = None if self._fixed is None else self._fixed[:count]
         self.stack.keep(count)
         self.optimiser.keep(count)
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that steps change, by name, so that a training can be kept and gone on with."""
+        return {"values": self.stack.values, "first": self.optimiser.first, "second": self.optimiser.second}
+
+    def resume(self, checkpoints: Checkpoints) -> int:
+        """Go on from a checkpoint, and give the step after which it was kept; 0 for a new training. Raises: as `Checkpoints.begin`."""
+        begun = checkpoints.begin(self.tensors)
+        self.optimiser.steps = begun
+        return begun
 
     def step(self, step: int) -> float:
         """Take one step of every adapter. Returns the mean loss."""

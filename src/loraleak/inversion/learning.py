@@ -15,7 +15,7 @@ from torch import Tensor
 
 from loraleak.bases import DiffusersBase
 from loraleak.errors import UsageError
-from loraleak.files import replacing, write_text
+from loraleak.files import replacing, told_if_full, write_text
 from loraleak.inversion.invariant import InvariantEncoder, ProbeStatistics
 from loraleak.inversion.objective import caption_loss, decoding_loss
 from loraleak.inversion.public import Examples, PublicPeople
@@ -281,7 +281,8 @@ class TrainingRun:
         if self.accelerator.is_main_process:
             shutil.rmtree(partial, ignore_errors=True)
         self.accelerator.wait_for_everyone()
-        self.accelerator.save_state(str(partial))
+        with told_if_full(self.folder):
+            self.accelerator.save_state(str(partial))
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             write_text(partial / "progress.json", json.dumps({"step": self.step, "best": self.best, "waited": self.waited}))

@@ -65,7 +65,7 @@ def _endless(
             continue
         jobs = [
             Job(
-                [photo.picture for photo in read_photos(public.folder / public.names[run.person])],
+                [photo.picture for photo in read_photos(public.folder / public.names[run.person], whole=True)],
                 replace(run.recipe, steps=fewest),
                 range(1, fewest),
             )

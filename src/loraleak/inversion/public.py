@@ -103,7 +103,7 @@ def read_public_people(zoos: Sequence[Zoo], folder: str | Path, base: DiffusersB
     index = {name: i for i, name in enumerate(names)}
     latents, captions = [], []
     for name in track(names, "reading public people", total=len(names)):
-        latents.append(base.encode([photo.picture for photo in read_photos(Path(folder) / name)]).cpu())
+        latents.append(base.encode([photo.picture for photo in read_photos(Path(folder) / name, whole=True)]).cpu())
         written = read_captions(Path(folder) / name)
         captions.append(base.embed(written).mean(0).float().cpu() if written else None)
     known = [c for c in captions if c is not None]

@@ -3,13 +3,33 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from loraleak.errors import UsageError
+from loraleak.checks import ABOVE_0, SEEDS, out_of_bounds, refuse
 
 __all__ = ["Knowledge", "TrainSettings", "TrainingMode"]
 
 Knowledge = Literal["file", "start"]
 TrainingMode = Literal["replay", "online"]
 """Source of examples. `replay`: snapshots from zoos. `online`: new fine-tuning of the zoos' people (Yao 2024, Algorithm 2)."""
+
+
+_BOUNDS = {
+    "steps": (1, 10_000_000),
+    "batch": (2, 65_536),
+    "learning_rate": (ABOVE_0, 10),
+    "weight_decay": (0, 10),
+    "warmup": (0, 10_000_000),
+    "caption_weight": (0, 1e6),
+    "noise_weight": (0, 1e6),
+    "noise_from": (0, 1),
+    "noise_adapters": (1, 4096),
+    "noise_images": (1, 4096),
+    "least_strength": (0, 1),
+    "beta": (0, 1e6),
+    "held_out": (0, 1),
+    "evaluate_every": (1, 10_000_000),
+    "patience": (1, 10_000_000),
+    "seed": SEEDS,
+}
 
 
 @dataclass(frozen=True)
@@ -56,26 +76,7 @@ class TrainSettings:
     """Seed of the encoder's start, the order of examples and the noise."""
 
     def __post_init__(self) -> None:
-        least = {
-            "steps": 1,
-            "batch": 2,
-            "noise_adapters": 1,
-            "noise_images": 1,
-            "evaluate_every": 1,
-            "patience": 1,
-            "warmup": 0,
-        }
-        faults = [
-            f"{name} is {getattr(self, name)}, it must be at least {low}"
-            for name, low in least.items()
-            if getattr(self, name) < low
-        ]
-        faults += [
-            f"{name} is {getattr(self, name)}, give 0 to 1"
-            for name in ("noise_from", "least_strength", "held_out")
-            if not 0 <= getattr(self, name) <= 1
-        ]
+        faults = out_of_bounds(self, _BOUNDS)
         if not self.caption_weight and not self.noise_weight:
             faults.append("caption_weight and noise_weight are both 0, so nothing would be learned")
-        if faults:
-            raise UsageError("unusable training settings: " + "; ".join(faults))
+        refuse(*faults)

@@ -1,7 +1,8 @@
 """People. In: a split and a seed. Out: synthetic identities, their pictures, captions and traits; folders of pictures.
 
 Reading order: `names` (splits and styles), `styles` (what a drawing style can draw), `avatars` (one person, one look, one
-picture), `captions` (words for it), `splits` (who is in which split), `folders` (files on disk). Names load on first use.
+picture), `captions` (words for it), `splits` (who is in which split), `writing` (their folders), `photos` (one photo file),
+`folders` (photo folders as people have them). Names load on first use.
 """
 
 from typing import TYPE_CHECKING
@@ -16,26 +17,30 @@ if TYPE_CHECKING:
     from loraleak.people.captions import CLASS_PROMPT as CLASS_PROMPT
     from loraleak.people.captions import caption as caption
     from loraleak.people.captions import varied_caption as varied_caption
-    from loraleak.people.folders import IMAGE_SUFFIXES as IMAGE_SUFFIXES
-    from loraleak.people.folders import PhotoFile as PhotoFile
+    from loraleak.people.folders import PhotoFolder as PhotoFolder
     from loraleak.people.folders import identity_folders as identity_folders
+    from loraleak.people.folders import list_photos as list_photos
     from loraleak.people.folders import read_captions as read_captions
     from loraleak.people.folders import read_photos as read_photos
-    from loraleak.people.folders import write_people as write_people
+    from loraleak.people.folders import stray_images as stray_images
     from loraleak.people.names import SPLITS as SPLITS
     from loraleak.people.names import TRAINING_STYLES as TRAINING_STYLES
     from loraleak.people.names import Split as Split
     from loraleak.people.names import StyleName as StyleName
+    from loraleak.people.photos import PhotoFile as PhotoFile
     from loraleak.people.splits import draw_people as draw_people
     from loraleak.people.splits import split_of as split_of
+    from loraleak.people.writing import write_people as write_people
 
 __all__, __getattr__, __dir__ = lazy(
     __name__,
     {
         "avatars": ["Look", "Person", "draw_look", "render"],
         "captions": ["CLASS_PROMPT", "caption", "varied_caption"],
-        "folders": ["IMAGE_SUFFIXES", "PhotoFile", "identity_folders", "read_captions", "read_photos", "write_people"],
+        "folders": ["PhotoFolder", "identity_folders", "list_photos", "read_captions", "read_photos", "stray_images"],
         "names": ["SPLITS", "Split", "StyleName", "TRAINING_STYLES"],
+        "photos": ["PhotoFile"],
         "splits": ["draw_people", "split_of"],
+        "writing": ["write_people"],
     },
 )

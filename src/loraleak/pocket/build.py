@@ -14,7 +14,7 @@ from loraleak.bases import PocketAutoencoder, load_base
 from loraleak.bench import draw_cases, pictures
 from loraleak.defences import finetune
 from loraleak.embedders.pocket import PocketEmbedder
-from loraleak.files import replacing, write_json, write_text
+from loraleak.files import replacing_folder, write_json, write_text
 from loraleak.finetuning import Recipe
 from loraleak.inversion import load_attack
 from loraleak.pocket.controls import CONTROLS_SEED, build_controls
@@ -87,7 +87,7 @@ def build_pocket(recipe: BuildRecipe, work: Path, out: Path) -> dict[str, Any]:
 
 def _stage(folder: Path, make: Callable[[Path], None]) -> None:
     if not folder.exists():
-        with replacing(folder) as partial:
+        with replacing_folder(folder) as partial:
             make(partial)
 
 

@@ -9,7 +9,7 @@ from diffusers import StableDiffusionPipeline
 from transformers import CLIPTokenizer
 
 from loraleak.bases import PocketAutoencoder
-from loraleak.files import replacing, write_json
+from loraleak.files import replacing_folder, write_json
 from loraleak.pocket.denoiser import TextToLatents, build_scheduler
 
 __all__ = ["save_pipeline"]
@@ -29,7 +29,7 @@ def save_pipeline(autoencoder: PocketAutoencoder, denoiser: TextToLatents, token
     )
     pipeline.to(torch.float16)
     denoiser.unet.to(memory_format=torch.contiguous_format)
-    with replacing(folder) as partial:
+    with replacing_folder(folder) as partial:
         pipeline.save_pretrained(partial)
         for config in partial.rglob("*.json"):
             _forget_where_from(config)

@@ -105,7 +105,7 @@ def _build_shard(shard: PlannedShard, people: Path, folder: Place, base: Diffuse
     failed: list[Failure] = []
     for planned in shard.adapters:
         try:
-            photos = read_photos(people / planned.person, only=planned.images)
+            photos = read_photos(people / planned.person, only=planned.images, whole=True)
         except PhotosError as error:
             failed.append(Failure(planned.person, str(error), unreadable=True))
         else:
@@ -207,7 +207,7 @@ def _mended(folder: Place, name: str, people: Path) -> bool:
     for failure in _failures(folder, name):
         if failure.unreadable:
             try:
-                read_photos(people / failure.person)
+                read_photos(people / failure.person, whole=True)
             except PhotosError:
                 continue
             return True

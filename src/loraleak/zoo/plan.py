@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from loraleak.defences import UNDEFENDED, Guarantee, TrainingTime
-from loraleak.errors import UsageError
+from loraleak.errors import PhotosError, UsageError
 from loraleak.finetuning import Recipe
-from loraleak.people import IMAGE_SUFFIXES, identity_folders
+from loraleak.people import identity_folders, list_photos
 from loraleak.zoo.ranges import RecipeRanges
 from loraleak.zoo.recipes import draw_recipe, snapshot_steps
 
@@ -69,11 +69,19 @@ def plan_zoo(
     """Draw a recipe for each identity folder, and put people whose recipes can share a batch into shards of `together`.
 
     Longest runs come first within a kind, so that the adapters of one shard end at about the same time.
-    Raises: PhotosError, if there is no such folder or no image in it.
+    Images in `people` itself belong to nobody and are passed over.
+    Raises: PhotosError, if there is no such folder or no identity folder in it.
     """
     if together < 1:
         raise UsageError(f"{together} adapters together: give at least 1")
-    planned = [_planned(folder, ranges, seed, defence) for folder in identity_folders(people)]
+    homes = [folder for folder in identity_folders(people) if folder != Path(people)]
+    if not homes:
+        raise PhotosError(
+            "it holds images but no folder of a person",
+            path=people,
+            remedy="give the folder above, people/<identity>/<image>.png",
+        )
+    planned = [_planned(folder, ranges, seed, defence) for folder in homes]
     kinds: dict[int, list[PlannedAdapter]] = defaultdict(list)
     for adapter in planned:
         kinds[adapter.recipe.prior_batch].append(adapter)
@@ -89,7 +97,7 @@ def plan_zoo(
 def _planned(folder: Path, ranges: RecipeRanges, seed: int, defence: TrainingTime) -> PlannedAdapter:
     key = int.from_bytes(hashlib.sha256(folder.name.encode()).digest()[:8], "big")
     rng = np.random.Generator(np.random.Philox(key=[seed, key]))
-    files = sorted(f.name for f in folder.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES)
+    files = list_photos(folder).names
     recipe, count = draw_recipe(ranges, rng, available=len(files))
     chosen = tuple(files[i] for i in sorted(rng.choice(len(files), count, replace=False)))
     steps = defence.defended(recipe).steps

@@ -5,10 +5,25 @@ Light to import, so that the command line starts fast.
 
 from dataclasses import dataclass
 
-from loraleak.errors import UsageError
+from loraleak.checks import ABOVE_0, out_of_bounds, refuse
 from loraleak.finetuning import Recipe, Targets
 
 __all__ = ["RecipeRanges"]
+
+
+_BOUNDS = {
+    "ranks": (1, 1024),
+    "alpha_by_rank": (ABOVE_0, 1000),
+    "learning_rate": (ABOVE_0, 10),
+    "steps": (1, 10_000_000),
+    "images": (1, 100_000),
+    "prior_share": (0, 1),
+    "prior_weight": (ABOVE_0, 1000),
+    "batch": (1, 4096),
+    "prior_batch": (0, 4096),
+    "class_count": (0, 100_000),
+    "snapshots": (1, 10_000),
+}
 
 
 @dataclass(frozen=True)
@@ -49,11 +64,9 @@ class RecipeRanges:
             "images": self.images,
             "prior_weight": self.prior_weight,
         }
-        faults = [f"{name} runs from {low} to {high}" for name, (low, high) in spans.items() if not 0 < low <= high]
+        faults = out_of_bounds(self, _BOUNDS)
+        faults += [f"{name} runs from {low} to {high}" for name, (low, high) in spans.items() if not low <= high]
         faults += [f"{name} is empty" for name in ("ranks", "alpha_by_rank") if not getattr(self, name)]
         if not 1 <= self.snapshots <= self.steps[0]:
             faults.append(f"snapshots is {self.snapshots}, with as few as {self.steps[0]} steps")
-        if not 0 <= self.prior_share <= 1:
-            faults.append(f"prior_share is {self.prior_share}, give 0 to 1")
-        if faults:
-            raise UsageError("unusable recipe ranges: " + "; ".join(faults))
+        refuse(*faults)

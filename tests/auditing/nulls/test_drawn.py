@@ -7,7 +7,7 @@ import pytest
 
 from loraleak.auditing.nulls import drawn
 from loraleak.bases import DiffusersBase
-from loraleak.files import cache_folder
+from loraleak.cache import cache_folder
 from loraleak.finetuning.class_images import class_images
 from loraleak.finetuning.recipe import Recipe
 

@@ -225,9 +225,9 @@ def test_ranks_that_differ_come_back_from_a_file(adapter: Adapter, tmp_path_fact
     ("text", "says"),
     [
         ("gaussian-noise:level=0,seed=-1", "level is 0.0.*seed is -1"),
-        ("gaussian-noise:level=nan", "level is nan"),
+        ("gaussian-noise:level=nan", "level is 'nan', give a number"),
         ("rank-truncation:rank=0", "rank is 0"),
-        ("scaling:factor=nan", "factor is nan"),
+        ("scaling:factor=nan", "factor is 'nan', give a number"),
         ("quantisation:bits=1", "bits is 1"),
         ("spectral-alignment:keep=0,top=2", "keep is 0.0.*top is 2.0"),
         ("random-refactoring:seed=-1", "seed is -1"),

@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from loraleak.bases import DiffusersBase, guided, sample
 from loraleak.bases.estimate import Estimate, estimate
-from loraleak.files import cache_folder, replacing
+from loraleak.cache import cache_folder, cached
 from loraleak.progress import track
 from loraleak.types import Images
 
@@ -23,15 +24,16 @@ def draw_people(
 ) -> Images:
     """Sample `count` pictures of the class prompt, one for each person. A stopped run goes on from the batches in the cache."""
     files = _files(base, class_prompt, count, steps, guidance_scale)
-    missing = [(i, file) for i, file in enumerate(files) if not file.exists()]
     size = _batch(base)
-    for i, file in track(missing, "drawing other people", len(missing), hidden=quiet or not missing):
+
+    def draw(i: int) -> Images:
         condition, empty = base.embed([class_prompt, ""])
         denoiser = guided(base, condition, empty, guidance_scale)
-        pictures = sample(base, denoiser, min(size, count - i * size), seed=_FIRST_SEED + i, steps=steps)
-        with replacing(file) as partial:
-            np.save(partial, pictures)
-    return np.concatenate([np.load(file, allow_pickle=False) for file in files])
+        return sample(base, denoiser, min(size, count - i * size), seed=_FIRST_SEED + i, steps=steps)
+
+    hidden = quiet or all(file.exists() for file in files)
+    batches = track(list(enumerate(files)), "drawing other people", len(files), hidden=hidden)
+    return np.concatenate([cached(file, partial(draw, i)) for i, file in batches])
 
 
 def estimate_of_drawing(

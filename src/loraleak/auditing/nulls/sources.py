@@ -49,8 +49,8 @@ def people_in(folder: Path, embedder: Embedder, owner: Sequence[PhotoFile]) -> O
 
 def _identities(folder: Path) -> Iterator[tuple[str, Sequence[PhotoFile]]]:
     for home in identity_folders(folder):
-        photos = read_photos(home)
+        photos = read_photos(home, whole=True)
         if home == folder:
-            yield from ((photo.name, [photo]) for photo in photos)
+            yield from ((photo.name, [photo]) for photo in photos if "/" not in photo.name)
         else:
             yield home.name, photos

@@ -15,7 +15,7 @@ from loraleak.bases import DiffusersBase
 from loraleak.defences.protocol import TrainingTime
 from loraleak.defences.training.proxies import Proxies
 from loraleak.errors import UsageError
-from loraleak.finetuning import Job, Snapshot, Trainer, finetune_together, side_generator
+from loraleak.finetuning import Checkpoints, Job, Snapshot, Trainer, finetune_together, side_generator
 from loraleak.people import identity_folders, read_photos
 from loraleak.types import Images, Picture
 
@@ -107,6 +107,17 @@ class SmpTrainer(Trainer):
         noise, times, states = (torch.cat([part, part[:, : self.batch]], dim=1) for part in drawn)
         return torch.cat([latents, self._others(step)], dim=1), noise, times, states
 
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        mine = self.proxies
+        attacker = {"proxies": mine.values, "proxies.first": mine.optimiser.first, "proxies.second": mine.optimiser.second}
+        return {**super().tensors, **attacker}
+
+    def resume(self, checkpoints: Checkpoints) -> int:
+        begun = super().resume(checkpoints)
+        self.proxies.optimiser.steps = begun * self.settings.attacker_steps
+        return begun
+
     def _others(self, step: int) -> Float[Tensor, "adapters batch channels h w"]:
         return torch.stack([self._others_of(k, step) for k in range(len(self.recipes))])
 
@@ -117,4 +128,4 @@ class SmpTrainer(Trainer):
 
 
 def _public(folder: str) -> list[Picture]:
-    return [photo.picture for person in identity_folders(Path(folder)) for photo in read_photos(person)]
+    return [photo.picture for person in identity_folders(Path(folder)) for photo in read_photos(person, whole=True)]
