@@ -8,7 +8,7 @@ demo: $(VENV)/ready
 	$(BIN)/loraleak demo --out demo
 
 test: $(VENV)/ready-dev lint browser
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/ready-dev
 	$(BIN)/ruff check .
