@@ -109,7 +109,7 @@ class Finetune:
         if self.json:
             print(json.dumps(facts))
         else:
-            print(f"{self.out}: {len(photos)} images, prompt “{self.recipe.prompt}”")
+            print(f"{self.out}: {len(photos)} {'image' if len(photos) == 1 else 'images'}, prompt “{self.recipe.prompt}”")
             if self.defence:
                 print(f"{self.defence}: {made.guarantee.says}")
             print(_UNTRAINED if untrained else WEIGHTS_REMAIN)
