@@ -131,7 +131,7 @@ def main() -> None:
         keep(table)
     recipe = quick.recipe
     recipes = {f"{steps} training steps": replace(recipe, steps=steps) for steps in (60, 120)}
-    recipes |= {f"rank {rank}": replace(recipe, rank=rank, alpha=recipe.alpha * rank / recipe.rank) for rank in (1, 32)}
+    recipes["rank 1"] = replace(recipe, rank=1, alpha=recipe.alpha / recipe.rank)
     for name, changed in recipes.items():
         settings = replace(quick, recipe=changed)
         audited = Audited(settings, run(settings, arguments.fewer // 2), people, with_controls=False)
