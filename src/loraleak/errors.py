@@ -98,8 +98,8 @@ _REMEDIES = {
 def of_system(error: OSError) -> LoraleakError:
     """A fault of the system, such as a full disk, as one of ours: the path, what the system said, and what to do.
 
-    >>> print(of_system(PermissionError(errno.EACCES, "Permission denied", "/root/report")))
-    cannot use /root/report: Permission denied: change its permissions, or give another place
+    >>> print(of_system(PermissionError(errno.EACCES, "Permission denied", "/srv/report")))
+    cannot use /srv/report: Permission denied: change its permissions, or give another place
     """
     said = error.strerror or (str(error).splitlines() or [type(error).__name__])[0]
     path = error.filename if isinstance(error.filename, str | Path) else None
