@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -9,30 +10,29 @@ import pytest
 __all__ = ["read_only", "small_disk"]
 
 
-def _mount(folder: Path, options: str) -> bool:
+@contextmanager
+def _mounted(folder: Path, options: str) -> Iterator[Path]:
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
     try:
-        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+        done = subprocess.run(command, capture_output=True, check=False).returncode == 0
     except FileNotFoundError:
-        return False
+        done = False
+    if not done:
+        pytest.skip("no disk may be mounted here")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 4 MiB."""
-    folder = tmp_path / "small-disk"
-    if not _mount(folder, "size=4m"):
-        pytest.skip("no disk may be mounted here")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with _mounted(tmp_path / "small-disk", "size=4m") as folder:
+        yield folder
 
 
 @pytest.fixture
 def read_only(tmp_path: Path) -> Iterator[Path]:
     """A disk that nobody can write to, not even root."""
-    folder = tmp_path / "read-only"
-    if not _mount(folder, "size=256k,ro"):
-        pytest.skip("no disk may be mounted here")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with _mounted(tmp_path / "read-only", "size=256k,ro") as folder:
+        yield folder

@@ -3,6 +3,7 @@
 A failed control does not weaken a finding. It only means that the lack of a finding says nothing.
 """
 
+from loraleak.auditing.levels import REVIEW
 from loraleak.auditing.nulls.other_people import OtherPeople, against_other_people
 from loraleak.auditing.scoring import Embedded, Scored
 from loraleak.auditing.sensitivity import Row
@@ -19,8 +20,6 @@ __all__ = [
 
 _MIN_FOUND = 0.5
 """Share of the owner's photos that must be found among other people's by the rest of them."""
-
-_MAX_P = 0.05
 
 _CLEARER = (
     "Your photos do not show one person whom the embedder tells from other people, so it would not have seen the person in the file "
@@ -67,7 +66,7 @@ def owner_prompt_is_seen(embedded: Embedded, scored: Scored, others: OtherPeople
         return None
     floor = next(arm.name for arm in scored.arms if arm.role == "floor")
     test = against_other_people(embedded.pictures, embedded.photos, others, attacks=ceiling, floor=floor)
-    passed = test.p_value <= _MAX_P
+    passed = test.p_value <= REVIEW
     verb = "show" if passed else "do not show"
     says = f"Pictures of your own prompt {verb} the person in your photos (p = {test.p_value:.2g})."
     return PositiveControl("prompt", passed, says, "" if passed else _OTHER_PROMPT)

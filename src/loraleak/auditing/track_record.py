@@ -7,6 +7,7 @@ from loraleak.arms import Arm, reconstruct, with_turned
 from loraleak.auditing.audit_settings import AuditSettings
 from loraleak.auditing.calibration import Calibration, load_calibration
 from loraleak.auditing.known_leaks import count_found
+from loraleak.auditing.levels import REVIEW
 from loraleak.auditing.loading import Loaded
 from loraleak.auditing.nulls.other_people import OtherPeople
 from loraleak.auditing.positive_controls import known_leaks_are_found, leaks_like_these_are_found, nobody_knows
@@ -17,8 +18,6 @@ from loraleak.reporting.results import PositiveControl
 from loraleak.types import Adapter, Sightings
 
 __all__ = ["calibration_of", "forewarning", "measured", "tried"]
-
-_REVIEW = 0.05
 
 
 def measured(loaded: Loaded, settings: AuditSettings) -> PositiveControl | None:
@@ -71,7 +70,7 @@ def tried(loaded: Loaded, settings: AuditSettings, others: OtherPeople, *, quiet
         sampled,
         others,
         floor=next(arm.name for arm in loaded.arms if arm.role == "floor"),
-        level=_REVIEW,
+        level=REVIEW,
         decided_by=[loaded.setup, [arm.name for arm in arms], settings.images, settings.seed, settings.step],
         quiet=quiet,
     )

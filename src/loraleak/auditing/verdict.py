@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from loraleak.auditing.calibration import Calibration, posterior
+from loraleak.auditing.levels import HIGH, REVIEW
 from loraleak.auditing.nulls.controls import Controls, against_controls
 from loraleak.auditing.nulls.other_people import OtherPeople, against_other_people
 from loraleak.auditing.positive_controls import owner_prompt_is_seen, photos_show_one_person
@@ -14,13 +15,7 @@ from loraleak.errors import UsageError
 from loraleak.reporting import Level, Verdict
 from loraleak.reporting.results import NullTest, PositiveControl, Probability
 
-__all__ = ["HIGH", "REVIEW", "judge", "probability_of", "verdict_of"]
-
-HIGH = 0.01
-"""Largest p of the level `high`."""
-
-REVIEW = 0.05
-"""Largest p of the level `review`."""
+__all__ = ["judge", "probability_of", "verdict_of"]
 
 _PRIORS = (0.1, 0.5, 0.9)
 

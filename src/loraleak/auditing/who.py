@@ -16,6 +16,7 @@ from loraleak.adapters import load_adapter
 from loraleak.arms import Scene, forecast, reconstruct, search_of_strength, select_arms, with_turned
 from loraleak.assets import POCKET_WHO
 from loraleak.auditing.audit_settings import AttackSettings
+from loraleak.auditing.levels import REVIEW
 from loraleak.auditing.loading import refuse_untrained
 from loraleak.auditing.scene import scene_of, strength_of, strengthened
 from loraleak.auditing.scoring import embed_pictures
@@ -106,7 +107,7 @@ class Who:
                 "No p-value can be given: nothing is known of files of styles and things on this base. Give a folder of such files "
                 "with --null."
             )
-        elif p <= 0.05:
+        elif p <= REVIEW:
             answer = f"This looks like a file of one person: p = {p:.2f}, against {len(self.null)} files of styles and things."
         else:
             answer = f"Nothing points to one person: p = {p:.2f}, against {len(self.null)} files of styles and things."
