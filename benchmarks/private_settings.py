@@ -37,7 +37,7 @@ def main() -> None:
 
     base, embedder = load_base("pocket"), load_embedder("pocket")
     cases = draw_cases("victims", 300, seed=_SEED)
-    gallery = templates(cases, embedder, seed=0)
+    gallery = templates(cases, embedder, seed=0, private=CaseSettings().photos)
     victims = {case.person for case in draw_cases("victims", PaperBench().victims, seed=VICTIM_SEED)}
     chosen = [case for case in cases if case.person not in victims][: arguments.people]
     arms = [arm for arm in select_arms(_ARMS) if arm.name in _ARMS]

@@ -51,7 +51,7 @@ def main() -> None:
     arms = (*select_arms(_OTHERS), LoraSelfKey(), *_ablations(more=arguments.settings))
 
     results = run_cases(base, embedder, victims, arms, settings, arguments.folder, attack)
-    gallery = templates(cases, embedder, seed=settings.seed)
+    gallery = templates(cases, embedder, seed=settings.seed, private=CaseSettings().photos)
     photos = [person_on(result.private_images, embedder).vectors for result in results]
     scores = {arm.name: victim_scores([r.arms[arm.name] for r in results], photos, gallery) for arm in arms}
 

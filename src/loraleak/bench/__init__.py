@@ -1,9 +1,9 @@
 """Benches: from people to scores over many victims. In: settings, a folder to resume from. Out: intervals, figures.
 
-Reading order: `bench_settings` (the options), `cases` (a victim: who, which pictures, which recipe), `runs` (adapters and what
-arms make of them, kept on disk), `arms` (every arm), `grid` (variants of fine-tuning), `captioned` (is a model still of use?),
-`paper` (defences against attacks) with `pareto` (its tables and figure), `probe` (what weights tell, without pictures). Names
-load on first use.
+Reading order: `bench_settings` (the options), `cases` (a victim: who, which pictures, which recipe), `doubles` (who is in two
+folders), `runs` (adapters and what arms make of them, kept on disk), `arms` (every arm), `grid` (variants of fine-tuning),
+`captioned` (is a model still of use?), `paper` (defences against attacks) with `pareto` (its tables and figure), `probe` (what
+weights tell, without pictures). Names load on first use.
 """
 
 from typing import TYPE_CHECKING
@@ -18,10 +18,14 @@ if TYPE_CHECKING:
     from loraleak.bench.bench_settings import SampleSettings as SampleSettings
     from loraleak.bench.cases import Case as Case
     from loraleak.bench.cases import CaseSettings as CaseSettings
+    from loraleak.bench.cases import bench_cases as bench_cases
     from loraleak.bench.cases import draw_cases as draw_cases
+    from loraleak.bench.cases import folder_cases as folder_cases
     from loraleak.bench.cases import person_on as person_on
     from loraleak.bench.cases import pictures as pictures
     from loraleak.bench.cases import templates as templates
+    from loraleak.bench.doubles import Known as Known
+    from loraleak.bench.doubles import know as know
     from loraleak.bench.grid import bench_grid as bench_grid
     from loraleak.bench.grid import draw_intensity as draw_intensity
     from loraleak.bench.grid import intensity as intensity
@@ -40,7 +44,8 @@ __all__, __getattr__, __dir__ = lazy(
     {
         "arms": ["bench_arms"],
         "bench_settings": ["ArmsBench", "PaperBench", "ProbeSettings", "SampleSettings"],
-        "cases": ["Case", "CaseSettings", "draw_cases", "person_on", "pictures", "templates"],
+        "cases": ["Case", "CaseSettings", "bench_cases", "draw_cases", "folder_cases", "person_on", "pictures", "templates"],
+        "doubles": ["Known", "know"],
         "grid": ["bench_grid", "draw_intensity", "intensity", "transfer"],
         "paper": ["ROWS", "bench_paper", "joined"],
         "pareto": ["as_markdown", "draw_pareto", "summaries"],

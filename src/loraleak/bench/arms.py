@@ -12,13 +12,14 @@ from loraleak.arms import ARMS, select_arms
 from loraleak.auditing import Controls, against_controls, against_other_people, load_controls, people_of, verdict_of
 from loraleak.bases import load_base
 from loraleak.bench.bench_settings import ArmsBench
-from loraleak.bench.cases import VICTIM_SEED, CaseSettings, draw_cases, person_on, templates
+from loraleak.bench.cases import CaseSettings, bench_cases, person_on, templates
 from loraleak.bench.runs import run_cases
 from loraleak.embedders import load_embedder
 from loraleak.inversion import attack_for
 from loraleak.reporting import Verdict
 from loraleak.scores import accept_threshold, bootstrap_mean, gallery_ranks, mean_cosine, paired_difference
 from loraleak.types import Interval, Sightings
+from loraleak.untrusted import encodable
 
 __all__ = ["bench_arms", "victim_scores"]
 
@@ -42,8 +43,8 @@ def bench_arms(settings: ArmsBench, folder: Path) -> dict[str, Any]:
     """
     base = load_base(**settings.choices)
     embedder = load_embedder(settings.embedder)
-    cases = draw_cases("victims", settings.gallery, seed=VICTIM_SEED, styles=settings.styles)
-    gallery = templates(cases, embedder, seed=settings.sampling.seed)
+    cases = bench_cases(settings, settings.styles)
+    gallery = templates(cases, embedder, seed=settings.sampling.seed, private=settings.photos)
     chosen = cases[: settings.victims]
     attack = attack_for(base, settings.attack)
     arms = select_arms(settings.arms or tuple(ARMS))
@@ -57,10 +58,10 @@ def bench_arms(settings: ArmsBench, folder: Path) -> dict[str, Any]:
     return {
         "schema": "loraleak.bench-arms/1",
         "victims": settings.victims,
-        "gallery": settings.gallery,
+        "gallery": len(cases),
         "base": {"name": settings.base, "sha256": base.sha256},
         "embedder": embedder.name,
-        "settings": asdict(settings),
+        "settings": asdict(settings) | {"people": None if settings.people is None else encodable(str(settings.people))},
         "arms": {
             name: {metric: _plain(bootstrap_mean(values)) for metric, values in metrics.items()}
             | _excess(metrics, scored, controls[name])

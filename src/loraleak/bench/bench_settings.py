@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import Fixed, Suppress
@@ -63,10 +64,13 @@ class SampleSettings:
 class BenchSettings(BaseSettings):
     """Settings of a bench: how many victims out of how many people, on which base, and how they are attacked."""
 
+    people: Path | None = None
+    """Folder of people, <identity>/<image>.png, some of whom are the victims. Nobody in it may have been seen by the attack.
+    If none is given, people are drawn, which suits pocket."""
     victims: int = 100
-    """Synthetic people whose adapters are attacked."""
+    """People whose adapters are attacked."""
     gallery: int = 1000
-    """People among whom each victim is searched; the victims are some of them."""
+    """People among whom each victim is searched, at most; the victims are some of them."""
     embedder: str = "pocket"
     """`pocket`, `faces`, `general`, `clip:<folder or id>` or `dino:<folder or id>`."""
     attack: str | None = None

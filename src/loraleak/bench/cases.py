@@ -1,4 +1,4 @@
-"""Cases: a synthetic person, a few pictures of them, and how an adapter is trained on these and attacked."""
+"""Cases: a person, a few photos of them, and how an adapter is trained on these and attacked."""
 
 import string
 from collections.abc import Sequence
@@ -11,13 +11,24 @@ from loraleak.auditing import SamplingSetup
 from loraleak.bases import DiffusersBase
 from loraleak.bench.bench_settings import BenchSettings, SampleSettings
 from loraleak.embedders import Embedder
+from loraleak.errors import UsageError
 from loraleak.finetuning import Recipe
 from loraleak.inversion import WeightAutoencoder
-from loraleak.people import TRAINING_STYLES, Person, Split, draw_look, draw_people, render
+from loraleak.people import TRAINING_STYLES, Identity, Person, Split, draw_people, identities_in, pictures
 from loraleak.scores import Appearances, recurring
-from loraleak.types import Images
+from loraleak.types import Images, Picture
 
-__all__ = ["VICTIM_SEED", "Case", "CaseSettings", "draw_cases", "person_on", "pictures", "templates"]
+__all__ = [
+    "VICTIM_SEED",
+    "Case",
+    "CaseSettings",
+    "bench_cases",
+    "draw_cases",
+    "folder_cases",
+    "person_on",
+    "pictures",
+    "templates",
+]
 
 VICTIM_SEED = 3
 """Seed of the people of galleries, the first of whom are the victims. Nothing was tuned on them."""
@@ -43,42 +54,74 @@ class CaseSettings(SampleSettings):
         return SamplingSetup(base.sha256, embedder.name, self.recipe.class_prompt, self.steps, self.guidance_scale, read_by)
 
     def recipe_of(self, case: "Case") -> Recipe:
+        if case.recipe is not None:
+            return case.recipe
         return replace(self.recipe, trigger=case.trigger, seed=self.seed + case.index)
 
-    def private_images(self, case: "Case") -> Images:
-        return pictures(case.person, self.photos, seed=(self.seed, case.index, 0))
+    def private_images(self, case: "Case") -> Sequence[Picture] | Images:
+        return case.identity.private(self.photos, seed=self.seed, number=case.index)
+
+    def key(self, case: "Case") -> str:
+        """Text that tells the case from all others, by its photos and its recipe."""
+        identity = case.identity.key(self.photos, seed=self.seed)
+        own = "" if case.recipe is None else f", recipe={case.recipe!r}"
+        return f"Case(person={identity}, index={case.index}, trigger={case.trigger!r}{own})"
 
 
 @dataclass(frozen=True)
 class Case:
     """One person whose adapter is attacked."""
 
-    person: Person
+    identity: Identity
     index: int
     trigger: str
+    recipe: Recipe | None = None
+    """A recipe of the case's own; None for the one that all cases share."""
+
+    @property
+    def person(self) -> Person:
+        """The traits. Raises: UsageError, for a person of a folder."""
+        return self.identity.drawn
 
 
 def draw_cases(split: Split, count: int, *, seed: int, styles: tuple[str, ...] = TRAINING_STYLES) -> list[Case]:
     """Distinct people of a split, each with a random trigger of four letters."""
     people = draw_people(split, count, seed=seed, styles=styles)
-    return [Case(person, i, _trigger(seed, i)) for i, person in enumerate(people)]
+    return [Case(Identity(f"{split}-{i:04d}", person), i, _trigger(seed, i)) for i, person in enumerate(people)]
 
 
-def templates(cases: Sequence[Case], embedder: Embedder, *, seed: int) -> Float[np.ndarray, "people dim"]:
-    """One template a person, from looks that no adapter was trained on."""
-    looks = [pictures(case.person, _TEMPLATE_LOOKS, seed=(seed, case.index, 1)) for case in cases]
-    return np.stack([person_on(images, embedder).template for images in looks])
+def folder_cases(people: Sequence[Identity], *, seed: int) -> list[Case]:
+    """A case for each of these people, in an order that the seed decides, each with a random trigger of four letters."""
+    order = np.random.default_rng(seed).permutation(len(people))
+    return [Case(people[k], i, _trigger(seed, i)) for i, k in enumerate(order)]
 
 
-def person_on(images: Images, embedder: Embedder) -> Appearances:
+def bench_cases(settings: BenchSettings, styles: tuple[str, ...] = TRAINING_STYLES) -> list[Case]:
+    """The gallery of a bench, victims first: people of the folder that the settings name, or drawn ones.
+
+    Raises: UsageError, if the folder holds fewer people than there shall be victims.
+    """
+    if settings.people is None:
+        return draw_cases("victims", settings.gallery, seed=VICTIM_SEED, styles=styles)
+    found = identities_in(settings.people)
+    if len(found) < settings.victims:
+        raise UsageError(
+            f"it holds {len(found)} people, and {settings.victims} shall be victims",
+            path=settings.people,
+            remedy=f"give --victims {len(found)}, or add people",
+        )
+    return folder_cases(found, seed=VICTIM_SEED)[: settings.gallery]
+
+
+def templates(cases: Sequence[Case], embedder: Embedder, *, seed: int, private: int) -> Float[np.ndarray, "people dim"]:
+    """One template a person, from photos that no adapter was trained on; `private` is the number of those that one was."""
+    photos = [case.identity.further(_TEMPLATE_LOOKS, seed=seed, number=case.index, private=private) for case in cases]
+    return np.stack([person_on(mine, embedder).template for mine in photos])
+
+
+def person_on(images: Sequence[Picture] | Images, embedder: Embedder) -> Appearances:
     """The person whom these pictures show."""
     return recurring(embedder.embed(list(images)), embedder.same_person).person
-
-
-def pictures(person: Person, count: int, *, seed: tuple[int, ...]) -> Images:
-    """Pictures of one person in looks that the seed decides."""
-    rng = np.random.default_rng(seed)
-    return np.stack([render(person, draw_look(rng, person.style)) for _ in range(count)])
 
 
 def _trigger(seed: int, index: int) -> str:

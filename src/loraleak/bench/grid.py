@@ -22,7 +22,7 @@ def transfer(usual: ArmsBench) -> dict[str, ArmsBench]:
     def with_recipe(**changes: Any) -> ArmsBench:
         return replace(usual, recipe=replace(recipe, **changes))
 
-    return {
+    variants = {
         "as usual": usual,
         "rank 2": with_recipe(rank=2, alpha=2.0),
         "rank 32": with_recipe(rank=32, alpha=32.0),
@@ -36,8 +36,8 @@ def transfer(usual: ArmsBench) -> dict[str, ArmsBench]:
         "no prior preservation": with_recipe(prior_batch=0),
         "cross-attention only": with_recipe(targets="cross-attention"),
         "feed-forward layers too": with_recipe(targets="transformer"),
-        "another style of people": replace(usual, styles=("toon-head",)),
     }
+    return variants if usual.people else {**variants, "another style of people": replace(usual, styles=("toon-head",))}
 
 
 def intensity(usual: ArmsBench) -> dict[str, ArmsBench]:
@@ -54,14 +54,15 @@ def intensity(usual: ArmsBench) -> dict[str, ArmsBench]:
 
 def bench_grid(variants: Mapping[str, ArmsBench], folder: Path) -> dict[str, Any]:
     """Run `bench_arms` on every variant in turn; finished victims are kept in `folder`."""
-    rows = {}
+    rows, gallery = {}, 0
     for name, settings in variants.items():
         results = bench_arms(settings, folder)
+        gallery = results["gallery"]
         rows[name] = {"arms": results["arms"], "effects": results["effects"], "verdict": results["verdict"]}
     return {
         "schema": "loraleak.bench-grid/1",
         "victims": next(iter(variants.values())).victims,
-        "gallery": next(iter(variants.values())).gallery,
+        "gallery": gallery,
         "rows": rows,
     }
 

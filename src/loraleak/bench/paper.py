@@ -16,7 +16,7 @@ from loraleak.arms import Arm, select_arms
 from loraleak.bases import DiffusersBase, load_base
 from loraleak.bench.bench_settings import PaperBench
 from loraleak.bench.captioned import Captioned, captioned_cases, share_right
-from loraleak.bench.cases import VICTIM_SEED, Case, CaseSettings, draw_cases, person_on, templates
+from loraleak.bench.cases import Case, CaseSettings, bench_cases, person_on, templates
 from loraleak.bench.runs import CaseResult, run_cases
 from loraleak.defences import UNDEFENDED, in_training, parse_defence
 from loraleak.embedders import Embedder, load_embedder
@@ -83,7 +83,7 @@ def bench_paper(settings: PaperBench, folder: Path) -> pa.Table:
     _check(settings)
     base = load_base(**settings.choices)
     embedder = load_embedder(settings.embedder)
-    people = _People.drawn(settings, embedder)
+    people = _People.of(settings, embedder)
     attack = attack_for(base, settings.attack)
     rows: list[dict[str, object]] = []
     todo = cells(settings)
@@ -127,13 +127,15 @@ class _People:
 
     victims: list[Case]
     gallery: Float[np.ndarray, "people dim"]
-    described: Float[np.ndarray, "captions dim"]
+    described: Float[np.ndarray, "captions dim"] | None
+    """Drawn people whom captions describe; None among people of a folder, of whom nobody has a caption."""
 
     @classmethod
-    def drawn(cls, settings: PaperBench, embedder: Embedder) -> "_People":
-        cases, seed = draw_cases("victims", settings.gallery, seed=VICTIM_SEED), settings.sampling.seed
-        described = templates(captioned_cases(), embedder, seed=seed)
-        return cls(cases[: settings.victims], templates(cases, embedder, seed=seed), described)
+    def of(cls, settings: PaperBench, embedder: Embedder) -> "_People":
+        cases, seed, private = bench_cases(settings), settings.sampling.seed, max(settings.photos)
+        described = None if settings.people else templates(captioned_cases(), embedder, seed=seed, private=private)
+        gallery = templates(cases, embedder, seed=seed, private=private)
+        return cls(cases[: settings.victims], gallery, described)
 
 
 def _cell_rows(
@@ -152,7 +154,8 @@ def _cell_rows(
         attack = attack_for(base, cell.attack)
     arms = [arm for arm in _chosen(settings.arms) if cell.attack is None or "attack" in arm.needs]
     if cell.attack is None:
-        arms += [*_chosen((CEILING,) if cell.defence else (FLOOR, CEILING)), Captioned()]
+        arms += _chosen((CEILING,) if cell.defence else (FLOOR, CEILING))
+        arms += [] if people.described is None else [Captioned()]
     roles = {arm.name: arm.role for arm in arms}
     # of the mechanism, where an owner's seed is secret; those of the bench are known, so that it can be run again
     by_secret_seed = replace(here.recipe, seed=secret_seed())
@@ -194,5 +197,6 @@ def _scores(
 
 
 def _captioned(case: Case, made: Float[np.ndarray, "images dim"], people: _People, here: CaseSettings) -> dict[str, float]:
+    assert people.described is not None
     shown = Captioned.shown(here.seed + case.index, len(made))
     return {"rank1": share_right(made, people.described[shown], people.gallery)}

@@ -36,6 +36,8 @@ _COLOURS = (
 )
 _KINDS = {"post-hoc": ("o", "of the finished file"), "training-time": ("s", "of the fine-tuning")}
 """Marker of each kind of defence, and its words in the legend."""
+_SIDES = {"use": "use: own prompt shows the person (rank-1)", "adherence": "use: captions show whom they describe"}
+"""What a model is still of use for, and its words on the axis."""
 _GREY = "#57606a"
 _HOLLOW: dict[str, Any] = {"color": _GREY, "marker": "o", "markersize": 6, "markerfacecolor": "white"}
 
@@ -74,9 +76,9 @@ class Summary:
     use: Interval
     """Rank-1 of the owner's own prompt."""
     use_change: Interval
-    adherence: Interval
-    """Share of pictures from other people's captions that show whom the caption describes."""
-    adherence_change: Interval
+    adherence: Interval | None
+    """Share of pictures from other people's captions that show whom the caption describes; None where nobody has a caption."""
+    adherence_change: Interval | None
 
     @property
     def name(self) -> str:
@@ -135,8 +137,8 @@ def summaries(rows: pa.Table) -> list[Summary]:
                 adaptive=by_adversary.get("adaptive"),
                 use=bootstrap_mean(arms[ceiling]),
                 use_change=paired_difference(arms[ceiling], bare[ceiling]),
-                adherence=bootstrap_mean(arms[captions]),
-                adherence_change=paired_difference(arms[captions], bare[captions]),
+                adherence=bootstrap_mean(arms[captions]) if captions in bare else None,
+                adherence_change=paired_difference(arms[captions], bare[captions]) if captions in bare else None,
             )
         )
     return made
@@ -165,8 +167,8 @@ def as_markdown(cells: Sequence[Summary]) -> str:
                 "" if cell.adaptive is None else _told(cell.adaptive),
                 in_brackets(cell.use),
                 "" if first else in_brackets(cell.use_change),
-                in_brackets(cell.adherence),
-                "" if first else in_brackets(cell.adherence_change),
+                "" if cell.adherence is None else in_brackets(cell.adherence),
+                "" if first or cell.adherence_change is None else in_brackets(cell.adherence_change),
             )
             parts.append(f"| {' | '.join(columns)} |")
         parts.append("")
@@ -174,7 +176,8 @@ def as_markdown(cells: Sequence[Summary]) -> str:
 
 
 def draw_pareto(cells: Sequence[Summary], out: Path) -> None:
-    """Write `out`.png and .svg: leak against use and against captions, one column a number of photos, one curve a defence.
+    """Write `out`.png and .svg: leak against use, and below against captions where there are any, one column a number of photos,
+    one curve a defence.
 
     The dotted line is where a stranger sees as much of the person as the owner.
     """
@@ -186,10 +189,12 @@ def draw_pareto(cells: Sequence[Summary], out: Path) -> None:
     counts = list(dict.fromkeys(cell.photos for cell in cells))
     names = list(dict.fromkeys(cell.name for cell in cells if cell.defence))
     colours = {name: _COLOURS[i % len(_COLOURS)] for i, name in enumerate(names)}
-    figure, axes = plt.subplots(2, len(counts), figsize=(1 + 4.2 * len(counts), 8.6), squeeze=False, sharex=True, sharey=True)
+    sides = [side for side in _SIDES if all(getattr(cell, side) for cell in cells)]
+    size = (1 + 4.2 * len(counts), 0.6 + 4 * len(sides))
+    figure, axes = plt.subplots(len(sides), len(counts), figsize=size, squeeze=False, sharex=True, sharey=True)
     for column, photos in enumerate(counts):
         here = [cell for cell in cells if cell.photos == photos]
-        for row, side in enumerate(("use", "adherence")):
+        for row, side in enumerate(sides):
             axis = axes[row][column]
             bare = next(cell for cell in here if not cell.defence)
             for name in names:
@@ -201,14 +206,13 @@ def draw_pareto(cells: Sequence[Summary], out: Path) -> None:
                 axis.plot([0, 1], [0, 1], color="#8c959f", linestyle=":", linewidth=1, zorder=0)
                 axis.set_title(f"{photos} photos a person")
             axis.text(0.99, 0.01, "private and useful", transform=axis.transAxes, ha="right", va="bottom", color=_GREY)
-        axes[0][column].set_xlabel("use: own prompt shows the person (rank-1)")
-        axes[1][column].set_xlabel("use: captions show whom they describe")
+            axis.set_xlabel(_SIDES[side])
     for kind, (marker, says) in _KINDS.items():
         if any(cell.kind == kind for cell in cells):
             axes[0][0].plot([], [], linestyle="none", marker=marker, color=_GREY, label=says)
     if any(cell.adaptive for cell in cells):
         axes[0][0].plot([], [], linestyle=":", linewidth=1, label="attack trained against it", **_HOLLOW)
-    for row in (0, 1):
+    for row in range(len(sides)):
         axes[row][0].set_ylabel("leak: best attack shows the person (rank-1)")
     by_label = {label: handle for axis in axes[0] for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
     wide = 2 * len(counts)

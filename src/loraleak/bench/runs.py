@@ -24,7 +24,7 @@ from loraleak.finetuning import Job
 from loraleak.inversion import WeightAutoencoder
 from loraleak.progress import track
 from loraleak.scores import nearest
-from loraleak.types import Adapter, Images
+from loraleak.types import Adapter, Images, Picture
 
 __all__ = ["CaseResult", "fine_tuned", "run_cases"]
 
@@ -38,7 +38,7 @@ _NOTHING = np.zeros((0, 0), np.float32)
 class CaseResult:
     """Results of one case."""
 
-    private_images: Images
+    private_images: Sequence[Picture] | Images
     arms: Mapping[str, Float[np.ndarray, "images dim"]]
     """Embeddings of what is nearest to the person in each picture, by arm; zeros where a picture shows nobody."""
 
@@ -61,7 +61,7 @@ def run_cases(
     """
     by_attack = "" if attack is None else attack.sha256
     home = _home(folder, "arms", [asdict(settings), base.sha256, embedder.name, by_attack, *_named(defence)])
-    left = {case: [arm for arm in arms if arm.name not in _read(home / _name(case, ".npz"))] for case in cases}
+    left = {case: [arm for arm in arms if arm.name not in _read(home / _name(settings, case, ".npz"))] for case in cases}
     missing = [case for case in cases if left[case]]
     training = UNDEFENDED if defence.stage == "post-hoc" else defence
     adapters = fine_tuned(base, missing, settings, folder, training, title=title)
@@ -73,10 +73,10 @@ def run_cases(
         person = person_on(settings.private_images(case), embedder).template
         vectors = {name: nearest(embedder.embed(list(images)), person) for name, images in made.items()}
         vectors = {arm.name: vectors.get(arm.name, _NOTHING) for arm in left[case]}
-        _add(home / _name(case, ".npz"), vectors)
+        _add(home / _name(settings, case, ".npz"), vectors)
     results = []
     for case in cases:
-        kept = _read(home / _name(case, ".npz"))
+        kept = _read(home / _name(settings, case, ".npz"))
         made_by = {arm.name: kept[arm.name] for arm in arms if len(kept[arm.name])}
         results.append(CaseResult(settings.private_images(case), made_by))
     return results
@@ -93,7 +93,7 @@ def fine_tuned(
 ) -> list[Path]:
     """Files of the cases' adapters; those that are not in `folder` are trained first."""
     home = _home(folder, "adapters", [asdict(settings.recipe), settings.photos, settings.seed, base.sha256, *_named(defence)])
-    files = [home / _name(case, ".safetensors") for case in cases]
+    files = [home / _name(settings, case, ".safetensors") for case in cases]
     missing = [(case, file) for case, file in zip(cases, files, strict=True) if not file.exists()]
     for file, adapter in track(_trained(base, missing, settings, defence), f"{title}fine-tuning", total=len(missing)):
         save_adapter(adapter, file)
@@ -143,8 +143,8 @@ def _home(folder: Path, what: str, decided_by: list[Any]) -> Path:
     return home
 
 
-def _name(case: Case, suffix: str) -> str:
-    return hashlib.sha256(repr(case).encode()).hexdigest()[:16] + suffix
+def _name(settings: CaseSettings, case: Case, suffix: str) -> str:
+    return hashlib.sha256(settings.key(case).encode()).hexdigest()[:16] + suffix
 
 
 def _read(file: Path) -> dict[str, Float[np.ndarray, "images dim"]]:

@@ -2,7 +2,8 @@
 
 Reading order: `names` (splits and styles), `styles` (what a drawing style can draw), `avatars` (one person, one look, one
 picture), `captions` (words for it), `splits` (who is in which split), `writing` (their folders), `photos` (one photo file),
-`folders` (photo folders as people have them). Names load on first use.
+`folders` (photo folders as people have them), `identities` (one type for drawn people and folders), `split_file` (who is in
+which part of a folder). Names load on first use.
 """
 
 from typing import TYPE_CHECKING
@@ -23,11 +24,18 @@ if TYPE_CHECKING:
     from loraleak.people.folders import read_captions as read_captions
     from loraleak.people.folders import read_photos as read_photos
     from loraleak.people.folders import stray_images as stray_images
+    from loraleak.people.identities import Identity as Identity
+    from loraleak.people.identities import identities_in as identities_in
+    from loraleak.people.identities import pictures as pictures
     from loraleak.people.names import SPLITS as SPLITS
     from loraleak.people.names import TRAINING_STYLES as TRAINING_STYLES
     from loraleak.people.names import Split as Split
     from loraleak.people.names import StyleName as StyleName
     from loraleak.people.photos import PhotoFile as PhotoFile
+    from loraleak.people.split_file import PeopleSplit as PeopleSplit
+    from loraleak.people.split_file import read_split as read_split
+    from loraleak.people.split_file import split_people as split_people
+    from loraleak.people.split_file import write_split as write_split
     from loraleak.people.splits import draw_people as draw_people
     from loraleak.people.splits import split_of as split_of
     from loraleak.people.writing import write_people as write_people
@@ -38,8 +46,10 @@ __all__, __getattr__, __dir__ = lazy(
         "avatars": ["Look", "Person", "draw_look", "render"],
         "captions": ["CLASS_PROMPT", "caption", "varied_caption"],
         "folders": ["PhotoFolder", "identity_folders", "list_photos", "read_captions", "read_photos", "stray_images"],
+        "identities": ["Identity", "identities_in", "pictures"],
         "names": ["SPLITS", "Split", "StyleName", "TRAINING_STYLES"],
         "photos": ["PhotoFile"],
+        "split_file": ["PeopleSplit", "read_split", "split_people", "write_split"],
         "splits": ["draw_people", "split_of"],
         "writing": ["write_people"],
     },

@@ -1,0 +1,83 @@
+"""Benches over people of a folder, on a tiny pipeline."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from loraleak.bench.arms import bench_arms
+from loraleak.bench.bench_settings import ArmsBench, PaperBench, SampleSettings
+from loraleak.bench.grid import transfer
+from loraleak.bench.paper import bench_paper
+from loraleak.bench.pareto import as_markdown, draw_pareto, summaries
+from loraleak.defences.undefended import Undefended
+from loraleak.errors import UsageError
+from loraleak.finetuning.recipe import Recipe
+
+_RECIPE = Recipe(steps=2, rank=1, alpha=1.0, batch=1, prior_batch=0)
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    for name in ("ada", "bo", "cy"):
+        (tmp_path / "people" / name).mkdir(parents=True)
+        for i in range(3):
+            picture = rng.integers(0, 256, (16 + i, 20, 3), dtype=np.uint8)
+            Image.fromarray(picture).save(tmp_path / "people" / name / f"{i}.png")
+    return tmp_path / "people"
+
+
+@pytest.fixture
+def settings(people: Path, pipeline_folder: Path) -> ArmsBench:
+    return ArmsBench(
+        people=people,
+        victims=2,
+        photos=2,
+        base=str(pipeline_folder),
+        embedder="pocket",
+        recipe=_RECIPE,
+        arms=("lora-class",),
+        sampling=SampleSettings(images=2, steps=2),
+    )
+
+
+def test_the_gallery_is_the_folder_and_a_second_run_trains_nobody(
+    settings: ArmsBench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = bench_arms(settings, tmp_path / "work")
+    assert (results["victims"], results["gallery"]) == (2, 3)
+    assert set(results["arms"]) == {"base-class", "lora-class"}
+    monkeypatch.setattr(Undefended, "finetune_together", lambda *_, **__: pytest.fail("trained again"))
+    assert bench_arms(settings, tmp_path / "work") == results
+
+
+def test_more_victims_than_people_are_refused(settings: ArmsBench, tmp_path: Path, people: Path) -> None:
+    asked = ArmsBench(**{**vars(settings), "victims": 4, "gallery": 10})
+    with pytest.raises(UsageError, match="it holds 3 people, and 4 shall be victims: give --victims 3"):
+        bench_arms(asked, tmp_path / "work")
+
+
+def test_no_variant_draws_people_where_a_folder_is_given(settings: ArmsBench) -> None:
+    assert all(
+        variant.people == settings.people and variant.styles == settings.styles for variant in transfer(settings).values()
+    )
+
+
+def test_paper_has_no_captions_of_people_of_a_folder(people: Path, pipeline_folder: Path, tmp_path: Path) -> None:
+    settings = PaperBench(
+        people=people,
+        victims=2,
+        photos=(2,),
+        defences=("scaling:factor=0.5",),
+        arms=("lora-class",),
+        base=str(pipeline_folder),
+        recipe=_RECIPE,
+        sampling=SampleSettings(images=2, steps=2),
+    )
+    cells = summaries(bench_paper(settings, tmp_path / "work"))
+    assert [cell.adherence for cell in cells] == [None, None]
+    assert "| none | 2 |" in as_markdown(cells)
+    draw_pareto(cells, tmp_path / "figure")
+    assert (tmp_path / "figure.png").is_file()
