@@ -13,6 +13,7 @@ from loraleak.findings import Finding, Group, Severity
 
 __all__ = [
     "Adapter",
+    "Adversary",
     "ArmRole",
     "Embeddings",
     "Factors",
@@ -80,6 +81,9 @@ class Sightings:
 
 
 ArmRole = Literal["attack", "control", "floor", "ceiling"]
+
+Adversary = Literal["file", "base", "studied", "owner"]
+"""Who could use an arm: anyone with the file, someone who compares it with the base, someone who studied many LoRAs, the owner."""
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,17 @@
 
 import json
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pytest
 from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
 from loraleak.reporting.report import Report
-from loraleak.reporting.results import DefenceStudy
+from loraleak.reporting.results import DefenceStudy, Probability
 
 _VIEWS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
 
@@ -36,13 +39,21 @@ return [...document.querySelectorAll("body *")]
 """
 
 _HIDDEN_NUMBERS = """
-const numbers = ".numbers b, .null b, .strip figcaption, .pair b, .photos b, .plot .value, .bar .value, .command";
+const numbers = ".count b, .null b, .strip figcaption, .pair b, .photos b, .plot .value, .bar .value, .command";
 return [...document.querySelectorAll(numbers)]
   .filter(e => {
     const box = e.getBoundingClientRect();
     return box.width < 10 || box.height < 8 || box.left < 0 || box.right > innerWidth || !e.checkVisibility();
   })
   .map(e => e.textContent);
+"""
+
+_UNFOLD = "document.querySelectorAll('details').forEach(folded => folded.open = true)"
+
+_AXE = """
+const done = arguments[arguments.length - 1];
+axe.run(document, {resultTypes: ["violations"]})
+  .then(found => done(found.violations.map(v => [v.impact, v.id, v.nodes.length, v.nodes[0].html.slice(0, 120)])));
 """
 
 
@@ -74,12 +85,13 @@ def test_the_page_is_readable(view: webdriver.Chrome, report: Report) -> None:
     assert view.execute_script("return [...document.images].filter(i => !i.naturalWidth).length") == 0
     assert view.execute_script("return document.images.length") >= sum(2 * len(arm.images) for arm in report.arms)
     assert view.execute_script("return document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
+    view.execute_script(_UNFOLD)
     assert view.execute_script(_HIDDEN_NUMBERS) == []
     text = view.execute_script("return document.body.innerText")
     for arm in report.arms:
         interval = arm.similarity
         assert text.count(f"{interval.mean:.2f} [{interval.low:.2f}, {interval.high:.2f}]") == 2, (
-            "once in its section, once in the plot"
+            "once in the table, once in the plot"
         )
     assert "p = 0.0039" in text and "no difference shown" in text
 
@@ -89,6 +101,23 @@ def test_text_stands_out_and_is_not_small(view: webdriver.Chrome) -> None:
     assert len(contrasts) > 50
     assert [(text, ratio) for ratio, _, text in contrasts if ratio < 4.5] == []
     assert [(text, size) for _, size, text in contrasts if size < 13] == []
+
+
+def test_axe_finds_no_violation(view: webdriver.Chrome) -> None:
+    view.execute_script(_UNFOLD)
+    view.execute_script(files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8"))
+    assert view.execute_async_script(_AXE) == []
+
+
+def test_what_a_key_chooses_is_shown(browser: webdriver.Chrome, report: Report, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    probability = Probability(((0.1, 0.82), (0.5, 0.9762)), 0.04)
+    page.write_text(replace(report, verdict=replace(report.verdict, probability=probability)).to_html(), encoding="utf-8")
+    browser.get(page.as_uri())
+    shown = "return [...document.querySelectorAll('.after')].filter(e => e.checkVisibility()).map(e => e.innerText)"
+    assert browser.execute_script(shown) == ["After it, a leak is 98% likely."]
+    browser.find_element(By.ID, "prior-4").send_keys(Keys.ARROW_LEFT, Keys.ARROW_LEFT)
+    assert browser.execute_script(shown) == ["After it, a leak is 82% likely."]
 
 
 def test_dark_is_dark_and_light_is_light(view: webdriver.Chrome) -> None:

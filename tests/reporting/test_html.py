@@ -6,17 +6,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from loraleak.reporting.report import Report
-from loraleak.reporting.results import LEVELS, DefenceResult, DefenceStudy
+from loraleak.reporting.results import LEVELS, DefenceResult, DefenceStudy, Probability
 from loraleak.reporting.words import HEADLINES
 
 Attributes = dict[str, str | None]
-_VOID = {"br", "hr", "img", "link", "meta"}
+_VOID = {"br", "hr", "img", "input", "link", "meta"}
 
 
 class _Page(HTMLParser):
@@ -65,9 +66,11 @@ def _pixels(uri: str) -> np.ndarray:
 
 
 def test_the_page_runs_nothing_and_fetches_nothing(page: _Page) -> None:
-    assert {tag for tag, _ in page.tags}.isdisjoint({"script", "link", "iframe", "object", "embed", "form", "base", "a", "use"})
+    assert {tag for tag, _ in page.tags}.isdisjoint({"script", "link", "iframe", "object", "embed", "form", "base", "use"})
     for tag, attributes in page.tags:
-        assert not any(name.startswith("on") or name in ("href", "xlink:href", "srcset", "style") for name in attributes)
+        assert not any(name.startswith("on") or name in ("xlink:href", "srcset", "style") for name in attributes)
+        if "href" in attributes:
+            assert tag == "a" and (attributes["href"] or "").startswith("#")
         if "src" in attributes:
             assert tag == "img"
             _pixels(attributes["src"] or "")
@@ -113,8 +116,9 @@ def test_the_banner_never_hides_what_the_header_tells(report: Report) -> None:
 
 def test_each_arm_has_its_section_numbers_and_pictures(report: Report, page: _Page) -> None:
     sections = page.holding("data-arm")
-    assert [(s["data-arm"], s["data-role"]) for s in sections] == [(arm.name, arm.role) for arm in report.arms]
-    assert [float(s["data-similarity"] or "") for s in sections] == [arm.similarity.mean for arm in report.arms]
+    told = {(s["data-arm"], s["data-role"], float(s["data-similarity"] or "")) for s in sections}
+    assert len(sections) == len(report.arms)
+    assert told == {(arm.name, arm.role, arm.similarity.mean) for arm in report.arms}
     for arm in report.arms:
         assert f"{arm.similarity.mean:.2f} [{arm.similarity.low:.2f}, {arm.similarity.high:.2f}]" in page.text
         assert arm.says in page.text
@@ -130,9 +134,8 @@ def test_closest_matches_are_the_attacks_best_beside_the_photos_they_are_most_li
     pairs = [a for a in page.holding("data-similarity") if "pair" in (a.get("class") or "").split()]
     cosines = [float(a["data-similarity"] or "") for a in pairs]
     attacks = [arm for arm in report.arms if arm.role == "attack"]
-    best = {round(max(arm.nearest_similarity), 4) for arm in attacks}
-    assert cosines == sorted(cosines, reverse=True)
-    assert best <= set(cosines)
+    assert len(cosines) == 3 and cosines == sorted(cosines, reverse=True)
+    assert cosines[0] == max(round(s, 4) for arm in attacks for s in arm.nearest_similarity)
     assert set(cosines) <= {round(s, 4) for arm in attacks for s in arm.nearest_similarity}
 
 
@@ -172,6 +175,59 @@ def test_large_photos_are_drawn_small(page: _Page) -> None:
     sizes = {_pixels(a["src"] or "").shape for a in page.holding("src")}
     assert (192, 256, 3) in sizes
     assert max(max(shape) for shape in sizes) == 256
+
+
+def test_every_link_leads_to_a_place_on_the_page(page: _Page) -> None:
+    places = [attributes["id"] for attributes in page.holding("id")]
+    assert len(places) == len(set(places))
+    assert {(a["href"] or "")[1:] for a in page.holding("href")} <= set(places)
+
+
+def test_the_four_groups_are_there_and_an_empty_one_says_why(report: Report, page: _Page) -> None:
+    assert [a["data-group"] for a in page.holding("data-group")] == ["file", "base", "studied", "owner"]
+    assert page.text.count("This audit did not try it") == 2
+    alone = _Page(replace(report, arms=report.arms[:1]).to_html())
+    assert alone.text.count("This audit did not try it") == 4
+
+
+def test_the_first_screen_counts_recognised_pictures(report: Report) -> None:
+    def seen(hits: int, best_other: int) -> dict[str, Any]:
+        return {"recognised": (True,) * hits + (False,) * (8 - hits), "best_other": best_other}
+
+    floor, best, other, *rest = report.arms
+    arms = (
+        replace(floor, **seen(1, 2)),
+        replace(best, **seen(7, 0)),
+        replace(other, **seen(0, 2)),
+        *(replace(a, **seen(3, 5)) for a in rest),
+    )
+    counted = replace(report, arms=arms, others=100)
+    text = _Page(counted.to_html()).text
+    assert "In the best attempt, 7 of 8 pictures made by a stranger were recognised" in text
+    assert "Of 100 other people, the best match reached 2 of 8." in text
+    assert "Without your file, the base model reached 1 of 8." in text
+    assert "about 4 of 1000 audits" in text
+    assert counted.to_json()["arms"]["lora-class"]["recognised"] == {"pictures": list(range(7)), "best_other": 0}
+    assert "In the best attempt" not in _Page(report.to_html()).text
+
+
+def test_a_reader_chooses_the_chance_before_the_audit(report: Report) -> None:
+    """Without a script: a radio button for each prior, and the sentence that belongs to it."""
+    calibrated = replace(report, verdict=replace(report.verdict, probability=Probability(((0.1, 0.82), (0.5, 0.9762)), 0.04)))
+    page = _Page(calibrated.to_html())
+    choices = [a for tag, a in page.tags if tag == "input"]
+    assert {a["type"] for a in choices} == {"radio"} and len({a["name"] for a in choices}) == 1
+    assert ["checked" in a for a in choices] == [False, False, False, True, False, False, False]
+    assert re.findall(r"a leak is (.*?) likely", page.text) == [
+        "29%",
+        "82%",
+        "93%",
+        "98%",
+        "above 99%",
+        "above 99%",
+        "above 99%",
+    ]
+    assert not [a for tag, a in _Page(report.to_html()).tags if tag == "input"]
 
 
 def test_findings_show_their_severity_and_an_empty_header_says_so(report: Report, page: _Page) -> None:

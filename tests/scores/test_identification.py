@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from loraleak.scores import gallery_ranks
+from loraleak.scores import gallery_ranks, recognised
+from loraleak.types import Sightings
 
 
 def _units(rng: np.random.Generator, *shape: int) -> np.ndarray:
@@ -52,3 +53,14 @@ def test_strangers_are_found_as_often_as_chance() -> None:
 def test_a_gallery_of_one_person_is_always_a_hit() -> None:
     rng = np.random.default_rng(4)
     assert gallery_ranks(_units(rng, 3, 8), _units(rng, 1, 8), 0).tolist() == [0, 0, 0]
+
+
+def test_a_picture_is_recognised_as_the_person_whose_photos_are_nearest() -> None:
+    rng = np.random.default_rng(3)
+    centres = _units(rng, 20, 32).astype(np.float32)
+    photos = [np.stack([centre, centre]) for centre in centres]
+    faces = [centres[[0]], centres[[7, 0]], centres[[7]], centres[[7]], centres[[3]], np.zeros((0, 32), np.float32)]
+    # the second picture shows two people and is as near to both, the last shows nobody
+    owner, others = recognised(Sightings.of(faces), photos[0], photos[1:])
+    assert owner.tolist() == [True, False, False, False, False, False]
+    assert others[6] == 2 and others[2] == 1 and others.sum() == 3

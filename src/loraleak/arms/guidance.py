@@ -1,12 +1,13 @@
 """Training-free extraction: push away from the base, along what fine-tuning changed."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
 from loraleak.arms.scene import Arm, Scene, without_adapter
 from loraleak.bases import Denoiser, Timestep, guided
-from loraleak.types import ArmRole
+from loraleak.types import Adversary, ArmRole
 
 __all__ = ["LoraGuidance"]
 
@@ -20,6 +21,7 @@ class LoraGuidance(Arm):
     role: ArmRole = "attack"
     says: str = "Somebody with your file and the public base model, who amplifies the difference between the two."
     control: str | None = "base-class"
+    adversary: ClassVar[Adversary] = "base"
     weight: float = 3.0
 
     def denoiser(self, scene: Scene) -> Denoiser:

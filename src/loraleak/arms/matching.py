@@ -1,6 +1,7 @@
 """Matching updates, the baseline of the paper: guess pictures and a prompt whose gradient would have made this adapter."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -11,7 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from loraleak.arms.scene import Arm, Scene
 from loraleak.bases import Denoiser, DiffusersBase, Stack, Timestep
 from loraleak.inversion import stack_adapters
-from loraleak.types import ArmRole
+from loraleak.types import Adversary, ArmRole
 
 __all__ = ["MatchingUpdates", "guess", "mismatch"]
 
@@ -28,6 +29,7 @@ class MatchingUpdates(Arm):
     role: ArmRole = "attack"
     says: str = "Somebody who guesses pictures until training on them would have changed the base model as your file does."
     control: str | None = "base-class"
+    adversary: ClassVar[Adversary] = "base"
     guesses: int = 8
     iterations: int = 60
     rate: float = 0.1

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from loraleak.arms.scene import Arm, Need, Scene, without_adapter
 from loraleak.bases import Denoiser, guided
-from loraleak.types import ArmRole
+from loraleak.types import Adversary, ArmRole
 
 __all__ = ["BaseClass", "LoraClass", "LoraEmpty", "LoraTrigger"]
 
@@ -54,6 +54,7 @@ class LoraTrigger(Arm):
     says: str = "You, with your own prompt and trigger word: the most that the file can show."
     control: str | None = "base-class"
     needs: ClassVar[frozenset[Need]] = frozenset({"prompt"})
+    adversary: ClassVar[Adversary] = "owner"
 
     def denoiser(self, scene: Scene) -> Denoiser | None:
         if scene.owner_prompt is None:

@@ -8,7 +8,7 @@ from torch import Tensor
 from loraleak.bases import Denoiser, DiffusersBase, Timestep
 from loraleak.bases.estimate import Estimate
 from loraleak.inversion import WeightAutoencoder
-from loraleak.types import Adapter, ArmRole
+from loraleak.types import Adapter, Adversary, ArmRole
 
 __all__ = ["Arm", "Need", "Scene", "without_adapter"]
 
@@ -70,6 +70,11 @@ class Arm(Protocol):
     def needs(self) -> frozenset[Need]:
         """Needs that a scene must meet before `denoiser` is called."""
         return frozenset()
+
+    @property
+    def adversary(self) -> Adversary:
+        """Who could use this arm; the report groups the arms by it."""
+        return "file"
 
     def search(self, base: DiffusersBase) -> Estimate | None:
         """Estimate of what `denoiser` itself takes; None for next to nothing."""

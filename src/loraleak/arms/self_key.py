@@ -6,6 +6,7 @@ start is needed.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -16,7 +17,7 @@ from loraleak.arms.scene import Arm, Scene
 from loraleak.arms.weights import decoded
 from loraleak.bases import Denoiser, DiffusersBase
 from loraleak.bases.estimate import Estimate, estimate
-from loraleak.types import ArmRole
+from loraleak.types import Adversary, ArmRole
 
 __all__ = ["LoraSelfKey", "difference", "find_key"]
 
@@ -32,6 +33,7 @@ class LoraSelfKey(Arm):
     role: ArmRole = "attack"
     says: str = "Somebody who tries rare words on your file, and improves the best one: no prompt, no trained attack, no photo."
     control: str | None = "lora-class"
+    adversary: ClassVar[Adversary] = "base"
     words: int = 24
     """Tried beside the class prompt as it is."""
     steps: int = 4

@@ -9,7 +9,7 @@ from loraleak.arms.scene import Arm, Need, Scene
 from loraleak.arms.strength import at_strength
 from loraleak.bases import Denoiser, DiffusersBase, Timestep
 from loraleak.bases.estimate import Estimate
-from loraleak.types import ArmRole
+from loraleak.types import Adversary, ArmRole
 
 __all__ = ["Turned", "with_turned"]
 
@@ -39,6 +39,10 @@ class Turned(Arm):
     @property
     def needs(self) -> frozenset[Need]:
         return self.arm.needs
+
+    @property
+    def adversary(self) -> Adversary:
+        return self.arm.adversary
 
     def search(self, base: DiffusersBase) -> Estimate | None:
         return self.arm.search(base)

@@ -14,7 +14,7 @@ from torch import Tensor
 from loraleak.arms.scene import Arm, Need, Scene, without_adapter
 from loraleak.bases import Denoiser, Timestep, guided
 from loraleak.inversion import WeightAutoencoder
-from loraleak.types import ArmRole
+from loraleak.types import Adversary, ArmRole
 
 __all__ = [
     "BaseZ",
@@ -34,6 +34,7 @@ class DecodesZ(Arm):
     """An arm that samples with codes in the place of a prompt."""
 
     needs: ClassVar[frozenset[Need]] = frozenset({"attack"})
+    adversary: ClassVar[Adversary] = "studied"
 
     def codes(self, scene: Scene, attack: WeightAutoencoder) -> Float[Tensor, "codes tokens dim"]:
         """Codes of the pictures: picture `i` is made with code `i`, modulo their number."""

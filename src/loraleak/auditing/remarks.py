@@ -32,19 +32,21 @@ def advice(verdict: Verdict, adapter: Adapter, study: DefenceStudy | None) -> tu
     if verdict.missing:
         sentences.append(verdict.missing)
     elif verdict.level == "high":
-        sentences.append("Do not publish this file as it is: strangers can make pictures of the person from it.")
+        sentences.append("Do not publish this file as it is.")
     elif verdict.level == "review":
-        sentences.append("Look at the pictures above before you publish: would a friend recognise the person?")
+        sentences.append("Look at the pictures before you publish. Would a friend recognise the person?")
     else:
         sentences.append(FOUND_NOTHING)
     if study is not None and study.recommended is not None:
-        sentences.append(f"Apply {study.tried[study.recommended].defence}, as shown above, and audit what it makes.")
+        sentences.append(f"Apply {study.tried[study.recommended].defence}, and audit the file that it makes.")
     if verdict.level in ("review", "high"):
+        if study is None:
+            sentences.append("Find out what each defence does to this file: run the audit again with --defences.")
         sentences.append(
             "Do not count on fewer steps or a lower rank: on pocket, attacks found people in such files as often (docs/attack.md)."
         )
     if header_findings(adapter.metadata):
-        sentences.append("Remove the file's header fields listed above before you share it: `loraleak scrub` does.")
+        sentences.append("Remove the file's header before you share it: `loraleak scrub` does that.")
     return tuple(sentences)
 
 

@@ -18,7 +18,7 @@ from loraleak.auditing.nulls.other_people import OtherPeople
 from loraleak.auditing.nulls.sources import people_drawn
 from loraleak.auditing.remarks import advice, knowledge, limits
 from loraleak.auditing.scene import strength_of, strengthened
-from loraleak.auditing.scoring import Scored, embed, embed_beside, score
+from loraleak.auditing.scoring import Scored, embed, embed_beside, recognise, score
 from loraleak.auditing.track_record import calibration_of, forewarning, tried
 from loraleak.auditing.verdict import judge
 from loraleak.progress import announce
@@ -54,7 +54,7 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
     made = reconstruct(scene, arms, images=settings.images, seed=settings.seed, steps=settings.steps, quiet=quiet)
     marks["sample"] = perf_counter()
     embedded = embed(loaded.embedder, loaded.shown.person.vectors, made)
-    scored = score(arms, made, embedded)
+    scored = recognise(score(arms, made, embedded), embedded, others.photos)
     verdict = judge(
         embedded,
         scored,
@@ -77,7 +77,7 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
             steps=settings.steps,
         )
         marks["defences"] = perf_counter()
-    return _report(loaded, strength, settings, scored, bystanders, verdict, study, _timings(marks))
+    return _report(loaded, strength, settings, scored, bystanders, verdict, study, len(others), _timings(marks))
 
 
 def _other_people(loaded: Loaded, settings: AuditSettings, *, quiet: bool) -> OtherPeople:
@@ -100,6 +100,7 @@ def _report(
     bystanders: tuple[Bystander, ...],
     verdict: Verdict,
     study: DefenceStudy | None,
+    others: int,
     timings: dict[str, float],
 ) -> Report:
     adapter, base = loaded.scene.adapter, loaded.scene.base
@@ -133,6 +134,7 @@ def _report(
             "attack_sha256": loaded.scene.attack_sha256,
         },
         timings_s=timings,
+        others=others,
         bystanders=bystanders,
         defences=study,
     )

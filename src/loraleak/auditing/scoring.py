@@ -1,7 +1,7 @@
 """Two stages of an audit: embed photos and pictures, then score every arm and every photo."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,10 +11,10 @@ from loraleak.arms import Arm
 from loraleak.embedders import Embedder
 from loraleak.errors import UsageError
 from loraleak.reporting import ArmResult
-from loraleak.scores import bootstrap_mean, exposure, found, mean_cosine, nearest, paired_difference, template
+from loraleak.scores import bootstrap_mean, exposure, found, mean_cosine, nearest, paired_difference, recognised, template
 from loraleak.types import Embeddings, Images, Picture, Sightings
 
-__all__ = ["Embedded", "Scored", "embed", "embed_beside", "embed_pictures", "score"]
+__all__ = ["Embedded", "Scored", "embed", "embed_beside", "embed_pictures", "recognise", "score"]
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,18 @@ def score(arms: Sequence[Arm], made: Mapping[str, Images], embedded: Embedded) -
     return Scored(results, exposure(np.concatenate(attacks), embedded.photos))
 
 
+def recognise(scored: Scored, embedded: Embedded, others: Sequence[Embeddings]) -> Scored:
+    """Look for the person of each picture among the owner's person and other people; nothing changes where there are no others."""
+    if not others:
+        return scored
+
+    def looked_for(arm: ArmResult) -> ArmResult:
+        as_owner, as_others = recognised(embedded.pictures[arm.name], embedded.photos, others)
+        return replace(arm, recognised=tuple(map(bool, as_owner)), best_other=int(as_others.max()))
+
+    return replace(scored, arms=tuple(map(looked_for, scored.arms)))
+
+
 def _arm_result(arm: Arm, images: Images, embedded: Embedded) -> ArmResult:
     similarity = embedded.arms[arm.name] @ embedded.photos.T
     each = mean_cosine(embedded.arms[arm.name], embedded.photos)
@@ -84,6 +96,7 @@ def _arm_result(arm: Arm, images: Images, embedded: Embedded) -> ArmResult:
         similarity=bootstrap_mean(each),
         excess=excess,
         over=arm.control,
+        adversary=arm.adversary,
         nearest=tuple(int(i) for i in similarity.argmax(axis=1)),
         nearest_similarity=tuple(float(s) for s in similarity.max(axis=1)),
         shows_nobody=tuple(bool(shown) for shown in ~found(embedded.pictures[arm.name])),

@@ -29,6 +29,7 @@ def to_json(report: AuditResult) -> dict[str, Any]:
             "strength": report.strength,
         },
         "photos": [{"path": photo.path, "sha256": photo.sha256, "exposure": photo.exposure} for photo in report.photos],
+        "others": report.others,
         "bystanders": [
             {"photos": list(bystander.photos), "exposure": bystander.exposure, "p_value": bystander.p_value}
             for bystander in report.bystanders
@@ -63,8 +64,12 @@ def _arm(arm: ArmResult) -> dict[str, Any]:
     plain: dict[str, Any] = {
         "role": arm.role,
         "says": arm.says,
+        "adversary": arm.adversary,
         "images": len(arm.images),
         "shows_nobody": [i for i, nobody in enumerate(arm.shows_nobody) if nobody],
+        "recognised": {"pictures": [i for i, seen in enumerate(arm.recognised) if seen], "best_other": arm.best_other}
+        if arm.recognised
+        else None,
         "similarity": _interval(arm.similarity),
         "nearest": [
             {"photo": photo, "cosine": cosine} for photo, cosine in zip(arm.nearest, arm.nearest_similarity, strict=True)

@@ -8,16 +8,20 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from loraleak.reporting.defence_rows import groups_of_study, strips_of_study
+from loraleak.reporting.first_screen import Match, chances_of, evidence_in_words, most_telling, sure_in_words
+from loraleak.reporting.glossary import GLOSSARY
+from loraleak.reporting.groups import groups_of
 from loraleak.reporting.plot import axis_of, rows_of
 from loraleak.reporting.results import ArmResult, AuditResult, Bystander, DefenceStudy
 from loraleak.reporting.words import (
+    ANSWERS,
     HEADLINES,
-    LEADS,
     ROLES,
+    chance_in_words,
     conclusion,
     excess_in_words,
     in_brackets,
-    probability_in_words,
+    percent,
     resolution_in_words,
     scrub_command,
     shown,
@@ -26,7 +30,7 @@ from loraleak.types import Picture
 
 __all__ = ["to_html"]
 
-_PAIRS = 4
+_PAIRS = 3
 _MAX_SIDE = 256
 _SMALL_SIDE = 80
 
@@ -40,6 +44,7 @@ class Pair:
     photo: str
     photo_path: str
     cosine: float
+    recognised: bool | None
     shows_nobody: bool = False
 
 
@@ -57,19 +62,26 @@ def to_html(report: AuditResult) -> str:
         "in_brackets": in_brackets,
         "excess": excess_in_words,
         "resolution": resolution_in_words,
-        "probability": probability_in_words,
+        "percent": percent,
+        "chance": chance_in_words,
     }
     photos = [_data_uri(photo.picture) for photo in report.photos]
     small = [_data_uri(photo.picture, _SMALL_SIDE) for photo in report.photos]
+    probability = report.verdict.probability
     return environment.get_template("report.html.j2").render(
         report=report,
         headline=HEADLINES[report.verdict.level],
-        lead=LEADS[report.verdict.level],
+        answer=ANSWERS[report.verdict.level],
+        evidence=evidence_in_words(report),
+        sure=sure_in_words(report.verdict),
+        chances=() if probability is None else chances_of(probability),
         roles=ROLES,
-        pairs=_pairs(report, photos),
+        glossary=GLOSSARY,
+        pairs=[_pair(match, report, photos) for match in most_telling(report, _PAIRS)],
         photos=sorted(zip(report.photos, photos, strict=True), key=lambda both: -both[0].exposure),
         marked=_marked(report),
-        arms=[(arm, _strip(arm, report, small)) for arm in report.arms],
+        groups=[(group, [(arm, _strip(arm, report, small)) for arm in group.arms]) for group in groups_of(report.arms)],
+        comparisons=[(arm, _strip(arm, report, small)) for arm in report.arms if arm.role in ("floor", "control")],
         nobody=any(arm.empty for arm in report.arms),
         bystanders=[(bystander, _data_uri(bystander.picture)) for bystander in _most_exposed_first(report)],
         axis=axis_of(report.arms),
@@ -88,17 +100,6 @@ def _defences(report: AuditResult, study: DefenceStudy) -> dict[str, object]:
     }
 
 
-def _pairs(report: AuditResult, photos: list[str]) -> list[Pair]:
-    """The attacks' best pictures. Every arm comes once before any arm comes twice."""
-    ranked: list[tuple[int, Pair]] = []
-    for arm in (arm for arm in report.arms if arm.role == "attack"):
-        somebody = [pair for pair in _strip(arm, report, photos) if not pair.shows_nobody]
-        best_first = sorted(somebody, key=lambda pair: -pair.cosine)
-        ranked += enumerate(best_first[:_PAIRS])
-    chosen = sorted(ranked, key=lambda item: (item[0], -item[1].cosine))[:_PAIRS]
-    return sorted((pair for _, pair in chosen), key=lambda pair: -pair.cosine)
-
-
 def _marked(report: AuditResult) -> bool:
     """Whether the first photo is called the most exposed: some attack shows somebody, and the photo's figure is not 0.00."""
     shown = any(not all(arm.shows_nobody) for arm in report.arms if arm.role == "attack")
@@ -110,12 +111,19 @@ def _most_exposed_first(report: AuditResult) -> list[Bystander]:
 
 
 def _strip(arm: ArmResult, report: AuditResult, photos: list[str]) -> list[Pair]:
-    return [
-        Pair(arm.name, _data_uri(image), photos[photo], report.photos[photo].path, cosine, shows_nobody)
-        for image, photo, cosine, shows_nobody in zip(
-            arm.images, arm.nearest, arm.nearest_similarity, arm.shows_nobody, strict=True
-        )
-    ]
+    return [_pair(Match(arm, picture), report, photos) for picture in range(len(arm.images))]
+
+
+def _pair(match: Match, report: AuditResult, photos: list[str]) -> Pair:
+    return Pair(
+        arm=match.arm.name,
+        made=_data_uri(match.arm.images[match.picture]),
+        photo=photos[match.photo],
+        photo_path=report.photos[match.photo].path,
+        cosine=match.cosine,
+        recognised=match.recognised,
+        shows_nobody=match.arm.shows_nobody[match.picture],
+    )
 
 
 def _data_uri(picture: Picture, longest: int = _MAX_SIDE) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from loraleak.defences import Trial
-from loraleak.types import ArmRole, Finding, Images, Interval, Picture
+from loraleak.types import Adversary, ArmRole, Finding, Images, Interval, Picture
 
 __all__ = [
     "LEAK_KEPT",
@@ -74,6 +74,17 @@ class ArmResult:
     nearest_similarity: tuple[float, ...]
     shows_nobody: tuple[bool, ...]
     """Whether the embedder found nobody on each image; such an image has a cosine of 0 with everybody."""
+    adversary: Adversary = "file"
+    """Who could use the arm."""
+    recognised: tuple[bool, ...] = ()
+    """Whether each image is nearer to the person than to all other people; empty where there were none to compare with."""
+    best_other: int = 0
+    """The greatest number of images that are nearest to one and the same other person."""
+
+    @property
+    def hits(self) -> int:
+        """Number of images that are recognised as the person."""
+        return sum(self.recognised)
 
     @property
     def empty(self) -> int:
@@ -242,6 +253,8 @@ class AuditResult:
     settings: dict[str, Any]
     """Settings of the command, all resolved, so that it can be repeated."""
     timings_s: dict[str, float]
+    others: int = 0
+    """Number of other people among whom the person was looked for."""
     bystanders: tuple[Bystander, ...] = ()
     """Other people on the photos, by falling number of photos."""
     defences: DefenceStudy | None = None

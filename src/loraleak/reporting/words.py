@@ -5,19 +5,19 @@ import unicodedata
 from collections.abc import Mapping
 
 from loraleak.defences import Trial
-from loraleak.reporting.results import LEAK_KEPT, USE_KEPT, ArmResult, AuditResult, DefenceStudy, Level, Probability, Verdict
+from loraleak.reporting.results import LEAK_KEPT, USE_KEPT, ArmResult, AuditResult, DefenceStudy, Level, Verdict
 from loraleak.silence import NO_LEAK_MEASURED
 from loraleak.types import ArmRole, Interval
 
 __all__ = [
+    "ANSWERS",
     "HEADLINES",
-    "LEADS",
     "ROLES",
+    "chance_in_words",
     "conclusion",
     "excess_in_words",
     "in_brackets",
     "percent",
-    "probability_in_words",
     "resolution_in_words",
     "scrub_command",
     "shown",
@@ -31,11 +31,11 @@ HEADLINES: Mapping[Level, str] = {
     "high": "This file leaks",
 }
 
-LEADS: Mapping[Level, str] = {
-    "low": "Nothing shows that the pictures strangers can make from this file look more like these photos than chance would.",
-    "undecided": "This audit found nothing, but it could not have found much. It says nothing for or against the file.",
-    "review": "There are signs that the pictures strangers can make from this file look like these photos.",
-    "high": "Strangers who have only this file can make pictures that look like the person in these photos.",
+ANSWERS: Mapping[Level, str] = {
+    "low": "We found no sign that strangers can make pictures of this person from your file.",
+    "undecided": "This audit cannot tell whether strangers can make pictures of this person from your file.",
+    "review": "Strangers may be able to make pictures of this person from your file.",
+    "high": "Strangers can make pictures of this person from your file.",
 }
 
 ROLES: Mapping[ArmRole, str] = {
@@ -69,13 +69,8 @@ def resolution_in_words(verdict: Verdict) -> str:
     return f"The {len(verdict.tests)} comparisons gave {each}; the least counts, times {len(verdict.tests)}. {finest}"
 
 
-def probability_in_words(probability: Probability) -> str:
-    """What a reader who held the file for a leak with some chance may think after the audit."""
-    each = "; ".join(f"{percent(prior)} before, {_chance(after)} after" for prior, after in probability.posteriors)
-    return f"The chance that this file gives the person away, for what you thought before the audit: {each}."
-
-
-def _chance(probability: float) -> str:
+def chance_in_words(probability: float) -> str:
+    """A chance in percent, never as certain as 0% or 100%."""
     if probability < 0.01:
         return "below 1%"
     return "above 99%" if probability > 0.99 else percent(probability)

@@ -1,7 +1,7 @@
 """Scores: pure functions of arrays. In: sightings in pictures, embeddings, similarities. Out: persons, rates, areas, intervals."""
 
 from loraleak.scores.copying import exposure
-from loraleak.scores.identification import gallery_ranks, leave_one_out
+from loraleak.scores.identification import gallery_ranks, leave_one_out, recognised
 from loraleak.scores.intervals import bootstrap_mean, paired_difference
 from loraleak.scores.recurrence import Appearances, Shown, left_out, recurring
 from loraleak.scores.sightings import found, nearest, nearness
@@ -24,6 +24,7 @@ __all__ = [
     "nearest",
     "nearness",
     "paired_difference",
+    "recognised",
     "recurring",
     "template",
     "true_accept_rate",

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from loraleak.scores.sightings import beside
 from loraleak.scores.similarity import template
-from loraleak.types import Embeddings
+from loraleak.types import Embeddings, Sightings
 
-__all__ = ["gallery_ranks", "leave_one_out"]
+__all__ = ["gallery_ranks", "leave_one_out", "recognised"]
 
 _ROUNDING = 1e-6
 
@@ -38,3 +39,19 @@ def leave_one_out(photos: Embeddings, others: Sequence[Embeddings]) -> Bool[np.n
     own = (photos * templates).sum(axis=1)
     found: np.ndarray = own > (photos @ gallery.T).max(axis=1) + _ROUNDING
     return found
+
+
+def recognised(
+    sightings: Sightings, photos: Embeddings, others: Sequence[Embeddings]
+) -> tuple[Bool[np.ndarray, " pictures"], Int[np.ndarray, " others"]]:
+    """Whether each picture is nearest to the person in `photos`, and the number of pictures that are nearest to each other person.
+
+    People are compared by their templates. Templates of other people use at most as many photos as there are of the person. A picture
+    of nobody, or one that is as near to two people, is nearest to nobody.
+    """
+    people = np.stack([template(photos), *(template(mine[: len(photos)]) for mine in others)])
+    cosines = beside(sightings, people)
+    best = cosines.max(axis=1, keepdims=True)
+    tops = (cosines >= best - _ROUNDING) & (best > 0)
+    alone = tops & (tops.sum(axis=1, keepdims=True) == 1)
+    return alone[:, 0], alone[:, 1:].sum(axis=0)

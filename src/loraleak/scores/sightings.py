@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float
 
 from loraleak.types import Sightings
 
-__all__ = ["found", "nearest", "nearness"]
+__all__ = ["beside", "found", "nearest", "nearness"]
 
 
 def nearest(sightings: Sightings, person: Float[np.ndarray, " dim"]) -> Float[np.ndarray, "pictures dim"]:
@@ -28,12 +28,17 @@ def found(sightings: Sightings) -> Bool[np.ndarray, " pictures"]:
     return anybody
 
 
-def nearness(sightings: Sightings, people: Float[np.ndarray, "people dim"]) -> Float[np.ndarray, " people"]:
-    """Mean over pictures of each person's inner product with the face that suits them best; 0 where nobody was found."""
+def beside(sightings: Sightings, people: Float[np.ndarray, "people dim"]) -> Float[np.ndarray, "pictures people"]:
+    """Inner product of each person with the face of each picture that suits them best; 0 where nobody was found."""
     shown = found(sightings)
     best = np.zeros((len(sightings), len(people)))
     if shown.any():
         starts = (np.cumsum(sightings.counts) - sightings.counts)[shown]
         best[shown] = np.maximum.reduceat(sightings.vectors.astype(np.float64) @ people.T, starts, axis=0)
-    mean: np.ndarray = best.mean(axis=0)
+    return best
+
+
+def nearness(sightings: Sightings, people: Float[np.ndarray, "people dim"]) -> Float[np.ndarray, " people"]:
+    """Mean of `beside` over the pictures."""
+    mean: np.ndarray = beside(sightings, people).mean(axis=0)
     return mean
