@@ -31,10 +31,16 @@ def test_a_resolution_of_none_is_refused_by_every_command() -> None:
             settings(resolution=0)
 
 
-@pytest.mark.parametrize("base", ["/no/such/folder", "./nothing", "../a/b/c", "~/nothing", "a/b/c"])
+@pytest.mark.parametrize("base", ["/no/such/folder", "./nothing", "../a/b/c", "~nobody-here/sd", "a/b/c"])
 def test_a_folder_that_is_not_there_is_told_as_such(base: str) -> None:
     with pytest.raises(UsageError, match=f"no such folder, {base}"):
         BaseSettings(base)
+
+
+def test_a_home_that_the_shell_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "sd").mkdir()
+    assert BaseSettings("~/sd").base == str(tmp_path / "sd")
 
 
 def test_a_file_that_is_not_there_is_told_as_such() -> None:

@@ -1,5 +1,6 @@
 """Settings of the base and of how it runs; light to import, so that the command line starts fast."""
 
+import os
 import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -34,6 +35,8 @@ class BaseSettings:
     """Take less memory and more time: one picture at a time, attention in slices, pictures in tiles, no stored activations."""
 
     def __post_init__(self) -> None:
+        for name in ("base", "base_config"):  # "~" that the shell left as it is
+            object.__setattr__(self, name, (given := getattr(self, name)) and os.path.expanduser(given))
         faults = out_of_bounds(self, {"resolution": (8, 8192)})
         if not _DEVICES.fullmatch(self.device):
             faults.append(f"device is {self.device!r}, give auto, cpu, cuda, cuda:<number> or mps")
@@ -56,7 +59,7 @@ class BaseSettings:
 
 def _missing(name: str | None) -> str:
     """Fault of a path that leads nowhere; empty for what may be a hub id, owner/name."""
-    if not name or Path(name).expanduser().exists():
+    if not name or Path(name).exists():
         return ""
     is_path = name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name
     if name.endswith(".safetensors"):

@@ -107,6 +107,33 @@ def test_a_run_that_fills_the_disk_leaves_nothing(small_disk: Path, capsys: pyte
     assert "No space left" in capsys.readouterr().err and [f.name for f in small_disk.iterdir()] == ["fills"]
 
 
+def test_a_user_without_a_home(pipeline_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs under a number: no HOME, and no entry among the users."""
+
+    def nobody(_: int) -> None:
+        raise KeyError("uid not found")
+
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    mine = tmp_path / "mine.safetensors"
+    on_base = ("--base", pipeline_folder, "--device", "cpu")
+    few = (*on_base, "--arms", "lora-class", "--images", "2", "--steps", "2")
+    for command in (
+        ("people", tmp_path / "people", "--count", "1", "--images", "2", "--size", "16"),
+        ("finetune", _PHOTOS, *on_base, "--steps", "1", "--class-count", "2", "--rank", "2", "-o", mine),
+        ("inspect", mine),
+        ("scrub", mine, "-o", tmp_path / "scrubbed.safetensors"),
+        ("attack", mine, *few, "-o", tmp_path / "made"),
+        ("audit", mine, "--photos", _PHOTOS, *few, "--others-count", "19", "--fail-on", "never", "-o", tmp_path / "report"),
+        ("zoo", "build", tmp_path / "people", *on_base, "--steps", "4", "4", "--snapshots", "2", "-o", tmp_path / "zoo"),
+        ("zoo", "verify", tmp_path / "zoo"),
+    ):
+        assert main([str(word) for word in command]) == 0, command
+    assert list(tmp_path.glob("loraleak-*/people-*")), "people whom the base draws are kept in the temporary folder"
+
+
 def _start(*arguments: object, **options: object) -> "subprocess.Popen[bytes]":
     return subprocess.Popen([sys.executable, "-m", "loraleak", *map(str, arguments)], stderr=subprocess.PIPE, **options)
 
