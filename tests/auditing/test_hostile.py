@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import unicodedata
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ return [...document.querySelectorAll("*")].filter(e => live.has(e.localName) || 
   "tabindex", "http-equiv"].includes(name) && e.localName !== "meta" || name === "src" && !value.startsWith("data:image/png;base64,")
   || name === "style" && !/^[\\w\\s.:;%()-]*$/.test(value))).map(e => e.outerHTML.slice(0, 200));
 """
+
+_OURS = re.compile('<a (class="word" )?href="#[a-z-]+"|<input type="radio" name="prior" id=|<div class="scroll" tabindex="0" ')
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ def test_nothing_runs_and_nothing_is_fetched(audited: Audited, browser: webdrive
         assert browser.execute_script("return typeof pwned") == "undefined"
         assert browser.execute_script("return document.title").startswith("loraleak: ")
         assert browser.current_url == page.as_uri() and len(browser.window_handles) == 1
-        assert browser.execute_script(_ACTIVE) == []
+        assert [element for element in browser.execute_script(_ACTIVE) if not _OURS.match(element)] == []
     assert html.count("&lt;script") > 10
 
 
