@@ -9,40 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from types import FrameType
-from typing import Annotated, Any
+from typing import Any
 
 import tyro
 
 from loraleak.checks import all_at_once
-from loraleak.cli.attack import Attack
-from loraleak.cli.audit import Audit
-from loraleak.cli.bench import Bench
-from loraleak.cli.demo import Demo
-from loraleak.cli.finetune import Finetune
-from loraleak.cli.inspect import Inspect
-from loraleak.cli.people import People
-from loraleak.cli.pocket import Pocket
-from loraleak.cli.scrub import Scrub
-from loraleak.cli.train import Train
-from loraleak.cli.zoo import Zoo
+from loraleak.cli.commands import command_type, overview
 from loraleak.errors import LoraleakError, of_system
 from loraleak.untrusted import printable
 
 __all__ = ["main"]
-
-Command = (
-    Annotated[Demo, tyro.conf.subcommand("demo")]
-    | Annotated[Audit, tyro.conf.subcommand("audit")]
-    | Annotated[Inspect, tyro.conf.subcommand("inspect")]
-    | Annotated[Scrub, tyro.conf.subcommand("scrub")]
-    | Annotated[Finetune, tyro.conf.subcommand("finetune")]
-    | Annotated[People, tyro.conf.subcommand("people")]
-    | Annotated[Bench, tyro.conf.subcommand("bench")]
-    | Annotated[Zoo, tyro.conf.subcommand("zoo")]
-    | Annotated[Train, tyro.conf.subcommand("train")]
-    | Annotated[Attack, tyro.conf.subcommand("attack")]
-    | Annotated[Pocket, tyro.conf.subcommand("pocket")]
-)
 
 _QUIET = {"TRANSFORMERS_VERBOSITY": "error", "DIFFUSERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
 """Variables that silence the libraries, because we print progress and results. Users who want their messages set these."""
@@ -94,9 +70,9 @@ def _run(given: list[str]) -> int:
     try:
         with all_at_once():
             command = tyro.cli(
-                Command,
+                command_type(examples=not given or not given[0].startswith("-")),
                 prog="loraleak",
-                description="See what your LoRA gives away, before you share it. `loraleak --version` prints the version.",
+                description=overview(),
                 args=given,
                 config=(tyro.conf.OmitArgPrefixes, tyro.conf.PositionalMetavarFromFieldName),
             )

@@ -1,9 +1,10 @@
 """Reports. In: the results of an audit, as plain data. Out: HTML, JSON, Markdown, pictures.
 
 Reading order: `results` (what an audit found), `report` (the results, which write themselves), `words` (names of the numbers),
-then one file a writer.
+then one file a writer. `compare` reads two reports.
 """
 
+from loraleak.reporting.compare import Comparison, compare, read_report
 from loraleak.reporting.pictures import write_pictures
 from loraleak.reporting.report import Report
 from loraleak.reporting.results import (
@@ -23,6 +24,7 @@ __all__ = [
     "LEVELS",
     "ArmResult",
     "Bystander",
+    "Comparison",
     "DefenceResult",
     "DefenceStudy",
     "Level",
@@ -30,9 +32,11 @@ __all__ = [
     "Report",
     "Side",
     "Verdict",
+    "compare",
     "conclusion",
     "in_brackets",
     "percent",
+    "read_report",
     "scrub_command",
     "shown",
     "write_pictures",
