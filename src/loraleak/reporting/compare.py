@@ -92,7 +92,9 @@ class Comparison:
         for who, role in sides:
             before, after = (told.best(cast(ArmRole, role)) for told in (self.before, self.after))
             if before is not None and after is not None:
-                sentences.append(f"{who}: {_reach(before)} before, {_reach(after)} after.")
+                counted = before.hits is not None and after.hits is not None
+                tell = _reach if counted else _cosine
+                sentences.append(f"{who}: {tell(before)} before, {tell(after)} after.")
         return tuple(sentences)
 
     def to_json(self) -> dict[str, Any]:
@@ -185,9 +187,11 @@ def _told_arm(name: str, arm: Any) -> ToldArm:
 
 def _reach(arm: ToldArm) -> str:
     """Recognised pictures; the cosine where nobody was compared with."""
-    if arm.hits is None:
-        return f"cosine {arm.similarity.mean:.2f}"
-    return f"{arm.hits} of {arm.images} recognised"
+    return _cosine(arm) if arm.hits is None else f"{arm.hits} of {arm.images} recognised"
+
+
+def _cosine(arm: ToldArm) -> str:
+    return f"cosine {arm.similarity.mean:.2f}"
 
 
 def _plain(arm: ToldArm | None) -> dict[str, Any] | None:
