@@ -1,7 +1,7 @@
 """Reading by encoders, without any picture: how near z comes to the captions of people that an encoder has never seen.
 
 python benchmarks/encoders.py timesteps ZOO --people DIR   the step embedding and all snapshots, against last weights only
-python benchmarks/encoders.py models ZOO --people DIR      invariant and conv-clip in three threat models
+python benchmarks/encoders.py models ZOO --people DIR      invariant and published in three threat models
 python benchmarks/encoders.py online ZOO --people DIR      learning while fine-tuning, against learning from snapshots
 
 Every variant trains without the noise-prediction loss, for the same number of steps on the same people. It is judged on the
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--counts", type=int, nargs="+", default=[50, 200, 800])
     parser.add_argument("--steps", type=int, default=1_500)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--encoders", nargs="+", default=["invariant", "conv-clip"], help="of the job `models`")
+    parser.add_argument("--encoders", nargs="+", default=["invariant", "published"], help="of the job `models`")
     parser.add_argument("--online-people", type=int, default=100)
     parser.add_argument("--held-out", type=float, default=0.1)
     parser.add_argument("--out", type=Path, default=Path("docs/timesteps"))

@@ -62,7 +62,7 @@ def test_a_third_partys_family_and_encoder_are_used(pipeline_folder: Path, monke
     assert type(base.pipeline).__name__ == "OwnPipeline"
     shapes = dict(list(base.modules.items())[:1])
     assert new_encoder("own-encoder", shapes, base, steps=False).shapes == shapes
-    with pytest.raises(UsageError, match=r"no encoder is called 'theirs': choose from conv-clip, invariant, own-encoder"):
+    with pytest.raises(UsageError, match=r"no encoder is called 'theirs': choose from invariant, own-encoder, published"):
         new_encoder("theirs", shapes, base, steps=False)
 
 

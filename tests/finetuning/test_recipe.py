@@ -38,6 +38,7 @@ def test_the_trigger_may_be_any_word() -> None:
         ({"guidance_scale": float("-inf")}, "guidance_scale is -inf"),
         ({"max_grad_norm": 0.0}, "max_grad_norm is 0.0, it must be above 0"),
         ({"seed": 1 << 128}, "seed is"),
+        ({"start_seed": 1 << 128}, "start_seed is"),
         ({"steps": -1}, "steps is -1"),
         ({"batch": 0}, "batch is 0"),
         ({"prior_batch": -1}, "prior_batch is -1"),

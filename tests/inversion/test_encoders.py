@@ -38,14 +38,14 @@ def test_invariant_does_not_see_how_an_update_is_factored(
     assert (one.mean[0] - one.mean[1]).abs().max() > 0.01
 
 
-def test_conv_clip_does(base: DiffusersBase, shapes: dict[str, torch.Size]) -> None:
-    encoder, weights = _encoder("conv-clip", base, shapes), stack_adapters(_three(shapes), shapes)
+def test_the_published_encoder_does(base: DiffusersBase, shapes: dict[str, torch.Size]) -> None:
+    encoder, weights = _encoder("published", base, shapes), stack_adapters(_three(shapes), shapes)
     with torch.no_grad():
         one, other = encoder(weights, UNKNOWN).mean, encoder(refactored(weights, 0), UNKNOWN).mean
     assert (one - other).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("kind", ["invariant", "conv-clip"])
+@pytest.mark.parametrize("kind", ["invariant", "published"])
 def test_z_does_not_depend_on_who_is_read_beside(kind: str, base: DiffusersBase, shapes: dict[str, torch.Size]) -> None:
     encoder, adapters = _encoder(kind, base, shapes), _three(shapes)
     steps = torch.tensor([0, 5, 300])
@@ -56,7 +56,7 @@ def test_z_does_not_depend_on_who_is_read_beside(kind: str, base: DiffusersBase,
     torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["invariant", "conv-clip"])
+@pytest.mark.parametrize("kind", ["invariant", "published"])
 def test_the_step_is_read_and_may_be_unknown(kind: str, base: DiffusersBase, shapes: dict[str, torch.Size]) -> None:
     encoder, weights = _encoder(kind, base, shapes), stack_adapters(_three(shapes), shapes)
     with torch.no_grad():
@@ -94,8 +94,10 @@ def test_probes_are_the_directions_of_most_energy(base: DiffusersBase, shapes: d
     torch.testing.assert_close(found.abs(), torch.tensor(1.0), atol=1e-3, rtol=0)
 
 
-def test_conv_clip_refuses_ranks_that_it_was_not_made_for(base: DiffusersBase, shapes: dict[str, torch.Size]) -> None:
-    encoder = _encoder("conv-clip", base, shapes)
+def test_the_published_encoder_refuses_ranks_that_it_was_not_made_for(
+    base: DiffusersBase, shapes: dict[str, torch.Size]
+) -> None:
+    encoder = _encoder("published", base, shapes)
     with pytest.raises(BaseMismatchError, match="reads ranks up to 4: take an invariant attack"):
         encoder(stack_adapters([random_adapter(shapes, 5, 0)], shapes), UNKNOWN[:1])
 

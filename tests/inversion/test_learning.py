@@ -57,7 +57,7 @@ def test_without_the_step_embedding_only_final_weights_are_examples(
     assert training.encoder.steps is None
 
 
-@pytest.mark.parametrize("kind", ["invariant", "conv-clip"])
+@pytest.mark.parametrize("kind", ["invariant", "published"])
 def test_an_interrupted_training_ends_as_an_undisturbed_one(
     kind: str, base: DiffusersBase, public: PublicPeople, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,12 +216,12 @@ def test_a_warm_start_reads_at_first_as_the_attack_did(base: DiffusersBase, publ
     training = TrainingRun(base, public, SETTINGS, tmp_path / "second", attack)
     rows = training.held_out[0]
     before = attack.encode([public.zoos[0].adapter(int(row)) for row in rows]).mean
-    torch.testing.assert_close(training._means(training.encoder.eval(), public.examples(0, rows)), before)
+    torch.testing.assert_close(training._codes(training.encoder.eval(), public.examples(0, rows)), before)
     probe = next(iter(training.encoder.left)).clone()
     train_attack(base, public, SETTINGS, tmp_path / "second", warm_start=attack)
     training._resume()
     assert torch.equal(next(iter(training.encoder.left)), probe)
-    moved = training._means(training.encoder.eval(), public.examples(0, rows))
+    moved = training._codes(training.encoder.eval(), public.examples(0, rows))
     assert not torch.allclose(moved, before, atol=1e-4)
     with pytest.raises(UsageError, match="other settings"):
         TrainingRun(base, public, SETTINGS, tmp_path / "second")

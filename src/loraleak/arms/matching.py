@@ -65,7 +65,7 @@ def guess(scene: Scene, *, guesses: int, iterations: int, rate: float) -> Float[
     with torch.no_grad():
         for name in names:
             stack.down[name].copy_(weights.down[name])
-    wanted = [weights.up[name].to(like) for name in names]
+    wanted = [(weights.scales.view(-1, 1, 1) * weights.up[name]).to(like) for name in names]
     for _ in range(iterations):
         times = base.timesteps[torch.randint(base.noise_levels, (guesses,), generator=generator)].to(base.device)
         noise = torch.randn(latents.shape, generator=generator).to(latents)

@@ -38,7 +38,7 @@ class DecodesZ(Arm):
 
     def codes(self, scene: Scene, attack: WeightAutoencoder) -> Float[Tensor, "codes tokens dim"]:
         """Codes of the pictures: picture `i` is made with code `i`, modulo their number."""
-        return attack.encode([scene.adapter], [scene.step]).mean
+        return attack.z([scene.adapter], [scene.step], seed=scene.seed)
 
     def decoded(self, scene: Scene, attack: WeightAutoencoder) -> Denoiser:
         """The prediction under the codes."""

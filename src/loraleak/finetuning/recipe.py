@@ -22,6 +22,7 @@ _BOUNDS = {
     "guidance_scale": (0, 100),
     "max_grad_norm": (ABOVE_0, 1e9),
     "seed": (0, math.inf),
+    "start_seed": (0, math.inf),
 }
 _SEEDS = 1 << 128
 """Number of seeds, which are the keys of the generator."""
@@ -66,16 +67,23 @@ class Recipe:
     """Largest norm of an adapter's gradient; larger ones are scaled down."""
     seed: int = 0
     """Seed of all chance in the training, below 2^128. A private training needs a secret one, and draws it where this is 0."""
+    start_seed: int | None = None
+    """Seed of the factors A at the start, below 2^128; None takes that of the training."""
 
     def __post_init__(self) -> None:
         faults = out_of_bounds(self, {**_BOUNDS, "class_count": (1 if self.prior_batch else 0, 100_000)})
-        if self.seed >= _SEEDS:
-            faults.append(f"seed is {self.seed}, give one below 2^128")
+        given = {"seed": self.seed, "start_seed": self.start_seed or 0}
+        faults += [f"{name} is {seed}, give one below 2^128" for name, seed in given.items() if seed >= _SEEDS]
         if not self.trigger.strip():
             faults.append("trigger is empty, give a rare word such as sks")
         if not self.class_prompt.strip():
             faults.append("class_prompt is empty, give what kind of thing the images show, such as a photo of a person")
         refuse(*faults)
+
+    @property
+    def start(self) -> int:
+        """Seed of the factors A at the start."""
+        return self.seed if self.start_seed is None else self.start_seed
 
     @property
     def prompt(self) -> str:

@@ -46,7 +46,7 @@ class Trainer:
             [recipe.alpha / recipe.rank for recipe in self.recipes],
             like,
         )
-        self.stack.start([start_numbers(recipe.seed, self.stack.width(k)) for k, recipe in enumerate(self.recipes)])
+        self.stack.start([start_numbers(recipe.start, self.stack.width(k)) for k, recipe in enumerate(self.recipes)])
         down = self.stack.places("down")
         self.frozen = down if freeze_down else down[:0]
         self.optimiser = StackedAdamW(_row([r.learning_rate for r in self.recipes], like), self.stack.values)

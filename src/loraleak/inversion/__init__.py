@@ -1,7 +1,7 @@
 """Weight autoencoders: read who is in an adapter. In: a zoo of public people's adapters. Out: an attack that turns an adapter into z.
 
 `z` is a condition `[tokens, dim]`, in the place of a prompt's states; the victim's own model decodes it. Reading order: `weights`
-(adapters side by side), `posterior` and `steps` (what encoders share), `invariant` and `conv_clip` (two encoders),
+(adapters side by side), `posterior` and `steps` (what encoders share), `invariant` and `published` (two encoders),
 `weight_autoencoder` (one of them with what is known of z, as a file), `public` (people to learn from), `objective` (what is learned),
 `learning` (how), `replay` and `online` (from which examples), `universal` (one z for everybody), `train`. Names load on first use.
 """

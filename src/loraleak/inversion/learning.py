@@ -116,8 +116,8 @@ class TrainingRun:
         """The attack: the best encoder, with what is known of z over public people."""
         encoder = self.best_encoder()
         rng = np.random.default_rng([self.settings.seed, 2])
-        trained = torch.cat([self._means(encoder, e) for e in self._sampled(self.rows, rng, _EVALUATED)])
-        others = torch.cat([self._means(encoder, e) for e in self._sampled(self.held_out, rng, _OTHERS)])
+        trained = torch.cat([self._codes(encoder, e) for e in self._sampled(self.rows, rng, _EVALUATED)])
+        others = torch.cat([self._codes(encoder, e) for e in self._sampled(self.held_out, rng, _OTHERS)])
         return WeightAutoencoder(
             kind=self.settings.encoder,
             knowledge=self.settings.knowledge,
@@ -213,7 +213,7 @@ class TrainingRun:
             losses.append(float(loss))
         figures = {"loss": float(np.mean(losses))}
         if self.public.captions is not None:
-            z, who = torch.cat([self._means(encoder, e) for e in rows]), torch.cat([e.people for e in rows])
+            z, who = torch.cat([self._codes(encoder, e) for e in rows]), torch.cat([e.people for e in rows])
             gallery = torch.tensor(sorted(self.public.held_out))
             nearest = gallery[torch.cdist(z.flatten(1), self.public.captions[gallery].flatten(1)).argmin(1)]
             figures["rank1"] = float((nearest == who).float().mean())
@@ -249,9 +249,9 @@ class TrainingRun:
         return statistics
 
     @torch.no_grad()
-    def _means(self, encoder: Encoder, examples: Examples) -> Float[Tensor, "adapters tokens dim"]:
+    def _codes(self, encoder: Encoder, examples: Examples) -> Float[Tensor, "adapters tokens dim"]:
         device = self.accelerator.device
-        return encoder(examples.read.to(device), torch.zeros_like(examples.steps).to(device)).mean.cpu()
+        return encoder.z(examples.read.to(device), torch.zeros_like(examples.steps).to(device), seed=self.settings.seed).cpu()
 
     def _agree(self) -> None:
         """Write the settings, or check that they are those of the training that was begun here."""

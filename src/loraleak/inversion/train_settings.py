@@ -37,7 +37,7 @@ class TrainSettings:
     """Settings of the training of a weight autoencoder."""
 
     encoder: str = "invariant"
-    """Network that reads adapters: `invariant` reads products B A only; `conv-clip` (published) reads A and B as they are."""
+    """Network that reads adapters: `invariant` reads products B A only; `published` (Yao 2024) reads A and B as they are."""
     knowledge: Knowledge = "file"
     """Part of an adapter that is read: the `file` as shared, or its change since the `start`, which needs the training seed."""
     step_embedding: bool = True

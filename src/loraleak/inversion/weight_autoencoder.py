@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -17,14 +17,14 @@ from loraleak.assets import POCKET_ATTACK
 from loraleak.bases import DiffusersBase, StableDiffusion
 from loraleak.errors import BaseMismatchError, UsageError
 from loraleak.files import write_bytes
-from loraleak.inversion.conv_clip import ConvClipEncoder, ConvClipShape
 from loraleak.inversion.encoder import Encoder
 from loraleak.inversion.invariant import InvariantEncoder, InvariantShape
 from loraleak.inversion.posterior import Posterior
+from loraleak.inversion.published import PublishedEncoder, PublishedShape
 from loraleak.inversion.train_settings import Knowledge
 from loraleak.inversion.weights import since_start, stack_adapters
 from loraleak.plugins import third_party
-from loraleak.types import Adapter
+from loraleak.types import Adapter, StackedFactors
 
 __all__ = ["ENCODERS", "SCHEMA", "Encoder", "WeightAutoencoder", "attack_for", "load_attack", "new_encoder"]
 
@@ -62,6 +62,27 @@ class WeightAutoencoder:
         Raises: BaseMismatchError, if an adapter was trained for another base; UsageError, if the attack reads the change since the
         first step and the seeds are not known.
         """
+        posterior: Posterior = self.encoder(*self._read(adapters, steps, seeds))
+        return posterior
+
+    @torch.no_grad()
+    def z(
+        self,
+        adapters: Sequence[Adapter],
+        steps: Sequence[int | None] | None = None,
+        *,
+        seeds: Sequence[int] | None = None,
+        seed: int = 0,
+    ) -> Float[Tensor, "adapters tokens dim"]:
+        """z of each adapter, the mean of the posterior; or what `seed` draws from it, if the encoder is one that draws.
+
+        Raises: as `encode`.
+        """
+        return self.encoder.z(*self._read(adapters, steps, seeds), seed=seed)
+
+    def _read(
+        self, adapters: Sequence[Adapter], steps: Sequence[int | None] | None, seeds: Sequence[int] | None
+    ) -> tuple[StackedFactors, Int[Tensor, " adapters"]]:
         weights = stack_adapters(adapters, self.encoder.shapes)
         if self.knowledge == "start":
             if seeds is None:
@@ -71,7 +92,7 @@ class WeightAutoencoder:
                 )
             weights = since_start(weights, seeds)
         counted = [0 if step is None else step for step in steps or [None] * len(adapters)]
-        return self.encoder(weights, torch.tensor(counted))
+        return weights, torch.tensor(counted)
 
     def random_z(self, count: int, *, seed: int) -> Float[Tensor, "count tokens dim"]:
         """Draw from a Gaussian with the mean and covariance of z over public people, the encoder's aggregate posterior."""
@@ -185,7 +206,7 @@ def _invariant(
     return InvariantEncoder(shapes, condition, InvariantShape(**sizes), steps=steps)
 
 
-def _conv_clip(
+def _published(
     shapes: Mapping[str, torch.Size],
     condition: tuple[int, int],
     base: DiffusersBase,
@@ -195,11 +216,13 @@ def _conv_clip(
     rank: int | None,
 ) -> Encoder:
     if not isinstance(base, StableDiffusion):
-        raise UsageError(f"conv-clip reads through a text encoder that {base.name!r} does not have: take invariant")
-    shape = ConvClipShape(**sizes)
-    return ConvClipEncoder(shapes, condition, shape if rank is None else replace(shape, rank=rank), base.transform, steps=steps)
+        raise UsageError(f"the published encoder reads through a text encoder that {base.name!r} does not have: take invariant")
+    shape = PublishedShape(**sizes)
+    return PublishedEncoder(
+        shapes, condition, shape if rank is None else replace(shape, rank=rank), base.transform, steps=steps
+    )
 
 
-ENCODERS: dict[str, Callable[..., Encoder]] = {"invariant": _invariant, "conv-clip": _conv_clip}
+ENCODERS: dict[str, Callable[..., Encoder]] = {"invariant": _invariant, "published": _published}
 """Encoders by name. A new one is one more file and one more line here, or an entry point in the group `loraleak.encoders`: a callable
 that takes `(shapes, condition, base, *, steps, sizes, rank)`."""

@@ -16,18 +16,18 @@ __all__ = ["since_start", "stack_adapters"]
 def stack_adapters(adapters: Sequence[Adapter], shapes: Mapping[str, torch.Size]) -> StackedFactors:
     """Stack the adapters' factors for these modules, filled up with zeros to the highest rank.
 
-    A module that an adapter lacks is zero, so it changes nothing. Scales differ by module in some files, so they are multiplied
-    into B. An unknown scale counts as 1, as when the adapter is run. Modules that are not in `shapes` are not read.
+    A module that an adapter lacks is zero, so it changes nothing. Where scales differ by module, they are multiplied into B. An
+    unknown scale counts as 1, as when the adapter is run. Modules that are not in `shapes` are not read.
     Raises: BaseMismatchError, if none of the modules is in the adapter, or one has another shape.
     """
     for adapter in adapters:
-        known = [name for name in adapter.factors if name in shapes]
-        if not known:
+        read = [name for name in adapter.factors if name in shapes]
+        if not read:
             raise BaseMismatchError(
                 f"none of the {len(adapter.factors)} modules of this adapter is one that the attack reads: "
                 "take an attack that was trained on such adapters"
             )
-        for name in known:
+        for name in read:
             factors = adapter.factors[name]
             have = (factors.up.shape[0], *factors.down.shape[1:])
             if have != tuple(shapes[name]):
@@ -39,14 +39,17 @@ def stack_adapters(adapters: Sequence[Adapter], shapes: Mapping[str, torch.Size]
     highest = max(ranks)
     down = {name: torch.zeros(len(adapters), highest, *shape[1:]) for name, shape in shapes.items()}
     up = {name: torch.zeros(len(adapters), shape[0], highest) for name, shape in shapes.items()}
+    scales = torch.ones(len(adapters))
     for k, adapter in enumerate(adapters):
-        for name in shapes:
-            if name in adapter.factors:
-                factors = adapter.factors[name]
-                scale = 1.0 if factors.scale is None else factors.scale
-                down[name][k, : factors.rank] = factors.down.float()
-                up[name][k, :, : factors.rank] = scale * factors.up.float().reshape(len(up[name][k]), factors.rank)
-    return StackedFactors(down, up, torch.ones(len(adapters)), torch.tensor(ranks))
+        known = {name: adapter.factors[name] for name in shapes if name in adapter.factors}
+        of_modules = {name: 1.0 if factors.scale is None else factors.scale for name, factors in known.items()}
+        if len(set(of_modules.values())) == 1:
+            scales[k] = next(iter(of_modules.values()))
+            of_modules = dict.fromkeys(of_modules, 1.0)
+        for name, factors in known.items():
+            down[name][k, : factors.rank] = factors.down.float()
+            up[name][k, :, : factors.rank] = of_modules[name] * factors.up.float().reshape(len(up[name][k]), factors.rank)
+    return StackedFactors(down, up, scales, torch.tensor(ranks))
 
 
 def since_start(weights: StackedFactors, seeds: Sequence[int] | Int[np.ndarray, " adapters"]) -> StackedFactors:

@@ -5,7 +5,7 @@ Light to import, so that the command line starts fast.
 
 from dataclasses import dataclass
 
-from loraleak.checks import ABOVE_0, out_of_bounds, refuse
+from loraleak.checks import ABOVE_0, SEEDS, out_of_bounds, refuse
 from loraleak.finetuning import Recipe, Targets
 
 __all__ = ["RecipeRanges"]
@@ -23,6 +23,7 @@ _BOUNDS = {
     "prior_batch": (0, 4096),
     "class_count": (0, 100_000),
     "snapshots": (1, 10_000),
+    "start_seed": SEEDS,
 }
 
 
@@ -51,6 +52,8 @@ class RecipeRanges:
     text_encoder: bool = False
     snapshots: int = 8
     """Snapshots of each run, evenly spaced. The last step is one of them."""
+    start_seed: int | None = None
+    """Seed of the factors A at the start of every run, as if all had a trainer's default; None gives each run a start of its own."""
 
     @property
     def class_images(self) -> Recipe:

@@ -32,6 +32,7 @@ def draw_recipe(ranges: RecipeRanges, rng: np.random.Generator, *, available: in
         text_encoder=ranges.text_encoder,
         targets=ranges.targets,
         seed=int(rng.integers(2**62)),
+        start_seed=ranges.start_seed,
     )
     return recipe, min(wanted, available)
 

@@ -19,7 +19,7 @@ class RandomRefactoring(PostHoc):
     """The change `B -> B M^-1`, `A -> M A` with a random invertible M. `dW`, and so every picture, stays as it was.
 
     `M = P diag(s) Q`, where P and Q are orthogonal and uniform, and s is between 1/2 and 2, so that float32 loses little. It
-    stops an attack that reads A and B as they are (`conv-clip`), and none that reads their product (`invariant`).
+    stops an attack that reads A and B as they are (`published`), and none that reads their product (`invariant`).
     """
 
     name: ClassVar[str] = "random-refactoring"
