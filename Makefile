@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint browser fuzz clean
+.PHONY: demo test lint dist browser fuzz clean
 
 demo: $(VENV)/ready
 	$(BIN)/loraleak demo --out demo
@@ -15,6 +15,16 @@ lint: $(VENV)/ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+# Wheel and sdist, the wheel made from the sdist; then both commands in an environment that has nothing else.
+dist: $(VENV)/ready-dev
+	rm -rf dist
+	$(BIN)/python -m hatchling build --target sdist
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist dist/*.tar.gz
+	$(PYTHON) -m venv dist/clean
+	dist/clean/bin/pip install --quiet --disable-pip-version-check -c constraints.txt dist/*.whl
+	dist/clean/bin/pip check
+	cd dist && clean/bin/loraleak --version && clean/bin/loraleak demo --out demo
 
 # Longer than the smoke among the tests; what it finds stays in found/.
 fuzz: $(VENV)/ready-dev

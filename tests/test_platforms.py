@@ -107,3 +107,15 @@ def test_the_github_action(files: dict[str, Path], tmp_path: Path) -> None:
     assert [result["level"] for result in run["results"]] == ["warning"]
     left = _shell("git rm -q -f pickle.safetensors telling.safetensors\n" + step, tmp_path)
     assert left.returncode == 0, left.stderr
+
+
+def test_our_own_action(files: dict[str, Path], tmp_path: Path) -> None:
+    action = yaml.safe_load((_ROOT / "action.yml").read_text("utf-8"))
+    (step,) = (step for step in action["runs"]["steps"] if step.get("id") == "inspect")
+    assert set(step["env"]) == {"FILES", "FAIL_ON", "SARIF"}
+    for names, sarif, code in (("clean", "", 0), ("clean telling", "found.sarif", 1), ("telling pickle", "", 4)):
+        told = tmp_path / "told"
+        asked = {"FILES": " ".join(str(files[name]) for name in names.split()), "FAIL_ON": "high", "SARIF": sarif}
+        assert _shell(step["run"], tmp_path, GITHUB_OUTPUT=str(told), **asked).returncode == code
+        assert told.read_text("utf-8").splitlines()[-1] == f"exit-code={code}"
+    assert json.loads((tmp_path / "found.sarif").read_text("utf-8"))["version"] == "2.1.0"
