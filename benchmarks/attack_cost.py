@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import loraleak
 from loraleak.adapters import load_adapter
 from loraleak.bases import load_base
-from loraleak.inversion.weight_autoencoder import attack_for
+from loraleak.kits import attack_for
 
 DEMO = Path(loraleak.__file__).parent / "assets" / "demo"
 _REPEATS = 20

@@ -14,7 +14,7 @@ from loraleak.arms import Scene, reconstruct, select_arms
 from loraleak.bases import load_base
 from loraleak.bench.cases import CaseSettings, draw_cases
 from loraleak.bench.runs import fine_tuned
-from loraleak.inversion.weight_autoencoder import attack_for
+from loraleak.kits import attack_for
 
 ARMS = ("lora-class", "lora-universal-z", "base-z", "lora-z", "lora-z-key", "lora-trigger")
 TILE, GAP, BLOCK, HEAD = 96, 4, 22, 34
@@ -34,7 +34,7 @@ def main() -> None:
     attack = attack_for(base, arguments.attack)
     cases = draw_cases("victims", arguments.victims, seed=arguments.seed)
     rows = []
-    for case, file in zip(cases, fine_tuned(base, cases, settings, arguments.work / "cases"), strict=True):
+    for case, file in fine_tuned(base, cases, settings, arguments.work / "cases").items():
         scene = Scene(base, load_adapter(file), owner_prompt=settings.recipe_of(case).prompt, attack=attack, seed=case.index)
         made = reconstruct(scene, select_arms(ARMS), images=settings.images, seed=case.index)
         rows.append({"private photos": settings.private_images(case)[:3], **{name: made[name] for name in ARMS}})

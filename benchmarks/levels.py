@@ -14,18 +14,18 @@ import numpy as np
 
 from loraleak.arms import ARMS, Scene, reconstruct, select_arms
 from loraleak.assets import POCKET_KNOWN_LEAKS
-from loraleak.auditing import OtherPeople, against_controls, against_other_people, load_controls, people_of, verdict_of
+from loraleak.auditing import OtherPeople, against_controls, against_other_people, people_of, verdict_of
 from loraleak.auditing.audit_settings import AuditSettings
 from loraleak.auditing.known_leaks import count_found, read_known_leaks
 from loraleak.auditing.nulls.drawn import draw_people
 from loraleak.auditing.nulls.sources import people_drawn
 from loraleak.auditing.positive_controls import known_leaks_are_found, leaks_like_these_are_found
-from loraleak.auditing.sensitivity import load_table, row_for
+from loraleak.auditing.sensitivity import row_for, table_for
 from loraleak.bases import load_base
 from loraleak.bench.cases import VICTIM_SEED, CaseSettings, draw_cases
 from loraleak.bench.runs import CaseResult, run_cases
 from loraleak.embedders import load_embedder
-from loraleak.inversion.weight_autoencoder import attack_for
+from loraleak.kits import controls_for, kit_for
 from loraleak.reporting import Verdict
 from loraleak.reporting.results import PositiveControl
 from loraleak.types import Adapter, Embeddings, Sightings
@@ -44,8 +44,10 @@ def main() -> None:
     arguments = parser.parse_args()
 
     base, embedder = load_base("pocket", device="cpu"), load_embedder("pocket")
-    attack = attack_for(base)
-    controls = load_controls(CaseSettings().setup(base, embedder, attack))
+    kit = kit_for(base)
+    assert kit is not None
+    attack = kit.attack_on(base)
+    controls = controls_for(CaseSettings().setup(base, embedder, attack))
     assert controls is not None
     leaks = read_known_leaks(POCKET_KNOWN_LEAKS, embedder)
     victims = draw_cases("victims", 150, seed=VICTIM_SEED)[: arguments.files]
@@ -59,7 +61,7 @@ def main() -> None:
 
     def known(settings: CaseSettings, images: int, photos: int, others: OtherPeople) -> PositiveControl:
         setup = settings.setup(base, embedder, attack)
-        table = load_table(setup, _ATTACKS)
+        table = table_for(kit, setup, _ATTACKS)
         row = None if table is None else row_for(table, images=images, steps=settings.steps, photos=photos)
         if row is not None:
             of_this = {"images": images, "steps": settings.steps, "photos": photos}

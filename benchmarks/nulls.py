@@ -18,7 +18,7 @@ from jaxtyping import Float
 
 from loraleak.arms import select_arms
 from loraleak.auditing.audit_settings import AuditSettings
-from loraleak.auditing.nulls.controls import Controls, against_controls, load_controls
+from loraleak.auditing.nulls.controls import against_controls
 from loraleak.auditing.nulls.drawn import draw_people
 from loraleak.auditing.nulls.other_people import OtherPeople, against_other_people
 from loraleak.auditing.nulls.sources import people_drawn, people_of
@@ -27,7 +27,7 @@ from loraleak.bases import load_base
 from loraleak.bench.cases import VICTIM_SEED, Case, CaseSettings, draw_cases, pictures
 from loraleak.bench.runs import CaseResult, run_cases
 from loraleak.embedders import Embedder, load_embedder
-from loraleak.inversion.weight_autoencoder import attack_for
+from loraleak.kits import Controls, attack_for, controls_for
 from loraleak.people import TRAINING_STYLES
 from loraleak.people.avatars import draw_look, render
 from loraleak.reporting.words import in_brackets
@@ -64,7 +64,7 @@ def main() -> None:
 
     base, embedder = load_base("pocket", device="cpu"), load_embedder("pocket")
     attack = attack_for(base)
-    controls = load_controls(_SETTINGS.setup(base, embedder, attack))
+    controls = controls_for(_SETTINGS.setup(base, embedder, attack))
     assert controls is not None
     drawing = AuditSettings(guidance_scale=_SETTINGS.guidance_scale, steps=_SETTINGS.steps).drawing
 

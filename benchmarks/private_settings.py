@@ -15,7 +15,7 @@ from loraleak.bench.cases import VICTIM_SEED, CaseSettings, draw_cases, template
 from loraleak.bench.runs import run_cases
 from loraleak.defences import training_time
 from loraleak.embedders import load_embedder
-from loraleak.inversion.weight_autoencoder import attack_for
+from loraleak.kits import attack_for
 from loraleak.scores import gallery_ranks
 
 _SEED = 77

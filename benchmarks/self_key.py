@@ -23,7 +23,7 @@ from loraleak.bench.arms import victim_scores
 from loraleak.bench.cases import VICTIM_SEED, CaseSettings, draw_cases, person_on, templates
 from loraleak.bench.runs import fine_tuned, run_cases
 from loraleak.embedders import load_embedder
-from loraleak.inversion.weight_autoencoder import attack_for
+from loraleak.kits import attack_for
 from loraleak.people.splits import Split
 from loraleak.reporting.words import in_brackets
 from loraleak.scores import bootstrap_mean, paired_difference
@@ -55,7 +55,7 @@ def main() -> None:
     photos = [person_on(result.private_images, embedder).vectors for result in results]
     scores = {arm.name: victim_scores([r.arms[arm.name] for r in results], photos, gallery) for arm in arms}
 
-    adapter = load_adapter(fine_tuned(base, victims[:1], settings, arguments.folder)[0])
+    adapter = load_adapter(fine_tuned(base, victims[:1], settings, arguments.folder)[victims[0]])
     scene = Scene(base, adapter, owner_prompt=settings.recipe_of(victims[0]).prompt, attack=attack)
     costs = _costs(scene, arms, settings)
 

@@ -1,6 +1,8 @@
 """How many files with a known leak audits find, and how far a posterior made of their statistic can be trusted.
 
-    python benchmarks/sensitivity.py work --out src/loraleak/assets --figure docs/reliability    # goes on where it was stopped
+    python benchmarks/sensitivity.py work --out src/loraleak/assets/kit.safetensors --figure docs/reliability
+
+A stopped run goes on.
 
 Victims are people whom nothing else has seen. The null is people of the base's controls at the controls' own sampler steps, and
 people whom the base draws at others. Rows vary one thing at a time from the usual audit; all intervals are over victims.
@@ -17,20 +19,18 @@ from matplotlib import pyplot as plt
 from scipy.stats import binomtest
 
 from loraleak.arms import ARMS, select_arms
-from loraleak.auditing import OtherPeople, against_controls, against_other_people, load_controls, people_of, verdict_of
+from loraleak.auditing import OtherPeople, against_controls, against_other_people, people_of, verdict_of
 from loraleak.auditing.audit_settings import AuditSettings
-from loraleak.auditing.calibration import Calibration, fit_calibration, posterior, reliability, save_calibration
-from loraleak.auditing.nulls.controls import SamplingSetup
+from loraleak.auditing.calibration import fit_calibration, posterior, reliability, rounded
 from loraleak.auditing.nulls.drawn import draw_people
 from loraleak.auditing.nulls.sources import people_drawn
-from loraleak.auditing.sensitivity import Row, Table, save_table
 from loraleak.bases import load_base
 from loraleak.bench.cases import VICTIM_SEED, Case, CaseSettings, draw_cases
 from loraleak.bench.figures import save_figure
 from loraleak.bench.runs import CaseResult, run_cases
 from loraleak.defences import parse_defence
 from loraleak.embedders import load_embedder
-from loraleak.inversion.weight_autoencoder import attack_for
+from loraleak.kits import Calibration, Row, SamplingSetup, Table, kit_for, save_kit
 from loraleak.reporting.results import NullTest
 from loraleak.reporting.words import in_brackets
 from loraleak.types import Embeddings, Interval, Sightings
@@ -58,15 +58,17 @@ def main() -> None:
     parser.add_argument("--victims", type=int, default=40)
     parser.add_argument("--fewer", type=int, default=16, help="victims of the rows that are not of the usual audit")
     parser.add_argument("--wrong", type=int, default=100)
-    parser.add_argument("--out", type=Path, help="folder for sensitivity.json and calibration.json")
+    parser.add_argument("--out", type=Path, help="file for the base's kit with the table and the calibration")
     parser.add_argument("--figure", type=Path, help="name of the reliability figure, without suffix")
     arguments = parser.parse_args()
 
     base, embedder = load_base("pocket", device="cpu"), load_embedder("pocket")
-    attack = attack_for(base)
+    kit = kit_for(base)
+    assert kit is not None
+    attack = kit.attack_on(base)
     usual = CaseSettings()
     setup = usual.setup(base, embedder, attack)
-    controls = load_controls(setup)
+    controls = kit.controls_for(setup)
     assert controls is not None
     cases = draw_cases("victims", 50 + arguments.wrong, seed=VICTIM_SEED)
     victims, strangers = cases[: arguments.victims], cases[50:]
@@ -105,17 +107,18 @@ def main() -> None:
                     file=file,
                 )
 
+    measured = {"calibration": kit.calibration}
+
     def keep(table: Sequence[Row]) -> None:
         if arguments.out:
-            save_table(Table(setup, _ATTACKS, tuple(table)), arguments.out / "sensitivity.json")
+            save_kit(replace(kit, sensitivity=Table(setup, _ATTACKS, tuple(table)), **measured), arguments.out)
 
     whole = Audited(usual, run(usual, arguments.victims), people_of(controls), with_controls=True)
     table = list(rows(whole, (2, 4, 8), (2, 3, 5)))
     _print(table)
     keep(table)
-    calibration = _calibrated(whole, mine, [photos(case) for case in strangers], setup, arguments.figure)
-    if arguments.out:
-        save_calibration(calibration, arguments.out / "calibration.json")
+    measured["calibration"] = _calibrated(whole, mine, [photos(case) for case in strangers], setup, arguments.figure)
+    keep(table)
     for steps in (6, 10):
         settings = replace(usual, steps=steps)
         short = Audited(settings, run(settings, arguments.fewer), drawn(steps), with_controls=False)
@@ -176,7 +179,7 @@ def _calibrated(
         stated_own.append(posterior(fitted, own[held], 0.5))
         stated_wrong.append(posterior(fitted, wrong[np.ix_(held, unknown)].ravel(), 0.5))
     curve = reliability(np.concatenate(stated_own), np.concatenate(stated_wrong))
-    calibration = replace(fit(own, wrong.ravel()), error=curve.error)
+    calibration = rounded(replace(fit(own, wrong.ravel()), error=curve.error))
     print(f"\nlog LR = {calibration.intercept:.2f} + {calibration.slope:.2f} statistic, at most {calibration.limit:.0f}")
     print(f"held out: {len(own)} leaking files, {sum(map(len, stated_wrong)):,} audits of wrong people, in {_FOLDS} folds")
     print(f"expected calibration error {curve.error:.3f}")

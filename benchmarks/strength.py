@@ -16,13 +16,14 @@ import numpy as np
 
 from loraleak.adapters import load_adapter
 from loraleak.arms import Scene, at_strength, find_strength, reconstruct, select_arms, with_turned
-from loraleak.auditing import Controls, OtherPeople, against_other_people, load_controls, people_of
+from loraleak.auditing import OtherPeople, against_other_people, people_of
 from loraleak.bases import DiffusersBase, load_base
 from loraleak.bench.cases import VICTIM_SEED, Case, CaseSettings, draw_cases
 from loraleak.bench.runs import fine_tuned
 from loraleak.embedders import Embedder, load_embedder
 from loraleak.files import replacing, write_json
-from loraleak.inversion.weight_autoencoder import WeightAutoencoder, attack_for
+from loraleak.inversion import WeightAutoencoder
+from loraleak.kits import Controls, attack_for, controls_for
 from loraleak.progress import track
 from loraleak.reporting.words import in_brackets
 from loraleak.scores import bootstrap_mean, paired_difference
@@ -62,7 +63,7 @@ def main() -> None:
     attack = attack_for(base)
     cases = draw_cases("victims", arguments.victims + arguments.wrong, seed=VICTIM_SEED)
     victims, others = cases[: arguments.victims], cases[arguments.victims :]
-    files = fine_tuned(base, victims, _SETTINGS, arguments.folder)
+    files = list(fine_tuned(base, victims, _SETTINGS, arguments.folder).values())
     photos = [_photos(embedder, case) for case in victims]
     wrong = [_photos(embedder, case) for case in others]
     people = people_of(_controls(base, embedder, attack))
@@ -125,7 +126,7 @@ def _sampled(
 
 
 def _controls(base: DiffusersBase, embedder: Embedder, attack: WeightAutoencoder | None) -> Controls:
-    controls = load_controls(_SETTINGS.setup(base, embedder, attack))
+    controls = controls_for(_SETTINGS.setup(base, embedder, attack))
     assert controls is not None
     return controls
 

@@ -39,7 +39,7 @@ def main() -> None:
     groups = {
         "one person": fine_tuned(
             base, draw_cases("victims", arguments.files, seed=VICTIM_SEED), CaseSettings(), work / "people"
-        ),
+        ).values(),
         "styles and things": nobody_files(base, subjects(arguments.files, seed=9_000), work / "nobody"),
     }
     print("| files of | files | p ≤ .05 | mean likeness over the base's | seconds a file |\n|---|---|---|---|---|")

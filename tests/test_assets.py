@@ -8,12 +8,11 @@ import pytest
 
 from loraleak.adapters import load_adapter
 from loraleak.arms import select_arms
-from loraleak.assets import BUILD, DEMO, POCKET_ATTACK
+from loraleak.assets import BUILD, DEMO, POCKET_KIT
 from loraleak.auditing.audit_settings import AuditSettings
-from loraleak.auditing.nulls.controls import SamplingSetup, load_controls
 from loraleak.bases import load_base
 from loraleak.embedders import load_embedder
-from loraleak.inversion.weight_autoencoder import attack_for
+from loraleak.kits import SamplingSetup, attack_for, controls_for, read_kit
 
 ASSETS = BUILD.parent
 
@@ -55,13 +54,21 @@ def test_controls_fit_what_ships_and_the_defaults_of_an_audit() -> None:
     sampling = SamplingSetup(
         base.sha256, embedder.name, settings.class_prompt, settings.steps, settings.guidance_scale, attack.sha256
     )
-    controls = load_controls(sampling)
+    controls = controls_for(sampling)
     assert controls is not None and len(controls) == 99
     assert set(controls.arms) == {arm.name for arm in select_arms() if arm.role == "attack"}
 
 
+def test_pockets_kit_is_pockets_and_of_nobody_real() -> None:
+    kit = read_kit(POCKET_KIT)
+    assert kit.is_for(load_base("pocket", device="cpu"))
+    assert kit.card.people.attack == 2300 and len(kit.people) == kit.card.people.templates == 200
+    assert "nobody real" in kit.card.source and kit.card.quality is not None
+    assert kit.sensitivity is not None and kit.calibration is not None
+
+
 def test_the_attack_is_small_and_reads_the_demo() -> None:
-    assert POCKET_ATTACK.stat().st_size <= 8e6
+    assert POCKET_KIT.stat().st_size <= 10e6
     attack = attack_for(load_base("pocket", device="cpu"))
     assert attack is not None and attack.kind == "invariant" and attack.knowledge == "file"
     adapter = load_adapter(DEMO / "adapter.safetensors")

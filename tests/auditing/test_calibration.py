@@ -1,21 +1,21 @@
 """Posteriors: against a case whose likelihood ratio is known, within what the data can support, and never without a calibration."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.calibration import calibration_curve
 from sklearn.linear_model import LogisticRegression
 
+from loraleak.assets import POCKET_KIT
 from loraleak.auditing.calibration import (
+    calibration_for,
     fit_calibration,
-    load_calibration,
     posterior,
     reliability,
-    save_calibration,
+    rounded,
 )
-from loraleak.auditing.nulls.controls import SamplingSetup
+from loraleak.kits import SamplingSetup, read_kit
 
 SETUP = SamplingSetup("b" * 64, "pocket", "a photo of a person", 20, 3.0, "a")
 ATTACKS = ("lora-class", "lora-z")
@@ -59,13 +59,13 @@ def test_reliability_agrees_with_scikit_learn_and_is_small_for_a_true_model() ->
     assert reliability(posterior(wrong, leaking, 0.5), posterior(wrong, others, 0.5)).error > 0.2
 
 
-def test_a_calibration_holds_for_audits_that_see_no_less(tmp_path: Path) -> None:
-    file = tmp_path / "calibration.json"
-    save_calibration(fit_calibration(*_drawn(0, 20), SETUP, ATTACKS, images=8, photos=5), file)
-    held = load_calibration(SETUP, ATTACKS, images=8, photos=9, file=file)
+def test_a_calibration_holds_for_audits_that_see_no_less() -> None:
+    fitted = rounded(fit_calibration(*_drawn(0, 20), SETUP, ATTACKS, images=8, photos=5))
+    kit = replace(read_kit(POCKET_KIT), calibration=fitted)
+    held = calibration_for(kit, SETUP, ATTACKS, images=8, photos=9)
     assert held is not None and held.attacks == ATTACKS and held.limit == 21
     for changed in ({"images": 7}, {"photos": 4}):
-        assert load_calibration(SETUP, ATTACKS, **({"images": 8, "photos": 5} | changed), file=file) is None
-    assert load_calibration(replace(SETUP, steps=10), ATTACKS, images=8, photos=5, file=file) is None
-    assert load_calibration(SETUP, ("lora-class",), images=8, photos=5, file=file) is None
-    assert load_calibration(SETUP, ATTACKS, images=8, photos=5, file=tmp_path / "none") is None
+        assert calibration_for(kit, SETUP, ATTACKS, **({"images": 8, "photos": 5} | changed)) is None
+    assert calibration_for(kit, replace(SETUP, steps=10), ATTACKS, images=8, photos=5) is None
+    assert calibration_for(kit, SETUP, ("lora-class",), images=8, photos=5) is None
+    assert calibration_for(None, SETUP, ATTACKS, images=8, photos=5) is None

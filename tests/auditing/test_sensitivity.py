@@ -1,16 +1,15 @@
 """The table of sensitivity: which row speaks for an audit, and what would be enough."""
 
 from dataclasses import replace
-from pathlib import Path
 
 from loraleak.arms import ARMS, select_arms
+from loraleak.assets import POCKET_KIT
 from loraleak.auditing import AuditSettings
-from loraleak.auditing.calibration import load_calibration
-from loraleak.auditing.nulls.controls import SamplingSetup
-from loraleak.auditing.sensitivity import Row, Table, least_that_decides, load_table, row_for, save_table
+from loraleak.auditing.calibration import calibration_for
+from loraleak.auditing.sensitivity import least_that_decides, row_for, table_for
 from loraleak.bases import load_base
 from loraleak.embedders import load_embedder
-from loraleak.inversion import attack_for
+from loraleak.kits import Row, SamplingSetup, Table, attack_for, kit_for, read_kit
 
 SETUP = SamplingSetup("b" * 64, "pocket", "a photo of a person", 20, 3.0, "a")
 ROWS = (
@@ -40,14 +39,14 @@ def test_the_fewest_pictures_that_decide_are_named() -> None:
     assert least_that_decides(TABLE, steps=20, photos=1, max_miss_rate=0.1) is None
 
 
-def test_a_table_holds_for_its_own_sampling_and_attacks_alone(tmp_path: Path) -> None:
-    file = tmp_path / "sensitivity.json"
-    save_table(TABLE, file)
-    assert load_table(SETUP, ("lora-z", "lora-class"), file) == TABLE
-    assert load_table(replace(SETUP, steps=7), TABLE.attacks, file) == TABLE
-    assert load_table(replace(SETUP, guidance_scale=1.0), TABLE.attacks, file) is None
-    assert load_table(SETUP, ("lora-class",), file) is None
-    assert load_table(SETUP, TABLE.attacks, tmp_path / "none.json") is None
+def test_a_table_holds_for_its_own_sampling_and_attacks_alone() -> None:
+    kit = replace(read_kit(POCKET_KIT), sensitivity=TABLE)
+    assert table_for(kit, SETUP, ("lora-z", "lora-class")) == TABLE
+    assert table_for(kit, replace(SETUP, steps=7), TABLE.attacks) == TABLE
+    assert table_for(kit, replace(SETUP, guidance_scale=1.0), TABLE.attacks) is None
+    assert table_for(kit, SETUP, ("lora-class",)) is None
+    assert table_for(replace(kit, sensitivity=None), SETUP, TABLE.attacks) is None
+    assert table_for(None, SETUP, TABLE.attacks) is None
 
 
 def test_the_table_that_ships_speaks_for_the_usual_audit_of_pocket() -> None:
@@ -58,9 +57,10 @@ def test_the_table_that_ships_speaks_for_the_usual_audit_of_pocket() -> None:
         base.sha256, load_embedder("pocket").name, settings.class_prompt, settings.steps, settings.guidance_scale, attack.sha256
     )
     attacks = [arm.name for arm in select_arms(tuple(ARMS)) if arm.role == "attack"]
-    table = load_table(setup, attacks)
+    kit = kit_for(base)
+    table = table_for(kit, setup, attacks)
     assert table is not None
     row = row_for(table, images=settings.images, steps=settings.steps, photos=5)
     assert row is not None and row.files == 40 and row.miss_rate <= settings.max_miss_rate
-    calibration = load_calibration(setup, attacks, images=settings.images, photos=5)
+    calibration = calibration_for(kit, setup, attacks, images=settings.images, photos=5)
     assert calibration is not None and calibration.error < 0.05

@@ -14,9 +14,9 @@ from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Job, finetune_together
 from loraleak.inversion.learning import TrainingRun
 from loraleak.inversion.public import Examples, PublicPeople
+from loraleak.inversion.stored import load_attack
 from loraleak.inversion.train import train_attack
 from loraleak.inversion.train_settings import TrainSettings
-from loraleak.inversion.weight_autoencoder import load_attack
 from loraleak.inversion.weights import since_start, stack_adapters
 from loraleak.types import Images, StackedFactors
 

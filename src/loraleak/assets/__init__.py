@@ -6,12 +6,9 @@ __all__ = [
     "BUILD",
     "DEMO",
     "POCKET",
-    "POCKET_ATTACK",
-    "POCKET_CALIBRATION",
-    "POCKET_CONTROLS",
     "POCKET_EMBEDDER",
+    "POCKET_KIT",
     "POCKET_KNOWN_LEAKS",
-    "POCKET_SENSITIVITY",
     "POCKET_WHO",
 ]
 
@@ -20,16 +17,10 @@ _HOME = Path(__file__).parent
 POCKET = _HOME / "pocket"
 """The embedded base, a diffusers pipeline folder."""
 POCKET_EMBEDDER = _HOME / "embedder"
-POCKET_ATTACK = _HOME / "attack.safetensors"
-"""A weight autoencoder for pocket."""
-POCKET_CONTROLS = _HOME / "controls.npz"
-"""Embeddings of pictures from adapters of other people on pocket."""
+POCKET_KIT = _HOME / "kit.safetensors"
+"""Pocket's kit: attack, control adapters, other people, table of sensitivity, calibration."""
 POCKET_KNOWN_LEAKS = _HOME / "known-leaks"
 """Adapters that are known to give their person away, each with its photos."""
-POCKET_SENSITIVITY = _HOME / "sensitivity.json"
-"""Table of how many files with a known leak audits on pocket find."""
-POCKET_CALIBRATION = _HOME / "calibration.json"
-"""Likelihood ratios of the statistic of audits on pocket."""
 POCKET_WHO = _HOME / "who-null.json"
 """How alike pictures from files of styles and things are on pocket, for `attack --who`."""
 DEMO = _HOME / "demo"

@@ -13,11 +13,7 @@ from loraleak.lazy import lazy
 if TYPE_CHECKING:
     from loraleak.auditing.audit_settings import AttackSettings as AttackSettings
     from loraleak.auditing.audit_settings import AuditSettings as AuditSettings
-    from loraleak.auditing.nulls.controls import Controls as Controls
-    from loraleak.auditing.nulls.controls import SamplingSetup as SamplingSetup
     from loraleak.auditing.nulls.controls import against_controls as against_controls
-    from loraleak.auditing.nulls.controls import load_controls as load_controls
-    from loraleak.auditing.nulls.controls import save_controls as save_controls
     from loraleak.auditing.nulls.other_people import OtherPeople as OtherPeople
     from loraleak.auditing.nulls.other_people import against_other_people as against_other_people
     from loraleak.auditing.nulls.sources import people_of as people_of
@@ -30,7 +26,7 @@ __all__, __getattr__, __dir__ = lazy(
     __name__,
     {
         "audit_settings": ["AttackSettings", "AuditSettings"],
-        "nulls.controls": ["Controls", "SamplingSetup", "against_controls", "load_controls", "save_controls"],
+        "nulls.controls": ["against_controls"],
         "nulls.other_people": ["OtherPeople", "against_other_people"],
         "nulls.sources": ["people_of"],
         "run": ["audit"],

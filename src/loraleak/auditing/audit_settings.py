@@ -36,8 +36,10 @@ class AttackSettings(BaseSettings):
     """Prompt of a stranger, without the trigger: the kind of thing that was trained."""
     arms: tuple[str, ...] = ()
     """Arms by name. All that apply, if none is given."""
+    kit: str | None = None
+    """Kit from `loraleak kit build`, a file or a hub id. The one that is installed for the base, if none is given."""
     attack: str | None = None
-    """Weight autoencoder from `loraleak train`. Pocket's own, if none is given."""
+    """Weight autoencoder from `loraleak train`. The kit's, if none is given."""
     step: int | None = None
     """Fine-tuning step at which the adapter was saved, if you know it. The attack works without it too."""
     images: int = 8

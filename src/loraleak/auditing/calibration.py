@@ -4,41 +4,19 @@ The statistic is that of the test among other people. Its likelihood ratio compa
 somebody else; a prior, which the reader chooses, turns it into a posterior.
 """
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
-from loraleak.assets import POCKET_CALIBRATION
-from loraleak.auditing.nulls.controls import SamplingSetup
-from loraleak.files import write_json
+from loraleak.kits import Calibration, Kit, SamplingSetup
 
-__all__ = ["Calibration", "Reliability", "fit_calibration", "load_calibration", "posterior", "reliability", "save_calibration"]
+__all__ = ["Reliability", "calibration_for", "fit_calibration", "posterior", "reliability", "rounded"]
 
 _BINS = 10
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """`log LR = intercept + slope * statistic`, within limits, for one way of auditing."""
-
-    sampling: SamplingSetup
-    attacks: tuple[str, ...]
-    images: int
-    """Pictures of each arm; an audit with more is at least as telling."""
-    photos: int
-    """Photos of each owner; an audit with more is at least as telling."""
-    intercept: float
-    slope: float
-    limit: float
-    """Largest likelihood ratio that so few files can support, and the inverse of the smallest: their number plus one."""
-    error: float = 0.0
-    """Expected calibration error on files that the fit has not seen, at a prior of one half."""
 
 
 @dataclass(frozen=True)
@@ -107,19 +85,19 @@ def reliability(leaking: Float[np.ndarray, " files"], others: Float[np.ndarray, 
     )
 
 
-def load_calibration(
-    sampling: SamplingSetup, attacks: Sequence[str], *, images: int, photos: int, file: Path = POCKET_CALIBRATION
+def calibration_for(
+    kit: Kit | None, sampling: SamplingSetup, attacks: Sequence[str], *, images: int, photos: int
 ) -> Calibration | None:
-    """The calibration in the file, if it holds for this way of auditing; else None."""
-    if not file.exists():
+    """The kit's calibration, if it holds for this way of auditing; else None."""
+    calibration = None if kit is None else kit.calibration
+    if calibration is None:
         return None
-    held = json.loads(file.read_text(encoding="utf-8"))
-    calibration = Calibration(**held | {"sampling": SamplingSetup(**held["sampling"]), "attacks": tuple(held["attacks"])})
     same = calibration.sampling == sampling and set(calibration.attacks) == set(attacks)
     return calibration if same and images >= calibration.images and photos >= calibration.photos else None
 
 
-def save_calibration(calibration: Calibration, file: Path) -> None:
-    """Write the calibration as JSON."""
-    rounded = {name: round(getattr(calibration, name), 4) for name in ("intercept", "slope", "limit", "error")}
-    write_json(file, asdict(replace(calibration, **rounded)))
+def rounded(calibration: Calibration) -> Calibration:
+    """The calibration with as many digits as are worth keeping."""
+    return replace(
+        calibration, **{name: round(getattr(calibration, name), 4) for name in ("intercept", "slope", "limit", "error")}
+    )

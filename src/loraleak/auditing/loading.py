@@ -9,16 +9,16 @@ from loraleak.assets import POCKET_KNOWN_LEAKS
 from loraleak.auditing.audit_settings import MIN_OTHERS, AuditSettings
 from loraleak.auditing.defences import check_reach
 from loraleak.auditing.known_leaks import KnownLeak, read_known_leaks
-from loraleak.auditing.nulls.controls import Controls, SamplingSetup, load_controls
 from loraleak.auditing.nulls.drawn import estimate_of_drawing
 from loraleak.auditing.nulls.other_people import OtherPeople
-from loraleak.auditing.nulls.sources import people_in, people_of
+from loraleak.auditing.nulls.sources import people_in, people_of, people_of_kit
 from loraleak.auditing.scene import scene_of
 from loraleak.auditing.scoring import embed_pictures
-from loraleak.bases import load_base
+from loraleak.bases import DiffusersBase, load_base
 from loraleak.bases.estimate import Estimate
 from loraleak.embedders import Choice, Embedder, choose_embedder, load_embedder
 from loraleak.errors import AdapterError, UsageError
+from loraleak.kits import Controls, Kit, SamplingSetup, kit_for
 from loraleak.people import PhotoFile, read_photos
 from loraleak.scores import Shown, left_out, recurring
 from loraleak.types import Adapter
@@ -51,6 +51,8 @@ class Loaded:
     """The embedder's name, and why it was chosen."""
     setup: SamplingSetup
     """How the arms are sampled."""
+    kit: Kit | None
+    """What was learned for the base, or for another checkpoint of its family."""
     controls: Controls | None
     """Adapters of other people that were sampled as this one will be; None where there are none."""
     others: OtherPeople | None
@@ -83,21 +85,31 @@ def load(adapter: str | Path, photos: str | Path, settings: AuditSettings) -> Lo
     if shown.ambiguous:
         doubts += (_AMBIGUOUS,)
     base = load_base(**settings.choices)
-    scene = scene_of(loaded, base, settings)
+    kit = kit_for(base, settings.kit)
+    scene = scene_of(loaded, base, settings, kit)
     arms = select_arms(settings.arms or usual_arms(scene))
     setup = SamplingSetup(
         base.sha256, embedder.name, settings.class_prompt, settings.steps, settings.guidance_scale, scene.attack_sha256
     )
-    controls = load_controls(setup)
+    controls = None if kit is None else kit.controls_for(setup)
     if settings.others is not None:
         others: OtherPeople | None = people_in(settings.others, embedder, photo_files)
+    elif controls is not None:
+        others = people_of(controls)
     else:
-        others = None if controls is None else people_of(controls)
+        others = _of_another_checkpoint(kit, base, embedder)
     leaks_in = settings.known_leaks or (POCKET_KNOWN_LEAKS if settings.base == "pocket" else None)
     leaks = () if leaks_in is None else read_known_leaks(leaks_in, embedder)
     return Loaded(
-        Path(adapter), photo_files.photos, shown, doubts, scene, arms, embedder, choice, setup, controls, others, leaks
+        Path(adapter), photo_files.photos, shown, doubts, scene, arms, embedder, choice, setup, kit, controls, others, leaks
     )
+
+
+def _of_another_checkpoint(kit: Kit | None, base: DiffusersBase, embedder: Embedder) -> OtherPeople | None:
+    """The kit's people, where its controls are none for this base; None where there are none whom this embedder has seen."""
+    if kit is None or kit.is_for(base) or not kit.people or kit.sampling.embedder != embedder.name:
+        return None
+    return people_of_kit(kit)
 
 
 def check(loaded: Loaded, settings: AuditSettings) -> None:

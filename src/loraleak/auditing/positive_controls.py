@@ -6,7 +6,7 @@ A failed control does not weaken a finding. It only means that the lack of a fin
 from loraleak.auditing.levels import REVIEW
 from loraleak.auditing.nulls.other_people import OtherPeople, against_other_people
 from loraleak.auditing.scoring import Embedded, Scored
-from loraleak.auditing.sensitivity import Row
+from loraleak.kits import Row
 from loraleak.reporting.results import PositiveControl
 from loraleak.scores import leave_one_out
 

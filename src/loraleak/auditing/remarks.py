@@ -50,13 +50,20 @@ def advice(verdict: Verdict, adapter: Adapter, study: DefenceStudy | None) -> tu
     return tuple(sentences)
 
 
-def limits(adapter: Adapter, settings: AuditSettings, doubts: Sequence[str], *, reads_weights: bool) -> tuple[str, ...]:
-    """Sentences on what the audit cannot say."""
+def limits(
+    adapter: Adapter, settings: AuditSettings, doubts: Sequence[str], *, reads_weights: bool, foreign_kit: str = ""
+) -> tuple[str, ...]:
+    """Sentences on what the audit cannot say. `foreign_kit` names the base of a kit that was made for another checkpoint."""
     sentences = [
         f"Similarity is what the embedder “{settings.embedder}” sees; people may judge otherwise.",
         f"{settings.images} pictures an arm: intervals are over pictures of this one adapter.",
     ]
     sentences += doubts
+    if foreign_kit:
+        sentences.append(
+            f"The kit was made for another checkpoint, {foreign_kit}. Its attack was tried on this one all the same, as a stranger "
+            "would. Its control adapters say nothing about this checkpoint, so the verdict compares with other people alone."
+        )
     if not reads_weights:
         sentences.append(
             "Only attacks that need no training on other people's adapters were run; attacks that read the weights may find more."

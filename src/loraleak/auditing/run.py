@@ -24,7 +24,7 @@ from loraleak.auditing.verdict import judge
 from loraleak.progress import announce
 from loraleak.reporting import Bystander, DefenceStudy, Photo, Report, Verdict
 from loraleak.scores import template
-from loraleak.untrusted import encodable
+from loraleak.untrusted import encodable, printable
 from loraleak.version import __version__
 
 __all__ = ["audit"]
@@ -126,18 +126,25 @@ def _report(
         metadata=(*header_findings(adapter.metadata), *tensor_findings(adapter.residue)),
         knowledge=knowledge(settings, strength, reads_weights=reads_weights),
         advice=advice(verdict, adapter, study),
-        limits=limits(adapter, settings, loaded.doubts, reads_weights=reads_weights),
+        limits=limits(adapter, settings, loaded.doubts, reads_weights=reads_weights, foreign_kit=_foreign(loaded)),
         settings={
             **_plain(settings),
             "embedder_version": loaded.embedder.name,
             "adapter_sha256": adapter.sha256,
             "attack_sha256": loaded.scene.attack_sha256,
+            "kit_sha256": "" if loaded.kit is None else loaded.kit.sha256,
         },
         timings_s=timings,
         others=others,
         bystanders=bystanders,
         defences=study,
     )
+
+
+def _foreign(loaded: Loaded) -> str:
+    """Name of the base of a kit that was made for another checkpoint; empty where there is no such kit."""
+    kit = loaded.kit
+    return "" if kit is None or kit.is_for(loaded.scene.base) else printable(kit.card.base)
 
 
 def _timings(marks: Mapping[str, float]) -> dict[str, float]:

@@ -5,18 +5,19 @@ from dataclasses import replace
 from loraleak.arms import Scene, Strength, at_strength, find_strength
 from loraleak.auditing.audit_settings import AttackSettings
 from loraleak.bases import DiffusersBase
-from loraleak.inversion import attack_for
+from loraleak.kits import Kit, attack_for
 from loraleak.types import Adapter
 
 __all__ = ["scene_of", "strength_of", "strengthened"]
 
 
-def scene_of(adapter: Adapter, base: DiffusersBase, settings: AttackSettings) -> Scene:
-    """The scene of this adapter on its base, with the attack that reads it where there is one.
+def scene_of(adapter: Adapter, base: DiffusersBase, settings: AttackSettings, kit: Kit | None = None) -> Scene:
+    """The scene of this adapter on its base, with the attack that reads it where there is one: the one in the settings' file, or
+    else that of the kit.
 
     Raises: UsageError or BaseMismatchError, if the attack that was asked for cannot be used.
     """
-    attack = attack_for(base, settings.attack)
+    attack = attack_for(base, settings.attack, kit)
     return Scene(
         base,
         adapter,

@@ -1,68 +1,24 @@
 """Sensitivity of audits of one base: how many files that give a person away did audits like this one find?
 
-The table is measured once for a base, on people whom nothing else has seen (`benchmarks/sensitivity.py`), and ships with it.
+The table is measured once for a base, on people whom nothing else has seen, and is in its kit: `loraleak kit build` makes one row,
+`benchmarks/sensitivity.py` more of them for pocket.
 """
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
-from loraleak.assets import POCKET_SENSITIVITY
-from loraleak.auditing.nulls.controls import SamplingSetup
-from loraleak.files import write_json
+from loraleak.kits import Kit, Row, SamplingSetup, Table
 
-__all__ = ["Row", "Table", "least_that_decides", "load_table", "row_for", "save_table"]
+__all__ = ["least_that_decides", "row_for", "table_for"]
 
 
-@dataclass(frozen=True)
-class Row:
-    """Audits with equal settings of files that are known to give their person away."""
-
-    images: int
-    """Pictures of each arm."""
-    steps: int
-    """Sampler steps."""
-    photos: int
-    """Photos that the owner gave."""
-    files: int
-    review: int
-    """Files that were found at the level `review` or graver."""
-    high: int
-    """Files that were found at the level `high`."""
-    file: str = "usual"
-    """Kind of files: `usual` for the default recipe, else what is different, such as `60 steps` or `gaussian-noise:level=2`."""
-
-    @property
-    def miss_rate(self) -> float:
-        """Share of the files that were not found."""
-        return 1 - self.review / self.files
-
-
-@dataclass(frozen=True)
-class Table:
-    """The rows of one base, and the sampling that they hold for, but for its number of steps."""
-
-    sampling: SamplingSetup
-    attacks: tuple[str, ...]
-    rows: tuple[Row, ...]
-
-
-def load_table(sampling: SamplingSetup, attacks: Sequence[str], file: Path = POCKET_SENSITIVITY) -> Table | None:
-    """The table in the file, if it holds for this sampling and these attacks; else None."""
-    if not file.exists():
+def table_for(kit: Kit | None, sampling: SamplingSetup, attacks: Sequence[str]) -> Table | None:
+    """The kit's table, if it holds for this sampling and these attacks; else None."""
+    table = None if kit is None else kit.sensitivity
+    if table is None:
         return None
-    held: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    table = Table(SamplingSetup(**held["sampling"]), tuple(held["attacks"]), tuple(Row(**row) for row in held["rows"]))
     same = replace(table.sampling, steps=sampling.steps) == sampling and set(table.attacks) == set(attacks)
     return table if same else None
-
-
-def save_table(table: Table, file: Path) -> None:
-    """Write the table as JSON."""
-    rows = [asdict(row) for row in table.rows]
-    write_json(file, {"sampling": asdict(table.sampling), "attacks": list(table.attacks), "rows": rows})
 
 
 def row_for(table: Table, *, images: int, steps: int, photos: int) -> Row | None:

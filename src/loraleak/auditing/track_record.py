@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from loraleak.arms import Arm, reconstruct, with_turned
 from loraleak.auditing.audit_settings import AuditSettings
-from loraleak.auditing.calibration import Calibration, load_calibration
+from loraleak.auditing.calibration import calibration_for
 from loraleak.auditing.known_leaks import count_found
 from loraleak.auditing.levels import REVIEW
 from loraleak.auditing.loading import Loaded
@@ -13,7 +13,8 @@ from loraleak.auditing.nulls.other_people import OtherPeople
 from loraleak.auditing.positive_controls import known_leaks_are_found, leaks_like_these_are_found, nobody_knows
 from loraleak.auditing.scene import strength_of, strengthened
 from loraleak.auditing.scoring import embed_pictures
-from loraleak.auditing.sensitivity import least_that_decides, load_table, row_for
+from loraleak.auditing.sensitivity import least_that_decides, row_for, table_for
+from loraleak.kits import Calibration
 from loraleak.reporting.results import PositiveControl
 from loraleak.types import Adapter, Sightings
 
@@ -22,7 +23,7 @@ __all__ = ["calibration_of", "forewarning", "measured", "tried"]
 
 def measured(loaded: Loaded, settings: AuditSettings) -> PositiveControl | None:
     """What the base's table says of audits like this one; None where it has no row for them."""
-    table = load_table(loaded.setup, tuple(arm.name for arm in _attacks(loaded)))
+    table = table_for(loaded.kit, loaded.setup, tuple(arm.name for arm in _attacks(loaded)))
     if table is None or settings.known_leaks is not None or settings.others is not None:
         return None
     of_this = {"images": settings.images, "steps": settings.steps, "photos": len(loaded.photos)}
@@ -87,7 +88,7 @@ def calibration_of(loaded: Loaded, settings: AuditSettings, attacks: Sequence[st
     """The calibration of the base, where it holds for this audit; else None."""
     if settings.others is not None:
         return None
-    return load_calibration(loaded.setup, attacks, images=settings.images, photos=len(loaded.photos))
+    return calibration_for(loaded.kit, loaded.setup, attacks, images=settings.images, photos=len(loaded.photos))
 
 
 def _attacks(loaded: Loaded) -> list[Arm]:

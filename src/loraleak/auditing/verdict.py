@@ -5,13 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from loraleak.auditing.calibration import Calibration, posterior
+from loraleak.auditing.calibration import posterior
 from loraleak.auditing.levels import HIGH, REVIEW
-from loraleak.auditing.nulls.controls import Controls, against_controls
+from loraleak.auditing.nulls.controls import against_controls
 from loraleak.auditing.nulls.other_people import OtherPeople, against_other_people
 from loraleak.auditing.positive_controls import owner_prompt_is_seen, photos_show_one_person
 from loraleak.auditing.scoring import Embedded, Scored
 from loraleak.errors import UsageError
+from loraleak.kits import Calibration, Controls
 from loraleak.reporting import Level, Verdict
 from loraleak.reporting.results import NullTest, PositiveControl, Probability
 

@@ -24,6 +24,7 @@ from loraleak.bases import DiffusersBase, load_base
 from loraleak.bases.estimate import Estimate
 from loraleak.embedders import Embedder, choose_embedder, load_embedder
 from loraleak.errors import UsageError
+from loraleak.kits import kit_for
 from loraleak.progress import announce, track
 from loraleak.scores import recurring
 from loraleak.types import Images, Sightings
@@ -137,7 +138,7 @@ def who(
     refuse_untrained(loaded, Path(adapter))
     judge = load_embedder(_chosen(embedder, settings.base))
     base = load_base(**settings.choices)
-    scene = scene_of(loaded, base, settings)
+    scene = scene_of(loaded, base, settings, kit_for(base, settings.kit))
     if not quiet:
         announce(_estimate(scene, settings, files=1 + len(files)).says)
     mine = who_of(scene, judge, settings)

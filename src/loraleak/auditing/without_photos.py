@@ -9,6 +9,7 @@ from loraleak.auditing.audit_settings import AttackSettings
 from loraleak.auditing.loading import refuse_untrained
 from loraleak.auditing.scene import scene_of, strength_of, strengthened
 from loraleak.bases import load_base
+from loraleak.kits import kit_for
 from loraleak.progress import announce
 from loraleak.types import Images
 
@@ -34,7 +35,7 @@ def attack(adapter: str | Path, settings: AttackSettings | None = None, *, quiet
     loaded = load_adapter(adapter)
     refuse_untrained(loaded, Path(adapter))
     base = load_base(**settings.choices)
-    scene = scene_of(loaded, base, settings)
+    scene = scene_of(loaded, base, settings, kit_for(base, settings.kit))
     arms = select_arms(settings.arms or usual_arms(scene))
     if not quiet:
         sampling = forecast(scene, arms, images=settings.images, steps=settings.steps)

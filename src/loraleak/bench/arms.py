@@ -9,13 +9,13 @@ import numpy as np
 from jaxtyping import Float
 
 from loraleak.arms import ARMS, select_arms
-from loraleak.auditing import Controls, against_controls, against_other_people, load_controls, people_of, verdict_of
+from loraleak.auditing import against_controls, against_other_people, people_of, verdict_of
 from loraleak.bases import load_base
 from loraleak.bench.bench_settings import ArmsBench
 from loraleak.bench.cases import CaseSettings, bench_cases, person_on, templates
 from loraleak.bench.runs import run_cases
 from loraleak.embedders import load_embedder
-from loraleak.inversion import attack_for
+from loraleak.kits import Controls, attack_for, controls_for, kit_for
 from loraleak.reporting import Verdict
 from loraleak.scores import accept_threshold, bootstrap_mean, gallery_ranks, mean_cosine, paired_difference
 from loraleak.types import Interval, Sightings
@@ -46,7 +46,8 @@ def bench_arms(settings: ArmsBench, folder: Path) -> dict[str, Any]:
     cases = bench_cases(settings, settings.styles)
     gallery = templates(cases, embedder, seed=settings.sampling.seed, private=settings.photos)
     chosen = cases[: settings.victims]
-    attack = attack_for(base, settings.attack)
+    kit = kit_for(base, settings.kit)
+    attack = attack_for(base, settings.attack, kit)
     arms = select_arms(settings.arms or tuple(ARMS))
     how = CaseSettings.of(settings, settings.photos)
     results = run_cases(base, embedder, chosen, arms, how, folder, attack)
@@ -72,7 +73,7 @@ def bench_arms(settings: ArmsBench, folder: Path) -> dict[str, Any]:
             for effect, (one, other) in _EFFECTS.items()
             if one in scored and other in scored
         },
-        "verdict": _verdicts(made, photos, attacks, load_controls(how.setup(base, embedder, attack))),
+        "verdict": _verdicts(made, photos, attacks, controls_for(how.setup(base, embedder, attack), kit)),
     }
 
 

@@ -73,8 +73,10 @@ class BenchSettings(BaseSettings):
     """People among whom each victim is searched, at most; the victims are some of them."""
     embedder: str = "pocket"
     """`pocket`, `faces`, `general`, `clip:<folder or id>` or `dino:<folder or id>`."""
+    kit: str | None = None
+    """Kit from `loraleak kit build`, a file or a hub id. The one that is installed for the base, if none is given."""
     attack: str | None = None
-    """A weight autoencoder from `loraleak train`; none means the one that ships for pocket."""
+    """A weight autoencoder from `loraleak train`. The kit's, if none is given."""
     recipe: Annotated[Fixed[Recipe], Suppress] = field(default_factory=Recipe)
     """Recipe of every victim's fine-tuning. A grid varies it; the command line does not."""
     sampling: SampleSettings = field(default_factory=SampleSettings)

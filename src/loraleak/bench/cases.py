@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Float
 
-from loraleak.auditing import SamplingSetup
 from loraleak.bases import DiffusersBase
 from loraleak.bench.bench_settings import BenchSettings, SampleSettings
 from loraleak.embedders import Embedder
 from loraleak.errors import UsageError
 from loraleak.finetuning import Recipe
 from loraleak.inversion import WeightAutoencoder
+from loraleak.kits import SamplingSetup
 from loraleak.people import TRAINING_STYLES, Identity, Person, Split, draw_people, identities_in, pictures
 from loraleak.scores import Appearances, recurring
 from loraleak.types import Images, Picture

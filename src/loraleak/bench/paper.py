@@ -22,7 +22,8 @@ from loraleak.defences import UNDEFENDED, in_training, parse_defence
 from loraleak.embedders import Embedder, load_embedder
 from loraleak.errors import UsageError
 from loraleak.finetuning import secret_seed
-from loraleak.inversion import WeightAutoencoder, attack_for
+from loraleak.inversion import WeightAutoencoder
+from loraleak.kits import attack_for, kit_for
 from loraleak.scores import gallery_ranks, mean_cosine
 
 __all__ = ["CEILING", "FLOOR", "ROWS", "Cell", "bench_paper", "cells", "joined"]
@@ -84,7 +85,7 @@ def bench_paper(settings: PaperBench, folder: Path) -> pa.Table:
     base = load_base(**settings.choices)
     embedder = load_embedder(settings.embedder)
     people = _People.of(settings, embedder)
-    attack = attack_for(base, settings.attack)
+    attack = attack_for(base, settings.attack, kit_for(base, settings.kit))
     rows: list[dict[str, object]] = []
     todo = cells(settings)
     for number, cell in enumerate(todo, start=1):

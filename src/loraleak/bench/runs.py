@@ -5,7 +5,7 @@ An adapter is trained once for all arms, and an arm is sampled once for all benc
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -64,9 +64,9 @@ def run_cases(
     left = {case: [arm for arm in arms if arm.name not in _read(home / _name(settings, case, ".npz"))] for case in cases}
     missing = [case for case in cases if left[case]]
     training = UNDEFENDED if defence.stage == "post-hoc" else defence
-    adapters = fine_tuned(base, missing, settings, folder, training, title=title)
-    for case, file in track(zip(missing, adapters, strict=True), f"{title}sampling", total=len(missing)):
-        adapter = load_adapter(file)
+    files = fine_tuned(base, cases, settings, folder, training, wanted=missing, title=title)
+    for case in track(missing, f"{title}sampling", total=len(missing)):
+        adapter = load_adapter(files[case])
         if defence.stage == "post-hoc":
             adapter = defence.apply(adapter, base)
         made = _made(base, case, adapter, left[case], settings, attack)
@@ -89,25 +89,39 @@ def fine_tuned(
     folder: Path,
     defence: TrainingTime = UNDEFENDED,
     *,
+    wanted: Collection[Case] | None = None,
     title: str = "",
-) -> list[Path]:
-    """Files of the cases' adapters; those that are not in `folder` are trained first."""
+) -> dict[Case, Path]:
+    """Files of the cases' adapters; those that are `wanted` (None: all) and not in `folder` are trained first.
+
+    Which cases train together is decided by all cases, so that a stopped run ends with the same bytes.
+    """
     home = _home(folder, "adapters", [asdict(settings.recipe), settings.photos, settings.seed, base.sha256, *_named(defence)])
-    files = [home / _name(settings, case, ".safetensors") for case in cases]
-    missing = [(case, file) for case, file in zip(cases, files, strict=True) if not file.exists()]
-    for file, adapter in track(_trained(base, missing, settings, defence), f"{title}fine-tuning", total=len(missing)):
-        save_adapter(adapter, file)
+    files = {case: home / _name(settings, case, ".safetensors") for case in cases}
+    missing = {case for case in (cases if wanted is None else wanted) if not files[case].exists()}
+    groups = [group for group in _groups(cases, settings) if missing & set(group)]
+    for case, adapter in track(_trained(base, groups, settings, defence), f"{title}fine-tuning", sum(map(len, groups))):
+        if not files[case].exists():
+            save_adapter(adapter, files[case])
     return files
 
 
+def _groups(cases: Sequence[Case], settings: CaseSettings) -> list[list[Case]]:
+    """Cases that train together. Recipes of a group share what one batch must share."""
+    kinds: dict[tuple[int, int], list[Case]] = {}
+    for case in cases:
+        recipe = settings.recipe_of(case)
+        kinds.setdefault((recipe.batch, recipe.prior_batch), []).append(case)
+    return [kind[start : start + _TOGETHER] for kind in kinds.values() for start in range(0, len(kind), _TOGETHER)]
+
+
 def _trained(
-    base: DiffusersBase, missing: Sequence[tuple[Case, Path]], settings: CaseSettings, defence: TrainingTime
-) -> Iterator[tuple[Path, Adapter]]:
-    for start in range(0, len(missing), _TOGETHER):
-        group = missing[start : start + _TOGETHER]
-        jobs = [Job(settings.private_images(case), settings.recipe_of(case)) for case, _ in group]
+    base: DiffusersBase, groups: Sequence[Sequence[Case]], settings: CaseSettings, defence: TrainingTime
+) -> Iterator[tuple[Case, Adapter]]:
+    for group in groups:
+        jobs = [Job(settings.private_images(case), settings.recipe_of(case)) for case in group]
         for snapshot in defence.finetune_together(base, jobs, quiet=True):
-            yield group[snapshot.job][1], snapshot.adapter
+            yield group[snapshot.job], snapshot.adapter
 
 
 def _made(

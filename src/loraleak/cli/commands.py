@@ -14,6 +14,7 @@ from loraleak.cli.compare import Compare
 from loraleak.cli.demo import Demo
 from loraleak.cli.finetune import Finetune
 from loraleak.cli.inspect import Inspect
+from loraleak.cli.kit import Kit
 from loraleak.cli.people import People
 from loraleak.cli.pocket import Pocket
 from loraleak.cli.scrub import Scrub
@@ -56,6 +57,7 @@ GROUPS: Mapping[str, tuple[Command, ...]] = {
     ),
     "Build": (
         Command(People, "people --count 100 --split public"),
+        Command(Kit, "show pocket"),
         Command(Pocket, "show"),
     ),
 }

@@ -52,14 +52,15 @@ class Train:
         check_new(self.out, overwrite=self.overwrite)
         check_work(self.work)
         with needs_extra("train", "accelerate", "pyarrow", "tensorboard", why="training is not installed"):
-            from loraleak.inversion import load_attack, read_public_people, train_attack
+            from loraleak.inversion import read_public_people, train_attack
             from loraleak.inversion.learning import is_main_process
             from loraleak.zoo import Zoo
         from loraleak.bases import load_base
+        from loraleak.kits import attack_for
 
         base = load_base(**self.base.choices)
         public = read_public_people([Zoo(zoo) for zoo in self.zoos], self.people, base, held_out=self.settings.held_out)
-        known = None if self.warm_start is None else load_attack(self.warm_start, base)
+        known = None if self.warm_start is None else attack_for(base, self.warm_start)
         attack = train_attack(base, public, self.settings, self.work, mode=self.mode, warm_start=known, together=self.together)
         if not is_main_process():
             return 0

@@ -2,8 +2,9 @@
 
 `z` is a condition `[tokens, dim]`, in the place of a prompt's states; the victim's own model decodes it. Reading order: `weights`
 (adapters side by side), `posterior` and `steps` (what encoders share), `invariant` and `published` (two encoders),
-`weight_autoencoder` (one of them with what is known of z, as a file), `public` (people to learn from), `objective` (what is learned),
-`learning` (how), `replay` and `online` (from which examples), `universal` (one z for everybody), `train`. Names load on first use.
+`weight_autoencoder` (one of them with what is known of z), `stored` (its file), `public` (people to learn from), `objective` (what
+is learned), `learning` (how), `replay` and `online` (from which examples), `universal` (one z for everybody), `train`. Names load
+on first use.
 """
 
 from typing import TYPE_CHECKING
@@ -16,13 +17,14 @@ if TYPE_CHECKING:
     from loraleak.inversion.invariant import ProbeStatistics as ProbeStatistics
     from loraleak.inversion.public import PublicPeople as PublicPeople
     from loraleak.inversion.public import read_public_people as read_public_people
+    from loraleak.inversion.stored import StoredAttack as StoredAttack
+    from loraleak.inversion.stored import load_attack as load_attack
+    from loraleak.inversion.stored import read_attack as read_attack
     from loraleak.inversion.train import train_attack as train_attack
     from loraleak.inversion.train_settings import Knowledge as Knowledge
     from loraleak.inversion.train_settings import TrainingMode as TrainingMode
     from loraleak.inversion.train_settings import TrainSettings as TrainSettings
     from loraleak.inversion.weight_autoencoder import WeightAutoencoder as WeightAutoencoder
-    from loraleak.inversion.weight_autoencoder import attack_for as attack_for
-    from loraleak.inversion.weight_autoencoder import load_attack as load_attack
     from loraleak.inversion.weights import since_start as since_start
     from loraleak.inversion.weights import stack_adapters as stack_adapters
 
@@ -31,9 +33,10 @@ __all__, __getattr__, __dir__ = lazy(
     {
         "invariant": ["InvariantEncoder", "InvariantShape", "ProbeStatistics"],
         "public": ["PublicPeople", "read_public_people"],
+        "stored": ["StoredAttack", "load_attack", "read_attack"],
         "train": ["train_attack"],
         "train_settings": ["Knowledge", "TrainSettings", "TrainingMode"],
-        "weight_autoencoder": ["WeightAutoencoder", "attack_for", "load_attack"],
+        "weight_autoencoder": ["WeightAutoencoder"],
         "weights": ["since_start", "stack_adapters"],
     },
 )

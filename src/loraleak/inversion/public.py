@@ -1,7 +1,7 @@
 """Public people as training examples: their adapters from zoos, their pictures as latents, their captions as targets."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from loraleak.progress import track
 from loraleak.types import StackedFactors
 from loraleak.zoo import Zoo
 
-__all__ = ["Examples", "PublicPeople", "read_public_people"]
+__all__ = ["Examples", "PublicPeople", "read_public_people", "share_of"]
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,12 @@ def read_public_people(zoos: Sequence[Zoo], folder: str | Path, base: DiffusersB
         step_of=tuple(zoo.manifest["step"].to_numpy() for zoo in zoos),
         last=tuple(zoo.last_rows() for zoo in zoos),
     )
+
+
+def share_of(names: Collection[str], count: int) -> float:
+    """The `held_out` by which `count` of these people are held out."""
+    slots = sorted(map(_slot, names))
+    return (slots[count - 1] + slots[count]) / 2
 
 
 def _slot(name: str) -> float:

@@ -1,6 +1,5 @@
 """The weight autoencoder: it turns adapters into z, and the victim's own model decodes z. It is one file on disk."""
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -9,13 +8,11 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from loraleak.assets import POCKET_ATTACK
 from loraleak.bases import DiffusersBase, StableDiffusion
-from loraleak.errors import BaseMismatchError, UsageError
+from loraleak.errors import UsageError
 from loraleak.files import write_bytes
 from loraleak.inversion.encoder import Encoder
 from loraleak.inversion.invariant import InvariantEncoder, InvariantShape
@@ -26,7 +23,7 @@ from loraleak.inversion.weights import since_start, stack_adapters
 from loraleak.plugins import third_party
 from loraleak.types import Adapter, StackedFactors
 
-__all__ = ["ENCODERS", "SCHEMA", "Encoder", "WeightAutoencoder", "attack_for", "load_attack", "new_encoder"]
+__all__ = ["ENCODERS", "SCHEMA", "Encoder", "WeightAutoencoder", "new_encoder"]
 
 SCHEMA = "loraleak.attack/1"
 
@@ -121,56 +118,6 @@ class WeightAutoencoder:
         }
         data = save({k: v.detach().half().contiguous() for k, v in tensors.items()}, metadata={"loraleak": json.dumps(facts)})
         write_bytes(file, data)
-
-
-def load_attack(file: str | Path, base: DiffusersBase) -> WeightAutoencoder:
-    """Read an attack that was trained for this base.
-
-    Raises: UsageError, if the file holds no attack; BaseMismatchError, if it is for another base.
-    """
-    try:
-        with safe_open(file, framework="pt") as opened:
-            facts = json.loads((opened.metadata() or {})["loraleak"])
-            tensors = {name: opened.get_tensor(name).float() for name in opened.keys()}  # noqa: SIM118 - not a dictionary
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        fault = f"it holds no attack ({type(error).__name__})"
-        raise UsageError(fault, path=file, remedy="make one with `loraleak train`") from error
-    if facts.get("schema") != SCHEMA:
-        raise UsageError(f"it is of the kind {facts.get('schema')!r}, not {SCHEMA}", path=file, remedy="train it again")
-    if facts["base_sha256"] != base.sha256:
-        raise BaseMismatchError(
-            f"the attack was trained for another base than {base.name!r}: train one for it with `loraleak train`"
-        )
-    shapes = {name: torch.Size(shape) for name, shape in facts["shapes"].items()}
-    encoder = new_encoder(
-        facts["kind"], shapes, base, steps=facts["step_embedding"], condition=tuple(facts["condition"]), sizes=facts["shape"]
-    )
-    encoder.load_state_dict({k.removeprefix("encoder."): v for k, v in tensors.items() if k.startswith("encoder.")})
-    return WeightAutoencoder(
-        kind=facts["kind"],
-        knowledge=facts["knowledge"],
-        encoder=encoder.requires_grad_(False).eval(),
-        base_sha256=facts["base_sha256"],
-        others=tensors["others"],
-        mean_z=tensors["mean_z"],
-        universal_z=tensors["universal_z"],
-        sha256=hashlib.sha256(Path(file).read_bytes()).hexdigest(),
-    )
-
-
-def attack_for(base: DiffusersBase, file: str | Path | None = None) -> WeightAutoencoder | None:
-    """The attack in this file, or the shipped attack where no file is given and it was trained for this base; else None.
-
-    Raises: as `load_attack`.
-    """
-    if file is not None:
-        return load_attack(file, base)
-    if not POCKET_ATTACK.exists():
-        return None
-    try:
-        return load_attack(POCKET_ATTACK, base)
-    except BaseMismatchError:
-        return None
 
 
 def new_encoder(

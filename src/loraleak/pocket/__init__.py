@@ -1,8 +1,8 @@
-"""The build of pocket, the embedded base, from nothing, with its embedder, attack, controls and demo, and its quality.
+"""The build of pocket, the embedded base, from nothing, with its embedder, kit and demo, and its quality.
 
 In: a recipe, a folder for work. Out: the files that `loraleak.assets` names. Reading order: `build` (every stage in order),
 `renders` (the pictures), `fitting` (the training loop of each part), `vocabulary`, `image_autoencoder`, `denoiser`, `pipeline`
-(the base), `embedder`, `shipped_attack`, `controls`, `quality`. Names load on first use.
+(the base), `embedder`, `shipped_attack`, `kit`, `quality`. Names load on first use.
 """
 
 from typing import TYPE_CHECKING

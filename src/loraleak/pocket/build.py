@@ -9,23 +9,22 @@ import numpy as np
 from PIL import Image
 
 from loraleak.adapters import save_adapter
-from loraleak.auditing import save_controls
 from loraleak.bases import PocketAutoencoder, load_base
 from loraleak.bench import draw_cases, pictures
 from loraleak.defences import finetune
 from loraleak.embedders.pocket import PocketEmbedder
 from loraleak.files import replacing_folder, write_json, write_text
 from loraleak.finetuning import Recipe
-from loraleak.inversion import load_attack
-from loraleak.pocket.controls import CONTROLS_SEED, build_controls
+from loraleak.kits import save_kit
 from loraleak.pocket.denoiser import DenoiserRecipe, encode_renders, train_denoiser
 from loraleak.pocket.embedder import EmbedderRecipe, train_embedder
 from loraleak.pocket.image_autoencoder import AutoencoderRecipe, train_autoencoder
+from loraleak.pocket.kit import CONTROLS_SEED, build_kit
 from loraleak.pocket.known_leaks import write_known_leaks
 from loraleak.pocket.pipeline import save_pipeline
 from loraleak.pocket.quality import autoencoder_quality, base_quality, contact_sheet, embedder_quality
 from loraleak.pocket.renders import Renders, render_split
-from loraleak.pocket.shipped_attack import AttackRecipe, train_shipped_attack
+from loraleak.pocket.shipped_attack import AttackRecipe
 from loraleak.pocket.vocabulary import build_tokenizer
 from loraleak.pocket.who_null import build_who_null
 
@@ -53,11 +52,11 @@ class BuildRecipe:
 
 
 def build_pocket(recipe: BuildRecipe, work: Path, out: Path) -> dict[str, Any]:
-    """Train the parts, assemble them in half precision, measure them as shipped, and make attack, controls and demo.
+    """Train the parts, assemble them in half precision, measure them as shipped, and make kit and demo.
 
     Returns the metrics, which `out/build.json` holds too.
 
-    `work` keeps renders, zoos, checkpoints and logs; `out` gets `pocket/`, `embedder/`, `attack.safetensors`, `controls.npz`,
+    `work` keeps renders, zoos, checkpoints and logs; `out` gets `pocket/`, `embedder/`, `kit.safetensors`,
     `known-leaks/`, `who-null.json`, `demo/` and the contact sheet.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -65,17 +64,9 @@ def build_pocket(recipe: BuildRecipe, work: Path, out: Path) -> dict[str, Any]:
     _stage(out / "embedder", lambda folder: _train_embedder(recipe, work, folder))
     metrics = _measured(recipe, work, out)
     base, embedder = load_base(str(out / "pocket")), PocketEmbedder.load(out / "embedder")
-    if not (out / "attack.safetensors").exists():
-        train_shipped_attack(base, str((out / "pocket").resolve()), recipe.attack, work).save(out / "attack.safetensors")
-    if not (out / "controls.npz").exists():
-        controls = build_controls(
-            base,
-            embedder,
-            load_attack(out / "attack.safetensors", base),
-            work / "controls",
-            count=recipe.controls,
-        )
-        save_controls(controls, out / "controls.npz")
+    if not (out / "kit.safetensors").exists():
+        source = str((out / "pocket").resolve())
+        save_kit(build_kit(base, embedder, source, recipe.attack, work, controls=recipe.controls), out / "kit.safetensors")
     people = draw_cases("controls", recipe.controls, seed=CONTROLS_SEED)[: recipe.known_leaks]
     _stage(out / "known-leaks", lambda folder: write_known_leaks(base, people, work / "controls", folder))
     if not (out / "who-null.json").exists():

@@ -15,7 +15,7 @@ __all__ = ["write_known_leaks"]
 def write_known_leaks(base: DiffusersBase, cases: list[Case], work: Path, out: Path) -> None:
     """Write a folder for each case. Adapters that are not in `work` are trained first."""
     settings = CaseSettings()
-    for i, (case, file) in enumerate(zip(cases, fine_tuned(base, cases, settings, work), strict=True)):
+    for i, (case, file) in enumerate(fine_tuned(base, cases, settings, work).items()):
         home = out / f"person-{i + 1}"
         home.mkdir(parents=True)
         save_adapter(load_adapter(file), home / "adapter.safetensors")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from loraleak.lazy import lazy
 
 if TYPE_CHECKING:
+    from loraleak.zoo.build import ShardBuilder as ShardBuilder
     from loraleak.zoo.build import build_zoo as build_zoo
     from loraleak.zoo.build import recorded_together as recorded_together
     from loraleak.zoo.capacity import adapters_together as adapters_together
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 __all__, __getattr__, __dir__ = lazy(
     __name__,
     {
-        "build": ["build_zoo", "recorded_together"],
+        "build": ["ShardBuilder", "build_zoo", "recorded_together"],
         "capacity": ["adapters_together"],
         "cluster": ["ray_tasks", "ray_together"],
         "defend": ["defend_zoo"],

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -64,12 +64,18 @@ class ZooPlan:
 
 
 def plan_zoo(
-    people: str | Path, ranges: RecipeRanges, *, seed: int = 0, together: int = 16, defence: TrainingTime = UNDEFENDED
+    people: str | Path,
+    ranges: RecipeRanges,
+    *,
+    seed: int = 0,
+    together: int = 16,
+    defence: TrainingTime = UNDEFENDED,
+    only: Collection[str] | None = None,
 ) -> ZooPlan:
     """Draw a recipe for each identity folder, and put people whose recipes can share a batch into shards of `together`.
 
     Longest runs come first within a kind, so that the adapters of one shard end at about the same time.
-    Images in `people` itself belong to nobody and are passed over.
+    Images in `people` itself belong to nobody and are passed over. `only` names the identity folders to take; None takes all.
     Raises: PhotosError, if there is no such folder or no identity folder in it.
     """
     if together < 1:
@@ -81,7 +87,7 @@ def plan_zoo(
             path=people,
             remedy="give the folder above, people/<identity>/<image>.png",
         )
-    planned = [_planned(folder, ranges, seed, defence) for folder in homes]
+    planned = [_planned(folder, ranges, seed, defence) for folder in homes if only is None or folder.name in only]
     kinds: dict[int, list[PlannedAdapter]] = defaultdict(list)
     for adapter in planned:
         kinds[adapter.recipe.prior_batch].append(adapter)

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from loraleak.auditing.nulls.controls import Controls, SamplingSetup, against_controls
+from loraleak.auditing.nulls.controls import against_controls
 from loraleak.auditing.verdict import verdict_of
 from loraleak.errors import UsageError
+from loraleak.kits import Controls, SamplingSetup
 from loraleak.scores import evidence, template
 
 ATTACKS = ("lora-class", "lora-empty")
@@ -46,7 +47,7 @@ def _case(
             sampling=_SAMPLING,
             arms={name: vectors[:-1, :images] for name, vectors in made.items()},
             cohort=_units(rng.standard_normal((25, DIM))),
-            people=_units(rng.standard_normal((25, 2, DIM))),
+            people=tuple(_units(rng.standard_normal((25, 2, DIM)))),
         ),
     )
 
@@ -108,7 +109,7 @@ def test_levels_follow_p(beaten_by: int, level: str) -> None:
     verdict = against_controls(
         {"lora-class": pictures[beaten_by]},
         np.array([[1.0, 0.0]]),
-        Controls(_SAMPLING, {"lora-class": np.delete(pictures, beaten_by, axis=0)}, cohort, cohort[:, None]),
+        Controls(_SAMPLING, {"lora-class": np.delete(pictures, beaten_by, axis=0)}, cohort, tuple(cohort[:, None])),
         ("lora-class",),
     )
     assert verdict.p_value == pytest.approx((1 + beaten_by) / 100)

@@ -1,78 +1,19 @@
 """Control adapters: adapters of *other* people, seen through the same arms. They are a null of the verdict."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
-from loraleak.assets import POCKET_CONTROLS
 from loraleak.errors import UsageError
-from loraleak.files import replacing
+from loraleak.kits import Controls
 from loraleak.reporting.results import NullTest
 from loraleak.scores import evidence, template
 from loraleak.types import Embeddings
 
-__all__ = ["Controls", "SamplingSetup", "against_controls", "load_controls", "save_controls"]
+__all__ = ["against_controls"]
 
 _TINY = 1e-12
-
-
-@dataclass(frozen=True)
-class SamplingSetup:
-    """Everything but the noise that decides what an arm makes of an adapter. Controls must share it with the adapter."""
-
-    base_sha256: str
-    embedder: str
-    class_prompt: str
-    steps: int
-    guidance_scale: float
-    attack_sha256: str = ""
-    """Hash of the weight autoencoder's file; empty where none was used."""
-
-
-@dataclass(frozen=True)
-class Controls:
-    """Embeddings of control adapters' pictures, and of a cohort of people who are not victims.
-
-    Each control was sampled from noise of its own, so an audit may start from any noise.
-    """
-
-    sampling: SamplingSetup
-    arms: Mapping[str, Float[np.ndarray, "controls images dim"]]
-    cohort: Float[np.ndarray, "people dim"]
-    """Templates, one for each person: the normalised mean of the embeddings of their pictures."""
-    people: Float[np.ndarray, "people photos dim"]
-    """Embeddings of several pictures of each person of the cohort."""
-
-    def __len__(self) -> int:
-        return len(next(iter(self.arms.values())))
-
-
-def load_controls(sampling: SamplingSetup, file: Path = POCKET_CONTROLS) -> Controls | None:
-    """The controls in the file, if they were sampled like this; else None."""
-    if not file.exists():
-        return None
-    with np.load(file, allow_pickle=False) as data:
-        if json.loads(str(data["sampling"])) != asdict(sampling):
-            return None
-        arms = {key.removeprefix("arm/"): data[key].astype(np.float32) for key in data.files if key.startswith("arm/")}
-        return Controls(sampling, arms, data["cohort"].astype(np.float32), data["people"].astype(np.float32))
-
-
-def save_controls(controls: Controls, file: Path) -> None:
-    """Write the controls in half precision."""
-    with replacing(file) as partial:
-        np.savez_compressed(
-            partial,
-            allow_pickle=False,
-            sampling=json.dumps(asdict(controls.sampling)),
-            cohort=controls.cohort.astype(np.float16),
-            people=controls.people.astype(np.float16),
-            **{f"arm/{name}": values.astype(np.float16) for name, values in controls.arms.items()},
-        )
 
 
 def against_controls(

@@ -3,21 +3,26 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from loraleak.auditing.nulls.controls import Controls
 from loraleak.auditing.nulls.other_people import OtherPeople
 from loraleak.auditing.scoring import embed_pictures
 from loraleak.embedders import Embedder
 from loraleak.errors import PhotosError
+from loraleak.kits import Controls, Kit
 from loraleak.people import PhotoFile, identity_folders, read_photos
 from loraleak.scores import recurring
 from loraleak.types import Embeddings, Images
 
-__all__ = ["people_drawn", "people_in", "people_of"]
+__all__ = ["people_drawn", "people_in", "people_of", "people_of_kit"]
 
 
 def people_of(controls: Controls) -> OtherPeople:
     """The people whose photos come with the controls of a base."""
     return OtherPeople(tuple(controls.people), "people who come with this base's controls")
+
+
+def people_of_kit(kit: Kit) -> OtherPeople:
+    """The people who come with a kit of another checkpoint."""
+    return OtherPeople(tuple(kit.people), "people who come with the kit")
 
 
 def people_drawn(pictures: Images, embedder: Embedder) -> OtherPeople:

@@ -1,0 +1,188 @@
+"""`loraleak kit`: all that an adversary has learned for one base, in one file."""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+import tyro
+from tyro.conf import Positional
+
+from loraleak.base_settings import BaseSettings
+from loraleak.checks import out_of_bounds, refuse
+from loraleak.cli.extras import needs_extra
+from loraleak.cli.flags import Out
+from loraleak.finetuning import Recipe
+from loraleak.kit_building import KitSettings
+
+__all__ = ["Kit"]
+
+
+@dataclass(frozen=True)
+class Build:
+    """Makes a kit from a folder of people. It prints first what it will take, and a stopped build goes on."""
+
+    after_interrupt: ClassVar[str] = "finished parts are kept in --work; the same command goes on from there"
+
+    people: Path
+    """Folder of identity folders: <person>/<image>.png. A split by person is made of it."""
+    out: Out = Path("kit.safetensors")
+    """The kit to write."""
+    work: Path = Path("kit-work")
+    """Folder for the split, the zoo, checkpoints and adapters. It holds what was learned of real people: keep it to yourself."""
+    workers: int = 0
+    """Processes on this machine that build the zoo. 0 means one for each core, or one where there is a GPU."""
+    together: int = 0
+    """Adapters of the zoo that train in one batch. 0 means 16 on a CPU, and as many as fit into its memory on a GPU."""
+    ray: str = ""
+    """Address of a Ray cluster that builds the zoo, or `local` for a cluster on this machine."""
+    overwrite: bool = False
+    """Replace the kit that is there under this name."""
+    json: bool = False
+    """Print the card as JSON on stdout."""
+    settings: KitSettings = field(default_factory=KitSettings)
+
+    def __post_init__(self) -> None:
+        refuse(*out_of_bounds(self, {"together": (0, 4096), "workers": (0, 1024)}))
+
+    def run(self) -> int:
+        from loraleak.outputs import check_new, check_room, check_work, save
+
+        check_new(self.out, overwrite=self.overwrite)
+        check_work(self.work)
+        with needs_extra("train", "accelerate", "pyarrow", "tensorboard", why="training is not installed"):
+            from loraleak.kit_building import Machines, build_kit, forecast_kit
+            from loraleak.zoo import Site, adapters_together, local_workers, ray_tasks, recorded_together
+        from loraleak.bases import load_base
+        from loraleak.defences import UNDEFENDED
+        from loraleak.kits import read_kit, save_kit
+        from loraleak.progress import announce
+        from loraleak.zoo import ShardBuilder
+
+        base = load_base(**self.settings.choices)
+        together = (
+            self.together or recorded_together(self.work / "zoo") or adapters_together(base, self.settings.ranges, UNDEFENDED)
+        )
+        workers = self.workers or (os.cpu_count() or 1 if base.device.type == "cpu" else 1)
+        forecast = forecast_kit(self.settings, self.people, base, together=together, workers=workers)
+        announce(forecast.says)
+        check_room(self.work, forecast.disk)
+
+        def builder(site: Site) -> ShardBuilder | None:
+            if self.ray:
+                return ray_tasks(site, self.ray)
+            return local_workers(site, workers) if workers > 1 else None
+
+        made = build_kit(self.settings, self.people, self.work, base, Machines(builder, together))
+        save(self.out, lambda place: save_kit(made, place))
+        _show(read_kit(self.out), as_json=self.json)
+        return 0
+
+
+@dataclass(frozen=True)
+class Show:
+    """Prints the card of a kit: what it is for, from whom it was made, what audits with it find."""
+
+    kit: Positional[str]
+    """A file, a hub id, or `pocket` for the kit that ships."""
+    json: bool = False
+    """Print the card as JSON on stdout."""
+
+    def run(self) -> int:
+        from loraleak.kits import located, read_kit
+
+        _show(read_kit(located(self.kit)), as_json=self.json)
+        return 0
+
+
+@dataclass(frozen=True)
+class Verify:
+    """Measures again what audits with a kit find, on people that you give, none of whom the kit was made from."""
+
+    after_interrupt: ClassVar[str] = "finished people are kept in --work; the same command goes on with the others"
+
+    kit: Positional[str]
+    """A file, a hub id, or `pocket` for the kit that ships."""
+    people: Path
+    """Folder of identity folders: <person>/<image>.png."""
+    work: Path = Path("kit-check")
+    """Folder for adapters and what the arms make of them."""
+    most: int | None = None
+    """Most people to take. All, if none is given."""
+    photos: int = 5
+    """Photos that each adapter is trained on. Each person needs one more."""
+    images: int = 8
+    """Pictures of each arm."""
+    json: bool = False
+    """Print the quality as JSON on stdout."""
+    recipe: Recipe = field(default_factory=Recipe)
+    base: BaseSettings = field(default_factory=BaseSettings)
+
+    def __post_init__(self) -> None:
+        refuse(*out_of_bounds(self, {"most": (2, 100_000), "photos": (2, 1000), "images": (2, 4096)}))
+
+    def run(self) -> int:
+        from loraleak.outputs import check_work
+
+        check_work(self.work)
+        from loraleak.bases import load_base
+        from loraleak.embedders import load_embedder
+        from loraleak.kit_building import verify_kit
+        from loraleak.kits import located, quality_lines, read_kit
+
+        kit = read_kit(located(self.kit))
+        quality = verify_kit(
+            kit,
+            self.people,
+            self.work,
+            load_base(**self.base.choices),
+            load_embedder(kit.card.embedder),
+            recipe=self.recipe,
+            photos=self.photos,
+            images=self.images,
+            most=self.most,
+        )
+        print(json.dumps(asdict(quality)) if self.json else "\n".join(quality_lines(quality)))
+        return 0
+
+
+@dataclass(frozen=True)
+class Install:
+    """Checks a kit and keeps it on this machine, so that every audit on its base finds it."""
+
+    kit: Positional[str]
+    """A file, or a hub id."""
+    json: bool = False
+    """Print the place as JSON on stdout."""
+
+    def run(self) -> int:
+        from loraleak.kits import install
+
+        kit, file = install(self.kit)
+        print(json.dumps({"base_sha256": kit.card.base_sha256, "file": str(file)}) if self.json else str(file))
+        return 0
+
+
+@dataclass(frozen=True)
+class Kit:
+    """All that an adversary has learned for one base: build, show, verify, install."""
+
+    job: (
+        Annotated[Build, tyro.conf.subcommand("build")]
+        | Annotated[Show, tyro.conf.subcommand("show")]
+        | Annotated[Verify, tyro.conf.subcommand("verify")]
+        | Annotated[Install, tyro.conf.subcommand("install")]
+    )
+
+    def run(self) -> int:
+        return self.job.run()
+
+
+def _show(kit: "object", *, as_json: bool) -> None:
+    from loraleak.kits import Kit as Stored
+    from loraleak.kits import as_json as of_kit
+    from loraleak.kits import as_lines
+
+    assert isinstance(kit, Stored)
+    print(json.dumps(of_kit(kit)) if as_json else "\n".join(as_lines(kit)))

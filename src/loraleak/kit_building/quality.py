@@ -1,0 +1,84 @@
+"""What audits with a kit find, measured on people whom nothing in it has seen."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from loraleak.arms import select_arms
+from loraleak.auditing import OtherPeople, against_controls, against_other_people, verdict_of
+from loraleak.auditing.levels import HIGH, REVIEW
+from loraleak.bases import DiffusersBase
+from loraleak.bench import Case, CaseSettings, person_on, run_cases, templates
+from loraleak.embedders import Embedder
+from loraleak.inversion import WeightAutoencoder
+from loraleak.kit_building.controls import attack_arms
+from loraleak.kits import Controls, Quality, Row, Table
+from loraleak.scores import bootstrap_mean, gallery_ranks
+from loraleak.types import Embeddings, Interval, Sightings
+
+__all__ = ["measured"]
+
+_FLOOR = "base-class"
+_LEVELS = {"review": REVIEW, "high": HIGH}
+
+
+def measured(
+    base: DiffusersBase,
+    embedder: Embedder,
+    attack: WeightAutoencoder | None,
+    cases: Sequence[Case],
+    others: OtherPeople,
+    controls: Controls | None,
+    settings: CaseSettings,
+    folder: Path,
+) -> tuple[Quality, Table]:
+    """Fine-tune on each case, and audit the adapter with the person's own photos and with those of each other case. A stopped run
+    goes on from `folder`. The person is the unit of every interval.
+    """
+    arms = [*attack_arms(), *select_arms((_FLOOR,))]
+    results = run_cases(base, embedder, cases, arms, settings, folder, attack, title="quality: ")
+    photos = [person_on(result.private_images, embedder).vectors for result in results]
+    made = [result.arms for result in results]
+    attacks = tuple(name for name in made[0] if name != _FLOOR)
+
+    def p_value(i: int, j: int) -> float:
+        return _p_value(made[i], photos[j], others, controls, attacks)
+
+    everybody = range(len(cases))
+    own = np.array([p_value(i, i) for i in everybody])
+    wrong = np.array([[p_value(i, j) for j in everybody if j != i] for i in everybody])
+    known = templates(cases, embedder, seed=settings.seed, private=settings.photos)
+    gallery = known if controls is None else np.concatenate([known, controls.cohort])
+    quality = Quality(
+        victims=len(cases),
+        wrong_audits=wrong.size,
+        found={level: bootstrap_mean((own <= most).astype(float)) for level, most in _LEVELS.items()},
+        false_alarms={level: bootstrap_mean((wrong <= most).mean(axis=1)) for level, most in _LEVELS.items()},
+        gallery=len(gallery),
+        rank1={name: _rank1([m[name] for m in made], gallery) for name in (*attacks, _FLOOR)},
+    )
+    row = Row(
+        images=settings.images,
+        steps=settings.steps,
+        photos=settings.photos,
+        files=len(own),
+        review=int((own <= REVIEW).sum()),
+        high=int((own <= HIGH).sum()),
+    )
+    return quality, Table(settings.setup(base, embedder, attack), attacks, (row,))
+
+
+def _p_value(
+    made: Mapping[str, Embeddings], photos: Embeddings, others: OtherPeople, controls: Controls | None, attacks: Sequence[str]
+) -> float:
+    pictures = {name: Sightings.one_each(vectors) for name, vectors in made.items()}
+    tests = [against_other_people(pictures, photos, others, attacks=attacks, floor=_FLOOR)]
+    if controls is not None:
+        tests.append(against_controls(made, photos, controls, attacks))
+    return verdict_of(tests).p_value
+
+
+def _rank1(made: Sequence[Embeddings], gallery: Float[np.ndarray, "people dim"]) -> Interval:
+    return bootstrap_mean(np.array([np.mean(gallery_ranks(vectors, gallery, i) == 0) for i, vectors in enumerate(made)]))
