@@ -157,7 +157,7 @@ def _learn(loss, parameters, count: int, *, batch: int, minutes: float, name: st
         value.backward()
         optimiser.step()
         steps += 1
-    print(f"{name}: {steps} steps, loss {float(value):.3f}", flush=True)
+    print(f"{name}: {steps} steps, loss {value.item():.3f}", flush=True)
 
 
 if __name__ == "__main__":

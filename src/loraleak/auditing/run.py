@@ -156,5 +156,5 @@ def _timings(marks: Mapping[str, float]) -> dict[str, float]:
 
 def _plain(settings: AuditSettings) -> dict[str, object]:
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(settings).items()}
-    paths = {name: None if plain[name] is None else encodable(str(plain[name])) for name in ("others", "known_leaks")}
+    paths = {name: None if plain[name] is None else encodable(str(plain[name])) for name in ("others", "known_leaks", "kit")}
     return plain | paths
