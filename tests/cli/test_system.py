@@ -28,12 +28,15 @@ FOLDERS = {
     "bench probe": ("bench", "probe", "ZOO", "--people", "PEOPLE", "--work", "OUT"),
     "train's work": ("train", "ZOO", "--people", "PEOPLE", "--work", "OUT", "-o", "NEW"),
     "pocket build": ("pocket", "build", "--work", "OUT"),
+    "kit build's work": ("kit", "build", "--people", "PEOPLE", "--work", "OUT", "-o", "NEW"),
+    "kit verify": ("kit", "verify", "pocket", "--people", "PEOPLE", "--work", "OUT"),
 }
 FILES = {
     "finetune": ("finetune", _PHOTOS, "-o", "OUT"),
     "scrub": ("scrub", _ADAPTER, "-o", "OUT"),
     "zoo export": ("zoo", "export", "ZOO", "person", "-o", "OUT"),
     "train": ("train", "ZOO", "--people", "PEOPLE", "-o", "OUT"),
+    "kit build": ("kit", "build", "--people", "PEOPLE", "-o", "OUT"),
 }
 COMMANDS = {**FOLDERS, **FILES}
 

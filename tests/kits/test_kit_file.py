@@ -16,10 +16,10 @@ from loraleak.kits import Card, Controls, Kit, People, Quality, SamplingSetup, r
 from loraleak.kits.kit_file import kit_bytes
 from loraleak.types import Interval
 
-SAMPLING = SamplingSetup("abc", "faces-1", "a photo of a person", 20, 2.0)
+SAMPLING = SamplingSetup("a" * 64, "faces-1", "a photo of a person", 20, 2.0)
 CARD = Card(
     base="somebody/base",
-    base_sha256="abc",
+    base_sha256="a" * 64,
     family="StableDiffusionPipeline",
     embedder="faces",
     class_prompt="a photo of a person",
@@ -73,7 +73,7 @@ def test_pockets_kit_gives_the_same_bytes_again() -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        {"base_sha256": "def"},
+        {"base_sha256": "d" * 64},
         {"embedder": "faces-2"},
         {"class_prompt": "a photo of a cat"},
         {"steps": 10},
@@ -123,7 +123,8 @@ HOSTILE: Mapping[str, tuple[Change, str]] = {
     ),
     "a negative number of people": (lambda f, t: f["card"]["people"].__setitem__("attack", -1), "card.people.attack"),
     "settings within settings": (lambda f, t: f["card"]["recipes"][0].__setitem__("a", [[1]]), "recipes"),
-    "controls of another base": (_set("sampling", "base_sha256", "def"), "for another base"),
+    "controls of another base": (_set("sampling", "base_sha256", "d" * 64), "for another base"),
+    "a hash that is a path": (_set("sampling", "base_sha256", "../../../etc/cron"), "is no hash"),
     "an attack without numbers": (lambda f, t: f.__setitem__("attack", {"kind": "invariant"}), "its attack lacks"),
     "an attack without header": (_tensor("attack/mean_z", np.zeros((2, 2), np.float16)), "its attack lacks"),
     "a table that counts too many": (

@@ -11,6 +11,7 @@ header, field loraleak   JSON: schema, card, sampling, attack, sensitivity, cali
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -31,6 +32,7 @@ __all__ = ["SCHEMA", "is_kit", "kit_bytes", "read_kit", "save_kit"]
 SCHEMA = "loraleak.kit/1"
 
 _ATTACK, _ARM = "attack/", "controls/arm/"
+_HASH = re.compile(r"[0-9a-f]{64}")
 _REMEDY = "get it anew, or make one with `loraleak kit build`"
 
 
@@ -104,6 +106,8 @@ def _kit(held: Container, facts: Mapping[str, Any]) -> Kit:
         calibration=None if facts["calibration"] is None else parsed(Calibration, facts["calibration"], "calibration"),
         sha256=held.sha256,
     )
+    if not _HASH.fullmatch(sampling.base_sha256):  # it becomes the name of a file
+        raise ValueError("the hash of its base is no hash")
     if kit.card.base_sha256 != sampling.base_sha256:
         raise ValueError("its card is for another base than its sampling")
     if kit.attack is not None and (kit.attack.base_sha256, kit.attack.sha256) != (sampling.base_sha256, sampling.attack_sha256):

@@ -70,16 +70,22 @@ def located(given: str) -> Path:
 def install(given: str) -> tuple[Kit, Path]:
     """Check a kit and keep it for audits of its base. It takes the place of an earlier one.
 
-    Raises: UsageError, if it cannot be read; OSError, if it cannot be kept.
+    Raises: UsageError, if it cannot be read, or nobody knows where to keep it; OSError, if it cannot be kept.
     """
     kit = read_kit(located(given))
-    file = installed_file(kit.card.base_sha256)
+    try:
+        file = installed_file(kit.card.base_sha256)
+    except RuntimeError as error:
+        raise UsageError("nobody knows your home folder, where kits are kept: set XDG_DATA_HOME") from error
     save_kit(kit, file)
     return kit, file
 
 
 def installed_file(base_sha256: str) -> Path:
-    """Where the kit of a base is installed: `$XDG_DATA_HOME/loraleak/kits`, or `~/.local/share/loraleak/kits`."""
+    """Where the kit of a base is installed: `$XDG_DATA_HOME/loraleak/kits`, or `~/.local/share/loraleak/kits`.
+
+    Raises: RuntimeError, if nobody knows the home folder.
+    """
     home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
     return home / "loraleak" / "kits" / f"{base_sha256}.safetensors"
 
