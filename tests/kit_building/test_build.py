@@ -36,7 +36,7 @@ def test_a_kit_holds_what_every_stage_made(build: Callable[..., Kit], base: Diff
     attack = kit.attack_on(base)
     assert attack is not None and attack.sha256 == kit.sampling.attack_sha256
     assert kit.controls is not None and len(kit.controls) == 3
-    assert all(vectors.shape[:2] == (3, 2) and np.isfinite(vectors).all() for vectors in kit.controls.arms.values())
+    assert all(len(shown) == 6 and np.isfinite(shown.vectors).all() for shown in kit.controls.arms.values())
     assert "lora-z" in kit.controls.arms and "lora-trigger" not in kit.controls.arms
     assert [len(photos) for photos in kit.people] == [4] * 4
     quality = kit.card.quality

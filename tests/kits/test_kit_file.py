@@ -14,7 +14,7 @@ from loraleak.assets import POCKET_KIT
 from loraleak.errors import UsageError
 from loraleak.kits import Card, Controls, Kit, People, Quality, SamplingSetup, read_kit, save_kit
 from loraleak.kits.kit_file import kit_bytes
-from loraleak.types import Interval
+from loraleak.types import Interval, Sightings
 
 SAMPLING = SamplingSetup("a" * 64, "faces-1", "a photo of a person", 20, 2.0)
 CARD = Card(
@@ -47,8 +47,13 @@ def kit() -> Kit:
         vectors = rng.standard_normal(shape)
         return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
 
-    arms = {"lora-class": units(9, 4, 16), "lora-empty": units(9, 4, 16)}
-    controls = Controls(SAMPLING, arms, units(20, 16), tuple(units(1 + i % 4, 16) for i in range(20)))
+    several = Sightings(units(44, 16), np.array([1, 2, 0, 3] * 7 + [0, 2] + [0] * 6))
+    arms = {
+        "lora-class": Sightings.one_each(units(36, 16)),
+        "lora-empty": several,
+        "base-z": Sightings(units(0, 16), np.zeros(36, int)),
+    }
+    controls = Controls(SAMPLING, arms, 4, units(20, 16), tuple(units(1 + i % 4, 16) for i in range(20)))
     return Kit(CARD, SAMPLING, controls=controls)
 
 
@@ -58,8 +63,10 @@ def test_a_kit_reads_back_to_half_precision_and_gives_the_same_bytes_again(kit: 
     assert again.card == kit.card and again.sampling == kit.sampling and again.attack is None
     assert again.controls is not None and kit.controls is not None and len(again.controls) == 9
     for name, vectors in kit.controls.arms.items():
-        assert again.controls.arms[name].dtype == np.float32
-        assert np.abs(again.controls.arms[name] - vectors).max() < 5e-4
+        shown = again.controls.arms[name]
+        assert shown.vectors.dtype == np.float32 and (shown.counts == vectors.counts).all()
+        assert np.abs(shown.vectors - vectors.vectors).max(initial=0) < 5e-4
+        assert again.controls.nearest(name, shown.vectors[0] if len(shown.vectors) else np.zeros(16)).shape == (9, 4, 16)
     assert [len(photos) for photos in again.people] == [1 + i % 4 for i in range(20)]
     assert all(np.abs(a - b).max() < 5e-4 for a, b in zip(again.people, kit.people, strict=True))
     assert kit_bytes(again) == (tmp_path / "kit.safetensors").read_bytes()
@@ -138,7 +145,10 @@ HOSTILE: Mapping[str, tuple[Change, str]] = {
         ),
         "counts more files than there are",
     ),
-    "arms of different sizes": (_tensor("controls/arm/x", np.zeros((3, 4, 16), np.float16)), "do not go together"),
+    "an arm that nobody counted": (_tensor("controls/arm/x", np.zeros((3, 16), np.float16)), "do not go together"),
+    "an arm of another size": (_tensor("controls/found/lora-class", np.ones((9, 5), np.int32)), "do not go together"),
+    "faces that are not there": (_tensor("controls/found/lora-class", np.full((9, 4), 2, np.int32)), "do not go together"),
+    "more faces than fit": (_tensor("controls/found/lora-class", np.full((9, 4), 2**30, np.int32)), "do not go together"),
     "people of another width": (_tensor("controls/people", np.zeros((50, 8), np.float16)), "do not go together"),
     "counts that do not add up": (_tensor("controls/counts", np.full(20, 9, np.int32)), "do not go together"),
     "counts that are negative": (_tensor("controls/counts", np.full(20, -1, np.int32)), "do not go together"),

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from loraleak.arms import ARMS, select_arms
-from loraleak.auditing import against_controls, against_other_people, people_of, verdict_of
+from loraleak.auditing import OtherPeople, against_controls, against_other_people, people_of, verdict_of
 from loraleak.bases import load_base
 from loraleak.bench.bench_settings import ArmsBench
 from loraleak.bench.cases import CaseSettings, bench_cases, person_on, templates
@@ -17,11 +17,11 @@ from loraleak.bench.runs import run_cases
 from loraleak.embedders import load_embedder
 from loraleak.kits import Controls, attack_for, controls_for, kit_for
 from loraleak.reporting import Verdict
-from loraleak.scores import accept_threshold, bootstrap_mean, gallery_ranks, mean_cosine, paired_difference
-from loraleak.types import Interval, Sightings
+from loraleak.scores import accept_threshold, bootstrap_mean, gallery_ranks, mean_cosine, nearest, paired_difference, template
+from loraleak.types import Embeddings, Interval, Sightings
 from loraleak.untrusted import encodable
 
-__all__ = ["bench_arms", "victim_scores"]
+__all__ = ["bench_arms", "verdict_on", "victim_scores"]
 
 _EFFECTS = {
     "key": ("lora-mean-z", "lora-class"),
@@ -52,9 +52,10 @@ def bench_arms(settings: ArmsBench, folder: Path) -> dict[str, Any]:
     how = CaseSettings.of(settings, settings.photos)
     results = run_cases(base, embedder, chosen, arms, how, folder, attack)
     photos = [person_on(result.private_images, embedder).vectors for result in results]
+    controls = controls_for(how.setup(base, embedder, attack), kit)
     made = [result.arms for result in results]
     scored = {name: victim_scores([m[name] for m in made], photos, gallery) for name in made[0]}
-    controls = {arm.name: arm.control for arm in arms}
+    beside = {arm.name: arm.control for arm in arms}
     attacks = tuple(arm.name for arm in arms if arm.role == "attack")
     return {
         "schema": "loraleak.bench-arms/1",
@@ -65,7 +66,7 @@ def bench_arms(settings: ArmsBench, folder: Path) -> dict[str, Any]:
         "settings": asdict(settings) | {"people": None if settings.people is None else encodable(str(settings.people))},
         "arms": {
             name: {metric: _plain(bootstrap_mean(values)) for metric, values in metrics.items()}
-            | _excess(metrics, scored, controls[name])
+            | _excess(metrics, scored, beside[name])
             for name, metrics in scored.items()
         },
         "effects": {
@@ -73,7 +74,7 @@ def bench_arms(settings: ArmsBench, folder: Path) -> dict[str, Any]:
             for effect, (one, other) in _EFFECTS.items()
             if one in scored and other in scored
         },
-        "verdict": _verdicts(made, photos, attacks, controls_for(how.setup(base, embedder, attack), kit)),
+        "verdict": _verdicts([result.sightings for result in results], photos, attacks, controls),
     }
 
 
@@ -108,8 +109,24 @@ def _excess(
     return {"excess": {"over": control, **{name: _plain(value) for name, value in differences.items()}}}
 
 
+def verdict_on(
+    pictures: Mapping[str, Sightings],
+    photos: Embeddings,
+    others: OtherPeople,
+    controls: Controls | None,
+    attacks: Sequence[str],
+) -> Verdict:
+    """The verdict of an audit, without its positive controls, on what the arms made of one adapter."""
+    tests = [against_other_people(pictures, photos, others, attacks=attacks, floor="base-class")]
+    if controls is not None:
+        person = template(photos)
+        made = {name: nearest(pictures[name], person) for name in attacks if name in pictures}
+        tests.append(against_controls(made, photos, controls, attacks))
+    return verdict_of(tests)
+
+
 def _verdicts(
-    made: Sequence[Mapping[str, Float[np.ndarray, "images dim"]]],
+    made: Sequence[Mapping[str, Sightings]],
     photos: Sequence[Float[np.ndarray, "photos dim"]],
     attacks: tuple[str, ...],
     controls: Controls | None,
@@ -124,14 +141,11 @@ def _verdicts(
         "other_persons_photos": [[j for j in everybody if j != i] for i in everybody],
     }
 
-    def verdict(i: int, j: int) -> Verdict:
-        pictures = {name: Sightings.one_each(vectors) for name, vectors in made[i].items()}
-        among_people = against_other_people(pictures, photos[j], others, attacks=attacks, floor="base-class")
-        return verdict_of([among_people, against_controls(made[i], photos[j], controls, attacks)])
-
     table: dict[str, Any] = {"controls": len(controls), "other_people": len(others)}
     for name, partners in pairs.items():
-        verdicts = [[verdict(i, j) for j in mine] for i, mine in enumerate(partners)]
+        verdicts = [
+            [verdict_on(made[i], photos[j], others, controls, attacks) for j in mine] for i, mine in enumerate(partners)
+        ]
         table[name] = {
             "audits": sum(map(len, verdicts)),
             "high": _plain(_share(verdicts, lambda v: v.level == "high")),

@@ -24,12 +24,14 @@ from loraleak.finetuning import Job
 from loraleak.inversion import WeightAutoencoder
 from loraleak.progress import track
 from loraleak.scores import nearest
-from loraleak.types import Adapter, Images, Picture
+from loraleak.types import Adapter, Images, Picture, Sightings
 
 __all__ = ["CaseResult", "fine_tuned", "run_cases"]
 
 _TOGETHER = 8
 """Adapters that train in one batch."""
+_FOUND = "found/"
+"""Before the name of an arm: how many vectors each of its pictures has."""
 _NOTHING = np.zeros((0, 0), np.float32)
 """Embeddings of an arm that lacks something, such as an attack."""
 
@@ -41,6 +43,8 @@ class CaseResult:
     private_images: Sequence[Picture] | Images
     arms: Mapping[str, Float[np.ndarray, "images dim"]]
     """Embeddings of what is nearest to the person in each picture, by arm; zeros where a picture shows nobody."""
+    sightings: Mapping[str, Sightings]
+    """Whom each picture shows, by arm."""
 
 
 def run_cases(
@@ -70,16 +74,25 @@ def run_cases(
         if defence.stage == "post-hoc":
             adapter = defence.apply(adapter, base)
         made = _made(base, case, adapter, left[case], settings, attack)
-        person = person_on(settings.private_images(case), embedder).template
-        vectors = {name: nearest(embedder.embed(list(images)), person) for name, images in made.items()}
-        vectors = {arm.name: vectors.get(arm.name, _NOTHING) for arm in left[case]}
-        _add(home / _name(settings, case, ".npz"), vectors)
+        shown = {name: embedder.embed(list(images)) for name, images in made.items()}
+        kept = {arm.name: shown[arm.name].vectors if arm.name in shown else _NOTHING for arm in left[case]}
+        _add(home / _name(settings, case, ".npz"), kept | {f"{_FOUND}{name}": seen.counts for name, seen in shown.items()})
     results = []
     for case in cases:
         kept = _read(home / _name(settings, case, ".npz"))
-        made_by = {arm.name: kept[arm.name] for arm in arms if len(kept[arm.name])}
-        results.append(CaseResult(settings.private_images(case), made_by))
+        photos = settings.private_images(case)
+        sightings = {arm.name: _sightings(kept, arm.name) for arm in arms if kept[arm.name].shape[1]}
+        several = any((shown.counts != 1).any() for shown in sightings.values())
+        person = person_on(photos, embedder).template if several else None
+        made_by = {name: shown.vectors if person is None else nearest(shown, person) for name, shown in sightings.items()}
+        results.append(CaseResult(photos, made_by, sightings))
     return results
+
+
+def _sightings(kept: Mapping[str, np.ndarray], arm: str) -> Sightings:
+    """Whom an arm's pictures show. Without counts there is one vector for each picture."""
+    counts = kept.get(f"{_FOUND}{arm}")
+    return Sightings.one_each(kept[arm]) if counts is None else Sightings(kept[arm], counts)
 
 
 def fine_tuned(
@@ -161,13 +174,13 @@ def _name(settings: CaseSettings, case: Case, suffix: str) -> str:
     return hashlib.sha256(settings.key(case).encode()).hexdigest()[:16] + suffix
 
 
-def _read(file: Path) -> dict[str, Float[np.ndarray, "images dim"]]:
+def _read(file: Path) -> dict[str, np.ndarray]:
     if not file.exists():
         return {}
     with np.load(file, allow_pickle=False) as data:
         return {arm: data[arm] for arm in data.files}
 
 
-def _add(file: Path, arms: Mapping[str, Float[np.ndarray, "images dim"]]) -> None:
+def _add(file: Path, arms: Mapping[str, np.ndarray]) -> None:
     with replacing(file) as partial:
         np.savez(partial, allow_pickle=False, **(_read(file) | dict(arms)))

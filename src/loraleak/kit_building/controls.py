@@ -12,7 +12,7 @@ from loraleak.embedders import Embedder
 from loraleak.inversion import WeightAutoencoder
 from loraleak.kits import Controls
 from loraleak.scores import template
-from loraleak.types import Embeddings
+from loraleak.types import Embeddings, Sightings
 
 __all__ = ["attack_arms", "control_embeddings"]
 
@@ -40,7 +40,12 @@ def control_embeddings(
     results = run_cases(base, embedder, cases, arms, settings, folder, attack, title="controls: ")
     return Controls(
         sampling=settings.setup(base, embedder, attack),
-        arms={name: np.stack([result.arms[name] for result in results]) for name in results[0].arms if name in names},
+        arms={
+            name: Sightings.joined([result.sightings[name] for result in results])
+            for name in results[0].sightings
+            if name in names
+        },
+        images=settings.images,
         cohort=np.stack([template(photos[: settings.photos]) for photos in others]),
         people=tuple(others),
     )

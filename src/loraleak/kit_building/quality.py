@@ -1,22 +1,23 @@
 """What audits with a kit find, measured on people whom nothing in it has seen."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
 from loraleak.arms import select_arms
-from loraleak.auditing import OtherPeople, against_controls, against_other_people, verdict_of
+from loraleak.auditing import OtherPeople
 from loraleak.auditing.levels import HIGH, REVIEW
 from loraleak.bases import DiffusersBase
 from loraleak.bench import Case, CaseSettings, person_on, run_cases, templates
+from loraleak.bench.arms import verdict_on
 from loraleak.embedders import Embedder
 from loraleak.inversion import WeightAutoencoder
 from loraleak.kit_building.controls import attack_arms
 from loraleak.kits import Controls, Quality, Row, Table
 from loraleak.scores import bootstrap_mean, gallery_ranks
-from loraleak.types import Embeddings, Interval, Sightings
+from loraleak.types import Embeddings, Interval
 
 __all__ = ["measured"]
 
@@ -40,11 +41,11 @@ def measured(
     arms = [*attack_arms(), *select_arms((_FLOOR,))]
     results = run_cases(base, embedder, cases, arms, settings, folder, attack, title="quality: ")
     photos = [person_on(result.private_images, embedder).vectors for result in results]
-    made = [result.arms for result in results]
+    made, shown = [result.arms for result in results], [result.sightings for result in results]
     attacks = tuple(name for name in made[0] if name != _FLOOR)
 
     def p_value(i: int, j: int) -> float:
-        return _p_value(made[i], photos[j], others, controls, attacks)
+        return verdict_on(shown[i], photos[j], others, controls, attacks).p_value
 
     everybody = range(len(cases))
     own = np.array([p_value(i, i) for i in everybody])
@@ -68,16 +69,6 @@ def measured(
         high=int((own <= HIGH).sum()),
     )
     return quality, Table(settings.setup(base, embedder, attack), attacks, (row,))
-
-
-def _p_value(
-    made: Mapping[str, Embeddings], photos: Embeddings, others: OtherPeople, controls: Controls | None, attacks: Sequence[str]
-) -> float:
-    pictures = {name: Sightings.one_each(vectors) for name, vectors in made.items()}
-    tests = [against_other_people(pictures, photos, others, attacks=attacks, floor=_FLOOR)]
-    if controls is not None:
-        tests.append(against_controls(made, photos, controls, attacks))
-    return verdict_of(tests).p_value
 
 
 def _rank1(made: Sequence[Embeddings], gallery: Float[np.ndarray, "people dim"]) -> Interval:

@@ -8,7 +8,8 @@ from jaxtyping import Float
 
 from loraleak.bases import DiffusersBase
 from loraleak.inversion import StoredAttack, WeightAutoencoder
-from loraleak.types import Embeddings, Interval
+from loraleak.scores import nearest
+from loraleak.types import Embeddings, Interval, Sightings
 
 __all__ = ["Calibration", "Card", "Controls", "Kit", "People", "Quality", "Row", "SamplingSetup", "Table"]
 
@@ -34,14 +35,21 @@ class Controls:
     """
 
     sampling: SamplingSetup
-    arms: Mapping[str, Float[np.ndarray, "controls images dim"]]
+    arms: Mapping[str, Sightings]
+    """Whom each arm's pictures show, control after control."""
+    images: int
+    """Pictures of each control."""
     cohort: Float[np.ndarray, "people dim"]
     """Templates, one for each person: the normalised mean of the embeddings of their pictures."""
     people: tuple[Embeddings, ...]
     """Embeddings of several photos of each person of the cohort."""
 
     def __len__(self) -> int:
-        return len(next(iter(self.arms.values())))
+        return len(next(iter(self.arms.values()))) // self.images
+
+    def nearest(self, arm: str, person: Float[np.ndarray, " dim"]) -> Float[np.ndarray, "controls images dim"]:
+        """What of each picture is nearest to a person; zeros where a picture shows nobody."""
+        return nearest(self.arms[arm], person).reshape(len(self), self.images, -1)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 ```
 attack/<name>            the weight autoencoder, as its own file holds it
-controls/arm/<arm>       [controls, images, dim]  embeddings of what each arm makes of the control adapters
+controls/arm/<arm>       [found, dim]             embeddings of whom each arm's pictures of the control adapters show
+controls/found/<arm>     [controls, images]       number of them on each picture
 controls/cohort          [people, dim]            templates of other people
 controls/people          [photos, dim]            embeddings of these people's photos, person after person
 controls/counts          [people]                 number of photos of each
@@ -26,13 +27,17 @@ from loraleak.files import write_bytes
 from loraleak.inversion import StoredAttack
 from loraleak.kits.contents import Calibration, Card, Controls, Kit, SamplingSetup, Table
 from loraleak.kits.parsing import parsed
+from loraleak.types import Sightings
 
 __all__ = ["SCHEMA", "is_kit", "kit_bytes", "read_kit", "save_kit"]
 
 SCHEMA = "loraleak.kit/1"
 
-_ATTACK, _ARM = "attack/", "controls/arm/"
+_ATTACK, _ARM, _FOUND = "attack/", "controls/arm/", "controls/found/"
 _HASH = re.compile(r"[0-9a-f]{64}")
+_MOST_FOUND = 10_000
+"""Most faces on a picture, and most photos of a person."""
+_DISAGREE = "the shapes of its controls and people do not go together"
 _REMEDY = "get it anew, or make one with `loraleak kit build`"
 
 
@@ -47,11 +52,13 @@ def kit_bytes(kit: Kit) -> bytes:
     if kit.attack is not None:
         tensors |= {f"{_ATTACK}{name}": value for name, value in kit.attack.tensors.items()}
     if kit.controls is not None:
-        tensors |= {f"{_ARM}{name}": value for name, value in kit.controls.arms.items()}
+        tensors |= {f"{_ARM}{name}": shown.vectors for name, shown in kit.controls.arms.items() if len(shown.vectors)}
         tensors["controls/cohort"] = kit.controls.cohort
         tensors["controls/people"] = np.concatenate(kit.controls.people)
-    halves = {name: np.ascontiguousarray(value, np.float16) for name, value in tensors.items()}
+    halves: dict[str, np.ndarray] = {name: np.ascontiguousarray(value, np.float16) for name, value in tensors.items()}
     if kit.controls is not None:
+        for name, shown in kit.controls.arms.items():
+            halves[f"{_FOUND}{name}"] = shown.counts.astype(np.int32).reshape(len(kit.controls), -1)
         halves["controls/counts"] = np.array([len(photos) for photos in kit.controls.people], np.int32)
     facts = {
         "schema": SCHEMA,
@@ -130,22 +137,35 @@ def _controls(held: Container, sampling: SamplingSetup) -> Controls | None:
     names = [name for name in held.tensors if name.startswith("controls/")]
     if not names:
         return None
-    arms = {name.removeprefix(_ARM): held.tensors[name].astype(np.float32) for name in names if name.startswith(_ARM)}
     cohort, people = (held.tensors[f"controls/{name}"].astype(np.float32) for name in ("cohort", "people"))
-    counts = held.tensors["controls/counts"]
-    dim = cohort.shape[-1]
+    counts, found = held.tensors["controls/counts"], {name: held.tensors[name] for name in names if name.startswith(_FOUND)}
     sound = (
-        arms
-        and all(values.ndim == 3 and values.shape[-1] == dim for values in arms.values())
-        and len({len(values) for values in arms.values()}) == 1
+        found
+        and {_FOUND + name.removeprefix(_ARM) for name in names if name.startswith(_ARM)} <= found.keys()
+        and len({shown.shape for shown in found.values()}) == 1
+        and all(shown.ndim == 2 and _are_counts(shown) for shown in found.values())
         and cohort.ndim == people.ndim == 2
-        and people.shape[1] == dim
+        and people.shape[1] == cohort.shape[1]
         and counts.ndim == 1
         and len(counts) == len(cohort)
-        and counts.dtype.kind in "iu"
+        and _are_counts(counts)
         and counts.min() > 0
         and int(counts.sum()) == len(people)
     )
     if not sound:
-        raise ValueError("the shapes of its controls and people do not go together")
-    return Controls(sampling, arms, cohort, tuple(np.split(people, np.cumsum(counts)[:-1])))
+        raise ValueError(_DISAGREE)
+    images = next(iter(found.values())).shape[1]
+    arms = {name.removeprefix(_FOUND): _sightings(held, name, shown, cohort.shape[1]) for name, shown in found.items()}
+    return Controls(sampling, arms, images, cohort, tuple(np.split(people, np.cumsum(counts)[:-1])))
+
+
+def _sightings(held: Container, name: str, found: np.ndarray, dim: int) -> Sightings:
+    at = _ARM + name.removeprefix(_FOUND)
+    vectors = held.tensors[at].astype(np.float32) if at in held.tensors.keys() else np.zeros((0, dim), np.float32)  # noqa: SIM118
+    if vectors.ndim != 2 or vectors.shape != (int(found.sum()), dim):
+        raise ValueError(_DISAGREE)
+    return Sightings(vectors, found.astype(np.int64).ravel())
+
+
+def _are_counts(numbers: np.ndarray) -> bool:
+    return numbers.dtype.kind in "iu" and int(numbers.min()) >= 0 and int(numbers.max()) <= _MOST_FOUND

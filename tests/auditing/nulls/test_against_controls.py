@@ -11,6 +11,7 @@ from loraleak.auditing.verdict import verdict_of
 from loraleak.errors import UsageError
 from loraleak.kits import Controls, SamplingSetup
 from loraleak.scores import evidence, template
+from loraleak.types import Sightings
 
 ATTACKS = ("lora-class", "lora-empty")
 DIM = 12
@@ -30,6 +31,15 @@ class Case:
     controls: Controls
 
 
+def _sightings(vectors: np.ndarray) -> Sightings:
+    """One vector for each picture of each control."""
+    return Sightings.one_each(vectors.reshape(-1, vectors.shape[-1]))
+
+
+def _array(controls: Controls, name: str) -> np.ndarray:
+    return controls.arms[name].vectors.reshape(len(controls), controls.images, -1)
+
+
 def _case(
     rng: np.random.Generator, *, count: int = 39, images: int = 4, own_images: int = 4, own: float = 1.0, leak: float = 0.0
 ) -> Case:
@@ -45,7 +55,8 @@ def _case(
         photos=_units(person + 0.1 * rng.standard_normal((3, DIM))),
         controls=Controls(
             sampling=_SAMPLING,
-            arms={name: vectors[:-1, :images] for name, vectors in made.items()},
+            arms={name: _sightings(vectors[:-1, :images]) for name, vectors in made.items()},
+            images=images,
             cohort=_units(rng.standard_normal((25, DIM))),
             people=tuple(_units(rng.standard_normal((25, 2, DIM)))),
         ),
@@ -71,10 +82,10 @@ def test_p_is_uniform_when_the_adapter_was_trained_on_another_person(own_images:
 def test_p_takes_each_of_its_values_once_over_all_choices_of_the_odd_one() -> None:
     """Exactness: whichever of 20 adapters is audited against the other 19, the 20 p-values are 1/20, 2/20, ... 20/20."""
     case = _case(np.random.default_rng(0), count=19)
-    everyone = {name: np.concatenate([case.controls.arms[name], case.arms[name][None]]) for name in ATTACKS}
+    everyone = {name: np.concatenate([_array(case.controls, name), case.arms[name][None]]) for name in ATTACKS}
     p = []
     for i in range(20):
-        others = replace(case.controls, arms={name: np.delete(v, i, axis=0) for name, v in everyone.items()})
+        others = replace(case.controls, arms={name: _sightings(np.delete(v, i, axis=0)) for name, v in everyone.items()})
         p.append(_p(replace(case, arms={name: v[i] for name, v in everyone.items()}, controls=others)))
     assert sorted(p) == pytest.approx(np.arange(1, 21) / 20)
 
@@ -95,7 +106,7 @@ def test_one_leaking_arm_is_enough_and_its_own_figures_are_told() -> None:
     assert "0 of 99 adapters" in verdict.reasons[0] and "lora-empty" in verdict.reasons[1]
     target = template(case.photos)
     own = evidence(leaking["lora-empty"], target, case.controls.cohort)
-    others = np.median(evidence(case.controls.arms["lora-empty"], target, case.controls.cohort))
+    others = np.median(evidence(_array(case.controls, "lora-empty"), target, case.controls.cohort))
     assert f"{own:.1f} standard deviations" in verdict.reasons[1] and f"are {others:.1f}." in verdict.reasons[1]
     assert "99 control adapters" in verdict.says and verdict.smallest_p == 0.01
 
@@ -109,7 +120,9 @@ def test_levels_follow_p(beaten_by: int, level: str) -> None:
     verdict = against_controls(
         {"lora-class": pictures[beaten_by]},
         np.array([[1.0, 0.0]]),
-        Controls(_SAMPLING, {"lora-class": np.delete(pictures, beaten_by, axis=0)}, cohort, tuple(cohort[:, None])),
+        Controls(
+            _SAMPLING, {"lora-class": _sightings(np.delete(pictures, beaten_by, axis=0))}, 1, cohort, tuple(cohort[:, None])
+        ),
         ("lora-class",),
     )
     assert verdict.p_value == pytest.approx((1 + beaten_by) / 100)
@@ -123,7 +136,9 @@ def test_an_embedder_that_sees_nothing_finds_nothing(value: float) -> None:
 
     case = _case(np.random.default_rng(3))
     controls = replace(
-        case.controls, arms={n: blind(v) for n, v in case.controls.arms.items()}, cohort=blind(case.controls.cohort)
+        case.controls,
+        arms={n: _sightings(blind(_array(case.controls, n))) for n in ATTACKS},
+        cohort=blind(case.controls.cohort),
     )
     verdict = against_controls({n: blind(v) for n, v in case.arms.items()}, blind(case.photos), controls, ATTACKS)
     assert verdict.p_value == 1.0
@@ -144,7 +159,7 @@ def test_the_verdict_does_not_hang_on_the_order_of_controls_or_pictures() -> Non
     shuffled = replace(
         case,
         arms={name: v[pictures] for name, v in case.arms.items()},
-        controls=replace(case.controls, arms={name: v[order] for name, v in case.controls.arms.items()}),
+        controls=replace(case.controls, arms={name: _sightings(_array(case.controls, name)[order]) for name in ATTACKS}),
     )
     assert _p(shuffled) == _p(case)
 
@@ -153,3 +168,16 @@ def test_without_any_attack_arm_there_is_nothing_to_judge_by() -> None:
     case = _case(np.random.default_rng(11))
     with pytest.raises(UsageError, match="add lora-class"):
         against_controls({"base-class": case.arms["base-class"]}, case.photos, case.controls, ATTACKS)
+
+
+def test_of_several_faces_the_one_counts_that_suits_the_owner_best_for_controls_too() -> None:
+    rng = np.random.default_rng(5)
+    case = _case(rng, count=9, images=2, own_images=2)
+    strangers = _units(rng.standard_normal((9 * 2, DIM)))
+    owner = np.repeat(case.photos[:1], 9 * 2, axis=0)
+    both = np.stack([strangers, owner], axis=1).reshape(-1, DIM)
+    crowded = {name: Sightings(both, np.full(18, 2)) for name in ATTACKS}
+    assert _p(replace(case, controls=replace(case.controls, arms=crowded))) == 1.0
+    nobody = {name: Sightings(np.zeros((0, DIM)), np.zeros(18, np.int64)) for name in ATTACKS}
+    leaking = replace(case, arms=dict.fromkeys(ATTACKS, owner[:2]))
+    assert _p(replace(leaking, controls=replace(case.controls, arms=nobody))) == 0.1

@@ -32,7 +32,7 @@ def against_controls(
         raise UsageError("no attack arm was sampled, so there is nothing to judge by: add lora-class to the arms")
     target = template(photos)
     pool = np.stack(
-        [evidence(_beside(controls.arms[name], arms[name]), target, controls.cohort) for name in names],
+        [evidence(_beside(controls.nearest(name, target), arms[name]), target, controls.cohort) for name in names],
         axis=1,
     )
     standard = (pool - pool.mean(axis=0)) / np.maximum(pool.std(axis=0), _TINY)
