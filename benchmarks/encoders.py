@@ -121,7 +121,7 @@ def _trained(base, public: PublicPeople, settings: TrainSettings, source=replaye
         for zoo in range(len(public.zoos)):
             rows = public.rows(zoo, held_out=True, last_only=True)
             for start in range(0, len(rows), 64):
-                examples = public.examples(zoo, rows[start : start + 64], from_start=settings.knowledge == "start")
+                examples = public.examples(zoo, rows[start : start + 64], settings.knowledge)
                 with torch.no_grad():
                     means.append(encoder(change(examples.read), torch.zeros_like(examples.steps)).mean)
                 who.append(examples.people)

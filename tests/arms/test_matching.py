@@ -3,7 +3,7 @@
 import torch
 
 from loraleak.arms import MatchingUpdates, Scene
-from loraleak.arms.matching import guess, mismatch
+from loraleak.arms.matching import guess, guessed_start, mismatch
 from loraleak.bases import DiffusersBase
 from loraleak.bases.stacked_layers import Stack
 from loraleak.types import Adapter, Factors
@@ -49,3 +49,21 @@ def test_guesses_come_nearer_and_are_what_is_drawn(base: DiffusersBase) -> None:
         drawn = guess(scene, guesses=2, iterations=1, rate=0.1)
         noisy = base.add_noise(drawn, noise[:2], torch.tensor([600, 600]))
         torch.testing.assert_close(denoiser(noisy, 600), noise[:2], atol=1e-4, rtol=1e-4)
+
+
+def test_only_the_true_start_lets_the_true_pictures_match(base: DiffusersBase) -> None:
+    stack, latents, noise, times = _setting(base)
+    condition = base.embed(["a photo of zqkv person"])
+    ups = list(stack.up.values())
+    with base.stacked(stack):
+        predicted = base.predict(base.add_noise(latents, noise, times), times, condition.expand(3, -1, -1))
+        steps = [-g for g in torch.autograd.grad((predicted - noise).square().mean(), ups)]
+    scene = Scene(base, Adapter(stack.factors(0), "memory"), seed=5)
+    assert mismatch(base, stack, steps, latents, condition, times, noise) < 1e-4
+    with torch.no_grad():
+        for name, start in guessed_start(scene).items():
+            assert abs(start.std() / stack.down[name].std() - 1) < 0.5
+            stack.down[name].copy_(start[None])
+    assert mismatch(base, stack, steps, latents, condition, times, noise) > 0.1
+    with base.adapted(scene.adapter):
+        assert MatchingUpdates(guesses=2, iterations=1, start="guessed").denoiser(scene) is not None

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor
 
 from loraleak.bases import DiffusersBase
 from loraleak.errors import UsageError
@@ -13,6 +14,7 @@ from loraleak.finetuning.class_images import class_images
 from loraleak.finetuning.recipe import Recipe, Targets
 from loraleak.finetuning.stacked import Job, Snapshot, finetune_together
 from loraleak.finetuning.targets import target_modules
+from loraleak.finetuning.trainer import Trainer
 from oracles.peft_dreambooth import train_alone
 from oracles.private_images import in_double, people_of
 
@@ -45,6 +47,18 @@ def test_as_separate_peft_runs(base: DiffusersBase, targets: Targets, text_encod
             assert (factors[name].up - up).abs().max() < 1e-9
             assert factors[name].up.abs().max() > 1e-4
             assert factors[name].scale == pytest.approx(recipe.alpha / recipe.rank)
+
+
+def test_adapters_can_start_from_one_seed(base: DiffusersBase) -> None:
+    def starts(*seeds: int | None) -> list[Tensor]:
+        recipes = [replace(_RECIPE, seed=k, start_seed=start) for k, start in enumerate(seeds)]
+        trainer = Trainer(base, [Job(p, r) for p, r in zip(people_of(len(recipes)), recipes, strict=True)])
+        return list(next(iter(trainer.stack.down.values())))
+
+    one, other = starts(5, 5)
+    assert torch.equal(one, other)
+    own, of_seed_0 = starts(None, 0)
+    assert torch.equal(own, of_seed_0) and not torch.equal(own, one)
 
 
 def test_an_adapter_does_not_depend_on_its_company(base: DiffusersBase) -> None:

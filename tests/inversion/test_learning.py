@@ -13,13 +13,18 @@ from loraleak.errors import BaseMismatchError, UsageError
 from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Job, finetune_together
 from loraleak.inversion.learning import TrainingRun
-from loraleak.inversion.public import Examples, PublicPeople
+from loraleak.inversion.public import Examples, PublicPeople, read_public_people
 from loraleak.inversion.stored import load_attack
 from loraleak.inversion.train import train_attack
 from loraleak.inversion.train_settings import TrainSettings
 from loraleak.inversion.weights import since_start, stack_adapters
 from loraleak.types import Images, StackedFactors
+from loraleak.zoo.build import build_zoo
+from loraleak.zoo.plan import plan_zoo
+from loraleak.zoo.ranges import RecipeRanges
+from loraleak.zoo.store import Zoo
 
+RANGES = RecipeRanges(ranks=(2,), steps=(2, 4), images=(2, 3), batch=1, prior_batch=1, class_count=2, snapshots=2)
 SETTINGS = TrainSettings(steps=6, batch=4, warmup=1, evaluate_every=2, noise_from=0.5, noise_adapters=2, noise_images=1)
 
 
@@ -158,7 +163,7 @@ def test_whoever_knows_the_start_decodes_with_the_whole_adapter(
     monkeypatch.setattr("loraleak.inversion.learning.decoding_loss", seen)
     training = TrainingRun(base, public, replace(SETTINGS, knowledge="start", noise_from=0.0), tmp_path)
     rows = training.rows[0][:2]
-    examples = public.examples(0, rows, from_start=True)
+    examples = public.examples(0, rows, "start")
     training._one_step(examples)
     whole, name = public.zoos[0].batch(rows), next(iter(public.shapes))
     assert torch.equal(decoded[0].down[name], whole.down[name])
@@ -170,10 +175,31 @@ def test_an_attack_that_needs_the_start_asks_for_seeds(base: DiffusersBase, publ
     adapter, seed = public.zoos[0].adapter(2), int(public.zoos[0].manifest["seed"][2].as_py())
     with pytest.raises(UsageError, match="does not tell where it started: give the seeds"):
         attack.encode([adapter])
-    read = public.examples(0, np.array([2]), from_start=True).read
+    read = public.examples(0, np.array([2]), "start").read
     with torch.no_grad():
         expected = attack.encoder(read, torch.zeros(1, dtype=torch.long)).mean
     torch.testing.assert_close(attack.encode([adapter], seeds=[seed]).mean, expected, atol=1e-4, rtol=1e-3)
+
+
+def test_a_shared_start_needs_no_seed_at_attack_time(
+    base: DiffusersBase, people_folder: Path, public: PublicPeople, tmp_path: Path
+) -> None:
+    settings = replace(SETTINGS, knowledge="shared-start")
+    with pytest.raises(UsageError, match="8 different starts: build the zoo with one --start-seed"):
+        TrainingRun(base, public, settings, tmp_path / "own")
+    plan = plan_zoo(people_folder, replace(RANGES, start_seed=3), seed=1, together=4)
+    assert build_zoo(plan, people_folder, tmp_path / "zoo", base) == []
+    shared = read_public_people([Zoo(tmp_path / "zoo")], people_folder, base, held_out=0.4)
+    train_attack(base, shared, settings, tmp_path / "work").save(tmp_path / "attack.safetensors")
+    attack, adapter = load_attack(tmp_path / "attack.safetensors", base), shared.zoos[0].adapter(2)
+    assert attack.shared_start == 3
+    read = since_start(stack_adapters([adapter], attack.encoder.shapes), [3])
+    with torch.no_grad():
+        expected = attack.encoder(read, torch.zeros(1, dtype=torch.long)).mean
+    assert torch.equal(attack.z([adapter]), expected)
+    assert not torch.equal(
+        attack.encoder(stack_adapters([adapter], attack.encoder.shapes), torch.zeros(1).long()).mean, expected
+    )
 
 
 def test_the_change_since_the_start_is_what_training_did(base: DiffusersBase, private_images: Images) -> None:

@@ -1,7 +1,8 @@
 """Matching updates, the baseline of the paper: guess pictures and a prompt whose gradient would have made this adapter."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -14,7 +15,7 @@ from loraleak.bases import Denoiser, DiffusersBase, Stack, Timestep
 from loraleak.inversion import stack_adapters
 from loraleak.types import Adversary, ArmRole
 
-__all__ = ["MatchingUpdates", "guess", "mismatch"]
+__all__ = ["MatchingUpdates", "guess", "guessed_start", "mismatch"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class MatchingUpdates(Arm):
     """Gradient matching (Geiping et al. 2020) of latents and a prompt embedding, as the baseline of Yao 2024.
 
     B starts at zero, so the first steps move it along `-dL/dB = -G A^T`, with A hardly changed: guesses are fitted until that
-    gradient, of the base, points along -B. No initial weights are needed.
+    gradient, of the base, points along -B. No initial weights are needed, for A as shared stands for them. The published code
+    guesses a start instead, and its guesses get no gradient from matching, because an optimiser's step cuts it off.
     """
 
     name: str = "matching-updates"
@@ -33,12 +35,15 @@ class MatchingUpdates(Arm):
     guesses: int = 8
     iterations: int = 60
     rate: float = 0.1
+    start: Literal["shared", "guessed"] = "shared"
+    """A whose gradient is matched: that of the file, or random numbers in the place of the start, as published."""
 
     def denoiser(self, scene: Scene) -> Denoiser | None:
         if not any(name.startswith(f"{scene.base.denoiser_name}.") for name in scene.adapter.factors):
             return None
         with scene.base.bare():
-            latents = guess(scene, guesses=self.guesses, iterations=self.iterations, rate=self.rate)
+            start = guessed_start(scene) if self.start == "guessed" else None
+            latents = guess(scene, guesses=self.guesses, iterations=self.iterations, rate=self.rate, start=start)
 
         def denoiser(noisy: Tensor, timestep: Timestep) -> Tensor:
             """The prediction that leads to the guesses from any start."""
@@ -48,9 +53,23 @@ class MatchingUpdates(Arm):
         return denoiser
 
 
+def guessed_start(scene: Scene) -> dict[str, Float[Tensor, "rank *d_in"]]:
+    """Factors A as training might have started from them, from the scene's seed."""
+    generator = torch.Generator().manual_seed(scene.seed)
+    return {
+        name: (2 * torch.rand(f.down.shape, generator=generator) - 1) / f.down[0].numel() ** 0.5
+        for name, f in scene.adapter.factors.items()
+    }
+
+
 @torch.enable_grad()
-def guess(scene: Scene, *, guesses: int, iterations: int, rate: float) -> Float[Tensor, "guesses channels h w"]:
-    """Latents whose gradient matches the adapter, by Adam with a decaying rate, with a pull to the size of real latents."""
+def guess(
+    scene: Scene, *, guesses: int, iterations: int, rate: float, start: Mapping[str, Float[Tensor, "rank *d_in"]] | None = None
+) -> Float[Tensor, "guesses channels h w"]:
+    """Latents whose gradient matches the adapter, by Adam with a decaying rate, with a pull to the size of real latents.
+
+    `start` are the factors A before the first step; None takes those of the adapter.
+    """
     base = scene.base
     generator = torch.Generator().manual_seed(scene.seed)
     latents = torch.randn(guesses, *base.latent_shape, generator=generator).to(base.device).requires_grad_()
@@ -64,7 +83,7 @@ def guess(scene: Scene, *, guesses: int, iterations: int, rate: float) -> Float[
     stack = Stack(shapes, [weights.up[names[0]].shape[-1]], [1.0], like)
     with torch.no_grad():
         for name in names:
-            stack.down[name].copy_(weights.down[name])
+            stack.down[name].copy_(weights.down[name] if start is None else start[name][None])
     wanted = [(weights.scales.view(-1, 1, 1) * weights.up[name]).to(like) for name in names]
     for _ in range(iterations):
         times = base.timesteps[torch.randint(base.noise_levels, (guesses,), generator=generator)].to(base.device)

@@ -128,7 +128,7 @@ def _batches(rows: Sequence[tuple[Zoo, int]], knowledge: Knowledge) -> Iterator[
             end += 1
         mine = np.array([row for _, row in rows[start:end]])
         weights = zoo.batch(mine)
-        yield since_start(weights, zoo.manifest["seed"].to_numpy()[mine]) if knowledge == "start" else weights
+        yield since_start(weights, zoo.starts[mine]) if knowledge == "start" else weights
         start = end
 
 

@@ -11,7 +11,7 @@ from loraleak.base_settings import BaseSettings
 from loraleak.checks import out_of_bounds, refuse
 from loraleak.cli.extras import needs_extra
 from loraleak.cli.flags import Out
-from loraleak.inversion import TrainingMode, TrainSettings
+from loraleak.inversion import Algorithm2, TrainingMode, TrainSettings
 
 __all__ = ["Train"]
 
@@ -31,16 +31,18 @@ class Train:
     work: Path = Path("attack-training")
     """Folder for checkpoints and TensorBoard logs; a stopped training goes on from there."""
     mode: TrainingMode = "replay"
-    """Source of examples: `replay` draws snapshots from the zoos; `online` (published) fine-tunes their people anew."""
+    """Source of examples: `replay` draws snapshots from the zoos; `online` fine-tunes their people anew, and with the encoder
+    `published` it is the published Algorithm 2."""
     warm_start: Path | None = None
     """Finished attack to go on from, for example to make it read defended adapters. Training starts anew, if none is given."""
     together: int = 1
-    """People who are fine-tuned side by side, in mode `online`."""
+    """People who are fine-tuned side by side, in mode `online` with another encoder."""
     overwrite: bool = False
     """Replace the attack that is there under this name."""
     json: bool = False
     """Print the facts of the attack as JSON on stdout."""
     settings: TrainSettings = field(default_factory=TrainSettings)
+    algorithm2: Algorithm2 = field(default_factory=Algorithm2)
     base: BaseSettings = field(default_factory=BaseSettings)
 
     def __post_init__(self) -> None:
@@ -61,7 +63,16 @@ class Train:
         base = load_base(**self.base.choices)
         public = read_public_people([Zoo(zoo) for zoo in self.zoos], self.people, base, held_out=self.settings.held_out)
         known = None if self.warm_start is None else attack_for(base, self.warm_start)
-        attack = train_attack(base, public, self.settings, self.work, mode=self.mode, warm_start=known, together=self.together)
+        attack = train_attack(
+            base,
+            public,
+            self.settings,
+            self.work,
+            mode=self.mode,
+            warm_start=known,
+            together=self.together,
+            algorithm2=self.algorithm2,
+        )
         if not is_main_process():
             return 0
         save(self.out, attack.save)

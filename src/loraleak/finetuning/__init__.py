@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from loraleak.finetuning.randomness import shuffled_sample as shuffled_sample
     from loraleak.finetuning.randomness import side_generator as side_generator
     from loraleak.finetuning.randomness import start_numbers as start_numbers
+    from loraleak.finetuning.recipe import LossWeighting as LossWeighting
     from loraleak.finetuning.recipe import Recipe as Recipe
     from loraleak.finetuning.recipe import Targets as Targets
     from loraleak.finetuning.secrecy import is_secret as is_secret
@@ -46,7 +47,7 @@ __all__, __getattr__, __dir__ = lazy(
             "side_generator",
             "start_numbers",
         ],
-        "recipe": ["Recipe", "Targets"],
+        "recipe": ["LossWeighting", "Recipe", "Targets"],
         "secrecy": ["is_secret", "secret_seed"],
         "stacked": ["Snapshot", "finetune_together"],
         "targets": ["target_modules"],

@@ -4,13 +4,14 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator, PartialState
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from loraleak.bases import DiffusersBase
@@ -24,7 +25,7 @@ from loraleak.inversion.universal import learn_universal_z
 from loraleak.inversion.weight_autoencoder import Encoder, WeightAutoencoder, new_encoder
 from loraleak.progress import progress_bar
 
-__all__ = ["Source", "TrainingRun", "is_main_process"]
+__all__ = ["Decoded", "Source", "TrainingRun", "is_main_process"]
 
 _OTHERS = 24
 _STATISTICS = 512
@@ -33,6 +34,16 @@ _EVALUATED = 512
 
 Source = Callable[[int], Examples]
 """Function from a step, counted from 0, to its examples. Training asks for each step once, in order, from where it goes on."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What the decoders of a step had before them."""
+
+    latents: Float[Tensor, "adapters images channels h w"]
+    noise: Float[Tensor, "adapters images channels h w"]
+    timesteps: Int[Tensor, "adapters images"]
+    z: Float[Tensor, "adapters tokens dim"]
 
 
 class TrainingRun:
@@ -49,18 +60,24 @@ class TrainingRun:
         settings: TrainSettings,
         folder: Path,
         warm_start: WeightAutoencoder | None = None,
+        facts: Mapping[str, Any] | None = None,
+        sizes: Mapping[str, Any] | None = None,
     ) -> None:
-        """`warm_start` is a finished attack to go on from, with a fresh optimiser.
+        """`warm_start` is a finished attack to go on from, with a fresh optimiser. `facts` are settings of the source of examples,
+        `sizes` fields of the encoder's shape.
 
         Raises: UsageError, if there is nothing to learn from, the folder holds a training of other settings, or the attack to go on
         from is of another kind.
         """
         self.base, self.public, self.settings, self.folder = base, public, settings, folder
-        self.warm_start = warm_start
+        self.warm_start, self.facts, self.sizes = warm_start, {**(facts or {}), **(sizes or {})}, sizes
         if settings.caption_weight and public.captions is None:
             raise UsageError(
                 "some public people have no captions: put a .txt beside their images, or set the caption weight to 0"
             )
+        self.shared_start = public.shared_start() if settings.knowledge == "shared-start" else None
+        if settings.knowledge == "start-basis" and settings.encoder != "published":
+            raise UsageError("only the published encoder gains from the basis of the start: give --encoder published")
         self.rows = [self._rows(zoo, held_out=False) for zoo in range(len(public.zoos))]
         self.held_out = [self._rows(zoo, held_out=True) for zoo in range(len(public.zoos))]
         if not sum(map(len, self.rows)) or not sum(map(len, self.held_out)):
@@ -78,11 +95,12 @@ class TrainingRun:
         encoder = self._untrained() if warm_start is None else self._warm(warm_start)
         parameters = [p for p in encoder.parameters() if p.requires_grad]
         optimiser = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
-        rate = _warm_cosine(optimiser, settings.warmup, settings.steps)
+        rate = _rate(optimiser, settings)
         self.encoder, self.optimiser, self.rate = self.accelerator.prepare(encoder, optimiser, rate)
         self.spread = None if public.captions is None else public.captions.std(0)
         self.process = self.accelerator.process_index
         self.step, self.best, self.waited = 0, float("inf"), 0
+        self.decoded: Decoded | None = None
 
     def run(self, source: Source) -> None:
         """Learn from the source until the steps are done or held-out people are no longer read better."""
@@ -91,7 +109,7 @@ class TrainingRun:
         self.accelerator.init_trackers("logs")
         with progress_bar(hidden=not self.accelerator.is_main_process) as bar:
             task = bar.add_task("training", total=settings.steps, completed=self.step, figures="")
-            while self.step < settings.steps and self.waited < settings.patience:
+            while self.step < settings.steps and not (settings.early_stopping and self.waited >= settings.patience):
                 self.encoder.train()
                 figures = self._one_step(source(self.step))
                 self.step += 1
@@ -107,7 +125,7 @@ class TrainingRun:
         self.accelerator.end_training()
 
     def best_encoder(self) -> Encoder:
-        """The encoder as it was when it read held-out people best."""
+        """The encoder as it was when it read held-out people best, or as it was at last where no step ends the training early."""
         encoder: Encoder = self.accelerator.unwrap_model(self.encoder)
         encoder.load_state_dict(torch.load(self.folder / "best.pt", weights_only=True))
         return encoder.requires_grad_(False).eval()
@@ -121,6 +139,7 @@ class TrainingRun:
         return WeightAutoencoder(
             kind=self.settings.encoder,
             knowledge=self.settings.knowledge,
+            shared_start=self.shared_start,
             encoder=encoder,
             base_sha256=self.base.sha256,
             others=others,
@@ -136,8 +155,9 @@ class TrainingRun:
 
     def _untrained(self) -> Encoder:
         public, settings = self.public, self.settings
-        rank = max(zoo.rank for zoo in public.zoos)
-        encoder = new_encoder(settings.encoder, public.shapes, self.base, steps=settings.step_embedding, rank=rank)
+        encoder = new_encoder(
+            settings.encoder, public.shapes, self.base, steps=settings.step_embedding, sizes=self.sizes, rank=public.rank
+        )
         if isinstance(encoder, InvariantEncoder):
             encoder.set_probes(self._statistics())
             if public.captions is not None:
@@ -168,7 +188,8 @@ class TrainingRun:
         loss, figures = self._loss(examples, rng, generator, decoding=self._decoding(self.step))
         self.optimiser.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
-        self.accelerator.clip_grad_norm_(self.encoder.parameters(), 1.0)
+        if settings.max_grad_norm is not None:
+            self.accelerator.clip_grad_norm_(self.encoder.parameters(), settings.max_grad_norm)
         self.optimiser.step()
         self.rate.step()
         return figures
@@ -177,14 +198,15 @@ class TrainingRun:
         self, examples: Examples, rng: np.random.Generator, generator: torch.Generator, *, decoding: bool
     ) -> tuple[Float[Tensor, ""], dict[str, float]]:
         settings, device = self.settings, self.accelerator.device
-        told = examples.steps * torch.from_numpy(rng.random(len(examples.steps)) < 0.5)  # 0 stands for a step that is not known
+        told = examples.steps * torch.from_numpy(rng.random(len(examples.steps)) < settings.told_steps)  # 0: not known
         posterior = self.encoder(examples.read.to(device), told.to(device))
         parts: dict[str, Tensor] = {}
         if settings.beta:
             parts["divergence"] = settings.beta * posterior.divergence().mean()
         if settings.caption_weight:
             captions, spread = self._targets(examples, device)
-            parts["caption"] = settings.caption_weight * caption_loss(posterior.mean, captions, spread)
+            said = posterior.sample(generator) if self.accelerator.unwrap_model(self.encoder).drawn else posterior.mean
+            parts["caption"] = settings.caption_weight * caption_loss(said, captions, spread)
         if decoding:
             some = slice(0, settings.noise_adapters)
             z = posterior.sample(generator)[some]
@@ -194,8 +216,9 @@ class TrainingRun:
             strength = torch.from_numpy(rng.uniform(settings.least_strength, 1, len(z))).float()
             weights = examples.weights.first(settings.noise_adapters)
             parts["noise"] = settings.noise_weight * decoding_loss(
-                self.base, weights, z, latents, timesteps, noise, strength=strength
+                self.base, weights, z, latents, timesteps, noise, strength=strength, weighting=settings.loss_weighting
             )
+            self.decoded = Decoded(latents, noise, timesteps, z.detach())
         loss = torch.stack(list(parts.values())).sum()
         return loss, {name: float(value.detach()) for name, value in parts.items()}
 
@@ -240,7 +263,7 @@ class TrainingRun:
             chosen = np.sort(rng.choice(mine, share, replace=False))
             for start in range(0, share, self.settings.batch):
                 part = chosen[start : start + self.settings.batch]
-                yield self.public.examples(zoo, part, from_start=self.settings.knowledge == "start")
+                yield self.public.examples(zoo, part, self.settings.knowledge)
 
     def _statistics(self) -> ProbeStatistics:
         statistics = ProbeStatistics(self.public.shapes)
@@ -256,7 +279,7 @@ class TrainingRun:
     def _agree(self) -> None:
         """Write the settings, or check that they are those of the training that was begun here."""
         file = self.folder / "settings.json"
-        facts = {**asdict(self.settings), "zoos": [zoo.digest for zoo in self.public.zoos]}
+        facts = {**asdict(self.settings), **self.facts, "zoos": [zoo.digest for zoo in self.public.zoos]}
         if self.warm_start is not None:
             facts["warm_start"] = self.warm_start.sha256
         mine = json.dumps(facts, indent=1)
@@ -268,7 +291,7 @@ class TrainingRun:
         self.accelerator.log({f"{of}/{name}": value for name, value in figures.items()}, step=self.step)
 
     def _keep_best(self, loss: float) -> None:
-        if loss < self.best:
+        if loss < self.best or not self.settings.early_stopping:
             self.best, self.waited = loss, 0
             if self.accelerator.is_main_process:
                 with replacing(self.folder / "best.pt") as partial:
@@ -303,7 +326,12 @@ def is_main_process() -> bool:
     return PartialState().is_main_process
 
 
-def _warm_cosine(optimiser: torch.optim.Optimizer, warmup: int, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
-    rising = torch.optim.lr_scheduler.LinearLR(optimiser, start_factor=1 / max(1, warmup), total_iters=warmup)
-    falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(1, steps - warmup))
-    return torch.optim.lr_scheduler.SequentialLR(optimiser, [rising, falling], [warmup])
+def _rate(optimiser: torch.optim.Optimizer, settings: TrainSettings) -> torch.optim.lr_scheduler.LRScheduler:
+    warmup, scheduler = settings.warmup, torch.optim.lr_scheduler
+    rising = scheduler.LinearLR(optimiser, start_factor=1 / max(1, warmup), total_iters=warmup)
+    after: torch.optim.lr_scheduler.LRScheduler
+    if settings.rate_schedule == "cosine":
+        after = scheduler.CosineAnnealingLR(optimiser, max(1, settings.steps - warmup))
+    else:
+        after = scheduler.ConstantLR(optimiser, factor=1.0)
+    return scheduler.SequentialLR(optimiser, [rising, after], [warmup])

@@ -4,6 +4,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from loraleak.bases import DiffusersBase, Stack
+from loraleak.finetuning import LossWeighting
 from loraleak.types import StackedFactors
 
 __all__ = ["caption_loss", "decoding_loss"]
@@ -18,10 +19,12 @@ def decoding_loss(
     noise: Float[Tensor, "adapters images channels h w"],
     *,
     strength: Float[Tensor, " adapters"],
+    weighting: LossWeighting = "debiased",
 ) -> Float[Tensor, ""]:
     """`E |noise - eps_theta(x_t, t, z)|^2` with every adapter's own denoiser, frozen, in one pass (Yao 2024, Alg. 2, line 14).
 
-    Noise levels have the weights of our fine-tuning, `1 / sqrt(SNR)` with a mean of 1 (Yu et al. 2024, arXiv 2310.08442).
+    Noise levels weigh alike (`uniform`, the published loss), or as `debiased` in our fine-tuning: `1 / sqrt(SNR)` with a mean of 1
+    (Yu et al. 2024, arXiv 2310.08442).
     `strength` multiplies each adapter's update; at 0 the base itself decodes.
     """
     like = base.like
@@ -36,7 +39,7 @@ def decoding_loss(
     with base.stacked(stack):
         predicted = base.predict(noisy, times, z.repeat_interleave(images, dim=0))
     each = (predicted - base.schedule.target(clean, added, times)).square().flatten(1).mean(1)
-    return (each * base.schedule.weights.to(each)[levels]).mean()
+    return (each * base.schedule.weights.to(each)[levels]).mean() if weighting == "debiased" else each.mean()
 
 
 def caption_loss(

@@ -1,4 +1,4 @@
-"""The published algorithm, which trains while fine-tuning: one encoder update after every step of a public person's LoRA."""
+"""Learning while fine-tuning, as published: one encoder update after every step of public people's LoRA."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -13,14 +13,14 @@ from loraleak.finetuning import Job, Recipe, Snapshot, finetune_together
 from loraleak.inversion.learning import Source, TrainingRun
 from loraleak.inversion.public import Examples, PublicPeople
 from loraleak.inversion.train_settings import TrainSettings
-from loraleak.inversion.weights import since_start, stack_adapters
+from loraleak.inversion.weights import shown, stack_adapters
 from loraleak.people import read_photos
 
-__all__ = ["fine_tuned"]
+__all__ = ["PublicRun", "examples_of", "fine_tuned", "runs_of"]
 
 
 @dataclass(frozen=True)
-class _Run:
+class PublicRun:
     """One public person's fine-tuning, as the zoo did it."""
 
     person: int
@@ -34,7 +34,7 @@ def fine_tuned(training: TrainingRun, together: int) -> Source:
     here. `together` people are fine-tuned side by side, which makes one batch of examples; 1 is the published way. The first
     person follows the last. An interrupted training repeats the fine-tuning that it was in.
     """
-    runs = _runs(training.public, training.rows)
+    runs = runs_of(training.public, training.rows)
     examples: Iterator[Examples] | None = None
 
     def source(step: int) -> Examples:
@@ -49,7 +49,7 @@ def fine_tuned(training: TrainingRun, together: int) -> Source:
 def _endless(
     base: DiffusersBase,
     public: PublicPeople,
-    runs: Sequence[_Run],
+    runs: Sequence[PublicRun],
     settings: TrainSettings,
     together: int,
     *,
@@ -76,27 +76,31 @@ def _endless(
             waiting.append(snapshot)
             if len(waiting) == len(group):
                 if snapshot.step > skip:
-                    yield _examples(public, group, waiting, settings)
+                    yield examples_of(public, group, waiting, settings)
                 waiting = []
         skip = 0
 
 
-def _examples(public: PublicPeople, group: Sequence[_Run], snapshots: Sequence[Snapshot], settings: TrainSettings) -> Examples:
+def examples_of(
+    public: PublicPeople, group: Sequence[PublicRun], snapshots: Sequence[Snapshot], settings: TrainSettings
+) -> Examples:
+    """Examples of snapshots, whose `job` counts the group's people."""
     weights = stack_adapters([s.adapter for s in snapshots], public.shapes)
-    seeds = [group[s.job].recipe.seed for s in snapshots]
+    starts = [group[s.job].recipe.start for s in snapshots]
     return Examples(
         weights,
-        since_start(weights, seeds) if settings.knowledge == "start" else weights,
+        shown(weights, settings.knowledge, starts, directions=public.rank),
         torch.tensor([s.step for s in snapshots]),
         torch.tensor([group[s.job].person for s in snapshots]),
     )
 
 
-def _runs(public: PublicPeople, rows: Sequence[np.ndarray]) -> list[_Run]:
-    runs: dict[int, _Run] = {}
+def runs_of(public: PublicPeople, rows: Sequence[np.ndarray]) -> list[PublicRun]:
+    """The people of these rows, by zoo, each with the recipe that the zoo gave."""
+    runs: dict[int, PublicRun] = {}
     for zoo, mine in enumerate(rows):
         recipes = public.zoos[zoo].manifest["recipe"].to_pylist()
         for row in mine:
             person = int(public.person_of[zoo][row])
-            runs.setdefault(person, _Run(person, Recipe(**json.loads(recipes[row]))))
+            runs.setdefault(person, PublicRun(person, Recipe(**json.loads(recipes[row]))))
     return list(runs.values())

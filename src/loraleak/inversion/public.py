@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from torch import Tensor, nn
 
 from loraleak.bases import DiffusersBase
 from loraleak.errors import UsageError
-from loraleak.inversion.weights import since_start
+from loraleak.inversion.train_settings import Knowledge
+from loraleak.inversion.weights import shown
 from loraleak.people import read_captions, read_photos
 from loraleak.progress import track
 from loraleak.types import StackedFactors
@@ -28,7 +30,7 @@ class Examples:
     weights: StackedFactors
     """Whole factors, which the person's own model runs with."""
     read: StackedFactors
-    """Factors that the encoder is shown: the whole ones, or their change since the first step."""
+    """Factors that the encoder is shown: the whole ones, or what its knowledge makes of them."""
     steps: Int[Tensor, " adapters"]
     people: Int[Tensor, " adapters"]
 
@@ -73,10 +75,25 @@ class PublicPeople:
         chosen = np.random.default_rng(seed).permutation(sorted(self.trained))[:count]
         return replace(self, trained=frozenset(int(person) for person in chosen))
 
-    def examples(self, zoo: int, rows: Int[np.ndarray, " rows"], *, from_start: bool = False) -> Examples:
-        """Examples of these rows. With `from_start` the encoder is shown their change since the first step."""
+    @cached_property
+    def rank(self) -> int:
+        """The highest rank of an adapter."""
+        return max(zoo.rank for zoo in self.zoos)
+
+    def shared_start(self) -> int:
+        """Seed of the start that all adapters have. Raises: UsageError, if their starts differ."""
+        starts = {int(start) for zoo in self.zoos for start in zoo.starts}
+        if len(starts) > 1:
+            raise UsageError(
+                f"these adapters have {len(starts)} different starts: build the zoo with one --start-seed, or choose another knowledge"
+            )
+        return starts.pop()
+
+    def examples(self, zoo: int, rows: Int[np.ndarray, " rows"], knowledge: Knowledge = "file") -> Examples:
+        """Examples of these rows, of which an encoder of this knowledge is shown a part."""
         weights = self.zoos[zoo].batch(rows)
-        read = since_start(weights, self.zoos[zoo].manifest["seed"].to_numpy()[rows]) if from_start else weights
+        starts = self.zoos[zoo].starts[rows] if knowledge != "file" else ()
+        read = shown(weights, knowledge, starts, directions=self.rank)
         return Examples(weights, read, torch.from_numpy(self.step_of[zoo][rows]), torch.from_numpy(self.person_of[zoo][rows]))
 
     def images(

@@ -17,6 +17,6 @@ def replayed(training: TrainingRun) -> Source:
         rng = np.random.default_rng([settings.seed, 5, training.process, step])
         zoo = int(rng.choice(len(sizes), p=sizes / sizes.sum()))
         chosen = rng.choice(training.rows[zoo], min(settings.batch, sizes[zoo]), replace=False)
-        return public.examples(zoo, chosen, from_start=settings.knowledge == "start")
+        return public.examples(zoo, chosen, settings.knowledge)
 
     return source

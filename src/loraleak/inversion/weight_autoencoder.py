@@ -18,8 +18,8 @@ from loraleak.inversion.encoder import Encoder
 from loraleak.inversion.invariant import InvariantEncoder, InvariantShape
 from loraleak.inversion.posterior import Posterior
 from loraleak.inversion.published import PublishedEncoder, PublishedShape
-from loraleak.inversion.train_settings import Knowledge
-from loraleak.inversion.weights import since_start, stack_adapters
+from loraleak.inversion.train_settings import NEEDS_SEEDS, Knowledge
+from loraleak.inversion.weights import shown, stack_adapters
 from loraleak.plugins import third_party
 from loraleak.types import Adapter, StackedFactors
 
@@ -34,7 +34,7 @@ class WeightAutoencoder:
 
     kind: str
     knowledge: Knowledge
-    """Part of an adapter that is encoded: the file as it is, or its change since the first step."""
+    """Part of an adapter that is encoded."""
     encoder: Encoder
     base_sha256: str
     others: Float[Tensor, "people tokens dim"]
@@ -43,6 +43,8 @@ class WeightAutoencoder:
     """The mean of z over public people."""
     universal_z: Float[Tensor, "tokens dim"]
     """One z that was learned to open every public adapter."""
+    shared_start: int | None = None
+    """Seed of the start that the victim is taken to have, with knowledge `shared-start`."""
     sha256: str = ""
     """Hash of the file's bytes; empty where there is no file yet."""
 
@@ -81,13 +83,13 @@ class WeightAutoencoder:
         self, adapters: Sequence[Adapter], steps: Sequence[int | None] | None, seeds: Sequence[int] | None
     ) -> tuple[StackedFactors, Int[Tensor, " adapters"]]:
         weights = stack_adapters(adapters, self.encoder.shapes)
-        if self.knowledge == "start":
-            if seeds is None:
-                raise UsageError(
-                    "this attack reads the change since the first step, and a file does not tell where it started: "
-                    "give the seeds, or take an attack that was trained with --knowledge file"
-                )
-            weights = since_start(weights, seeds)
+        if self.knowledge in NEEDS_SEEDS and seeds is None:
+            raise UsageError(
+                "this attack reads the change since the first step, and a file does not tell where it started: "
+                "give the seeds, or take an attack that was trained with --knowledge file"
+            )
+        starts = [self.shared_start] * len(adapters) if self.shared_start is not None else seeds or ()
+        weights = shown(weights, self.knowledge, starts, directions=getattr(self.encoder.shape, "rank", 0))
         counted = [0 if step is None else step for step in steps or [None] * len(adapters)]
         return weights, torch.tensor(counted)
 
@@ -115,6 +117,7 @@ class WeightAutoencoder:
             "step_embedding": self.encoder.steps is not None,
             "shape": asdict(self.encoder.shape),
             "shapes": {name: list(shape) for name, shape in self.encoder.shapes.items()},
+            **({} if self.shared_start is None else {"shared_start": self.shared_start}),
         }
         data = save({k: v.detach().half().contiguous() for k, v in tensors.items()}, metadata={"loraleak": json.dumps(facts)})
         write_bytes(file, data)

@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from jaxtyping import Int
+from torch import Tensor
 
 from loraleak.errors import BaseMismatchError
 from loraleak.finetuning import start_numbers
+from loraleak.inversion.train_settings import Knowledge
 from loraleak.types import Adapter, StackedFactors
 
-__all__ = ["since_start", "stack_adapters"]
+__all__ = ["in_start_basis", "shown", "since_start", "stack_adapters"]
 
 
 def stack_adapters(adapters: Sequence[Adapter], shapes: Mapping[str, torch.Size]) -> StackedFactors:
@@ -52,16 +54,51 @@ def stack_adapters(adapters: Sequence[Adapter], shapes: Mapping[str, torch.Size]
     return StackedFactors(down, up, scales, torch.tensor(ranks))
 
 
+def shown(
+    weights: StackedFactors, knowledge: Knowledge, starts: Sequence[int] | Int[np.ndarray, " adapters"], *, directions: int
+) -> StackedFactors:
+    """The part of the factors that an encoder of this knowledge is shown. `starts` are the seeds of the factors A at the start."""
+    if knowledge == "file":
+        return weights
+    changed = since_start(weights, starts)
+    return in_start_basis(changed, starts, directions=directions) if knowledge == "start-basis" else changed
+
+
 def since_start(weights: StackedFactors, seeds: Sequence[int] | Int[np.ndarray, " adapters"]) -> StackedFactors:
     """The change `theta_s - theta_0`: A less the start that our fine-tuning draws from the seed (B starts at zero).
 
     This is the published method's input. People who download a file have no such seed, unless the file names it.
     """
-    down = {name: value.clone() for name, value in weights.down.items()}
-    widths = {name: value[0, 0].numel() for name, value in down.items()}
+    starts = _starts(weights, seeds)
+    down = {name: value - starts[name] for name, value in weights.down.items()}
+    return StackedFactors(down, weights.up, weights.scales, weights.ranks)
+
+
+def in_start_basis(
+    change: StackedFactors, seeds: Sequence[int] | Int[np.ndarray, " adapters"], *, directions: int
+) -> StackedFactors:
+    """The change since the start in one basis for everybody: `P^T A_0^T dA` and `B A_0 P`.
+
+    To first order `B = -rate * sum(G) A_0^T`, so each start writes the gradients G in a basis of its own, and multiplying by A_0 undoes
+    that. P are `directions` random orthonormal directions of the module's inputs, the same for all adapters.
+    """
+    starts, generator = _starts(change, seeds), torch.Generator().manual_seed(0)
+    down, up = {}, {}
+    for name, start in starts.items():
+        some = torch.linalg.qr(torch.randn(start[0, 0].numel(), directions, generator=generator))[0]
+        seen = start.flatten(2) @ some
+        down[name] = (seen.transpose(1, 2) @ change.down[name].flatten(2)).unflatten(2, start.shape[2:])
+        up[name] = change.up[name] @ seen
+    return StackedFactors(down, up, change.scales, torch.full_like(change.ranks, directions))
+
+
+def _starts(weights: StackedFactors, seeds: Sequence[int] | Int[np.ndarray, " adapters"]) -> dict[str, Tensor]:
+    """Factors A at the start, as our fine-tuning draws them, `[adapters, rank, *d_in]` by module."""
+    starts = {name: torch.zeros_like(value) for name, value in weights.down.items()}
+    widths = {name: value[0, 0].numel() for name, value in starts.items()}
     for k, (seed, rank) in enumerate(zip(seeds, weights.ranks.tolist(), strict=True)):
         numbers = start_numbers(int(seed), rank * sum(widths.values()))
         parts = numbers.split([rank * width for width in widths.values()])
         for (name, width), part in zip(widths.items(), parts, strict=True):
-            down[name][k, :rank] -= ((2 * part - 1) / width**0.5).view_as(down[name][k, :rank])
-    return StackedFactors(down, weights.up, weights.scales, weights.ranks)
+            starts[name][k, :rank] = ((2 * part - 1) / width**0.5).view_as(starts[name][k, :rank])
+    return starts

@@ -14,6 +14,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -26,6 +27,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from loraleak.errors import UsageError
+from loraleak.finetuning import Recipe
 from loraleak.types import Adapter, Factors, StackedFactors
 from loraleak.zoo.places import Place, open_place, put, read_range
 
@@ -78,6 +80,11 @@ class Zoo:
 
     def __len__(self) -> int:
         return int(self.manifest.num_rows)
+
+    @cached_property
+    def starts(self) -> Int[np.ndarray, " snapshots"]:
+        """Seed of the factors A at the start of each snapshot's training."""
+        return np.array([Recipe(**json.loads(recipe)).start for recipe in self.manifest["recipe"].to_pylist()])
 
     @property
     def digest(self) -> str:

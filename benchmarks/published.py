@@ -1,0 +1,217 @@
+"""When the published encoder reads: what it learns of people whom it has not seen, by where adapters started.
+
+python benchmarks/published.py ridge --own ZOO --shared ZOO --people DIR    what is there to be read, by kernel ridge regression
+python benchmarks/published.py grid --own ZOO --shared ZOO --people DIR     the published network, cell by cell; a stopped run goes on
+python benchmarks/published.py plot                                         the curves of the grid, as a figure
+
+The zoos hold the same people, images, recipes and draws, and differ in the start of A alone: one of its own for each adapter, or
+one for all (`zoo build --start-seed`). Targets are the people's captions. `rank1` is by the mean of z among held-out people, `drawn` by
+a drawn z, as published; `distance` 1 is had by whoever knows nothing. Intervals are over people.
+"""
+
+import argparse
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+
+from loraleak.bases import load_base
+from loraleak.inversion.learning import TrainingRun
+from loraleak.inversion.public import PublicPeople, read_public_people
+from loraleak.inversion.published import PublishedEncoder
+from loraleak.inversion.replay import replayed
+from loraleak.inversion.train_settings import Knowledge, TrainSettings
+from loraleak.scores import bootstrap_mean
+from loraleak.types import StackedFactors
+from loraleak.zoo.store import Zoo
+
+_STARTS: Mapping[str, tuple[str, Knowledge]] = {
+    "one start for all": ("shared", "shared-start"),
+    "a start of its own": ("own", "start"),
+    "a start of its own, and A_0 given": ("own", "start-basis"),
+}
+_PENALTIES = (1e-3, 1e-2, 1e-1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("job", choices=("ridge", "grid", "plot"))
+    parser.add_argument("--own", type=Path)
+    parser.add_argument("--shared", type=Path)
+    parser.add_argument("--people", type=Path)
+    parser.add_argument("--work", type=Path, default=Path("published-work"))
+    parser.add_argument("--until", type=int, default=20, help="fine-tuning step of the last snapshot that is used")
+    parser.add_argument("--updates", type=int, default=1_000)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--held-out", type=float, default=0.18)
+    parser.add_argument("--cells", nargs="+", default=[f"{start}|{norm}" for norm in ("norm", "no norm") for start in _STARTS])
+    parser.add_argument("--out", type=Path, default=Path("docs/published"))
+    arguments = parser.parse_args()
+    if arguments.job == "plot":
+        _plot(arguments.work, arguments.out)
+        return
+    base = load_base("pocket", device="cpu")
+    zoos = {name: getattr(arguments, name) for name in ("own", "shared")}
+    public = {
+        name: _until(read_public_people([Zoo(folder)], arguments.people, base, held_out=arguments.held_out), arguments.until)
+        for name, folder in zoos.items()
+        if folder is not None
+    }
+    {"ridge": _ridge, "grid": _grid}[arguments.job](base, public, arguments)
+
+
+def _until(public: PublicPeople, step: int) -> PublicPeople:
+    """The same people without the snapshots after this step."""
+    known = [np.where(steps <= step, people, -1) for people, steps in zip(public.person_of, public.step_of, strict=True)]
+    last = [
+        np.array(
+            [max(np.flatnonzero(people == person), key=lambda row: steps[row]) for person in np.unique(people[people >= 0])]
+        )
+        for people, steps in zip(known, public.step_of, strict=True)
+    ]
+    return replace(public, person_of=tuple(known), last=tuple(last))
+
+
+def _ridge(base, public: Mapping[str, PublicPeople], arguments) -> None:
+    """Kernel ridge regression from the last snapshots to captions, with the penalty that suits held-out people best."""
+    for start, (zoo, knowledge) in {"the file alone, B A": ("own", "file"), **_STARTS}.items():
+        if zoo not in public:
+            continue
+        mine = public[zoo]
+        learned = mine.rows(0, held_out=False, last_only=True)
+        asked = mine.rows(0, held_out=True, last_only=True)
+        examples = mine.examples(0, np.concatenate([learned, asked]), knowledge)
+        kernel = _kernel(examples.read, products=knowledge == "file")
+        captions, n = mine.captions.flatten(1), len(learned)
+        known, centre = captions[examples.people[:n]], captions[examples.people[:n]].mean(0)
+        scores = []
+        for penalty in _PENALTIES:
+            weights = torch.linalg.solve(kernel[:n, :n] + penalty * torch.eye(n), known - centre)
+            scores.append(_scores(mine, centre + kernel[n:, :n] @ weights, examples.people[n:]))
+        best = min(scores, key=lambda s: s["distance"].mean())
+        print(f"{start:<36} {len(learned)} people, {len(asked)} held out  {_shown(best)}", flush=True)
+
+
+def _kernel(weights: StackedFactors, *, products: bool) -> torch.Tensor:
+    """Mean over modules of the cosines between adapters: of `B A`, or of B and of the change of A, each on its own."""
+    total, count = torch.zeros(len(weights.scales), len(weights.scales)), 0
+    for name, up in weights.up.items():
+        down = weights.down[name].flatten(2)
+        for part in [up @ down] if products else [up, down]:
+            flat = torch.nn.functional.normalize(part.flatten(1))
+            total, count = total + flat @ flat.T, count + 1
+    return total / count
+
+
+def _grid(base, public: Mapping[str, PublicPeople], arguments) -> None:
+    for cell in arguments.cells:
+        start, norm = cell.split("|")
+        zoo, knowledge = _STARTS[start]
+        if zoo not in public:
+            continue
+        folder = arguments.work / cell.replace("|", ", ")
+        if not (folder / "result.json").exists():
+            settings = TrainSettings(
+                encoder="published",
+                knowledge=knowledge,
+                steps=arguments.updates,
+                batch=arguments.batch,
+                learning_rate=arguments.learning_rate,
+                weight_decay=5e-4,
+                told_steps=1.0,
+                noise_weight=0.0,
+                beta=0.0,
+                early_stopping=False,
+                evaluate_every=100,
+            )
+            training = _Recorded(base, public[zoo], settings, folder, sizes={"normalised": norm == "norm"})
+            training.run(replayed(training))
+            result = _judged(training.best_encoder(), public[zoo], knowledge)
+            (folder / "result.json").write_text(json.dumps({"start": start, "norm": norm, **result}) + "\n")
+        result = json.loads((folder / "result.json").read_text())
+        for people in ("held_out", "trained"):
+            scores = {name: np.array(values) for name, values in result[people].items()}
+            print(f"{start:<36} {norm:<8} {people:<9} {_shown(scores)}", flush=True)
+        print(f"{'':<46}spread of tokens {result['tokens']:.3f}, of z {result['z']:.3f}", flush=True)
+
+
+class _Recorded(TrainingRun):
+    """A training that also writes its curve, a line for every figure."""
+
+    def _log(self, of: str, figures: Mapping[str, float]) -> None:
+        super()._log(of, figures)
+        with (self.folder / "curve.jsonl").open("a") as file:
+            file.write(json.dumps({"step": self.step, "of": of, **figures}) + "\n")
+
+
+@torch.no_grad()
+def _judged(encoder: PublishedEncoder, public: PublicPeople, knowledge: Knowledge) -> dict:
+    """Scores of each person by their last adapter, and how much tokens and z of different people differ."""
+    made: dict = {}
+    for name, held_out in (("held_out", True), ("trained", False)):
+        rows = public.rows(0, held_out=held_out, last_only=True)[:75]
+        examples = public.examples(0, rows, knowledge)
+        posterior = encoder(examples.read, examples.steps)
+        drawn = posterior.sample(torch.Generator().manual_seed(0))
+        made[name] = _scores(public, posterior.mean.flatten(1), examples.people)
+        made[name]["drawn"] = _scores(public, drawn.flatten(1), examples.people)["rank1"]
+        made[name] = {key: values.tolist() for key, values in made[name].items()}
+        if held_out:
+            tokens = encoder.tokens(examples.read, examples.steps)[:, 2:]
+            made["tokens"] = float(((tokens - tokens.mean(0)).norm(dim=2) / tokens.norm(dim=2)).mean())
+            z = posterior.mean
+            made["z"] = float((z - z.mean(0)).square().mean() / public.captions.std(0).square().mean())
+    return made
+
+
+def _scores(public: PublicPeople, z: torch.Tensor, people: torch.Tensor) -> dict[str, np.ndarray]:
+    captions, gallery = public.captions.flatten(1), people.unique()
+    right = gallery[torch.cdist(z, captions[gallery]).argmin(1)] == people
+    distance = (z - captions[people]).square().mean(1) / captions.std(0).square().mean()
+    return {"rank1": right.double().numpy(), "distance": distance.double().numpy()}
+
+
+def _shown(scores: Mapping[str, np.ndarray]) -> str:
+    intervals = {name: bootstrap_mean(np.asarray(values)) for name, values in scores.items()}
+    return "  ".join(f"{name} {i.mean:.3f} [{i.low:.3f}, {i.high:.3f}]" for name, i in intervals.items())
+
+
+def _plot(work: Path, out: Path) -> None:
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4), sharex=True)
+    colours = dict(zip(_STARTS, ("#1f6feb", "#d1242f", "#1a7f37"), strict=True))
+    for folder in sorted(path.parent for path in work.glob("*/curve.jsonl")):
+        start, norm = folder.name.rsplit(", ", 1)
+        lines = [json.loads(line) for line in (folder / "curve.jsonl").read_text().splitlines()]
+        style = {"color": colours[start], "linestyle": "-" if norm == "norm" else ":"}
+        trained = [(line["step"], line["caption"]) for line in lines if line["of"] == "train"]
+        held_out = [(line["step"], line["loss"], line["rank1"]) for line in lines if line["of"] == "held-out"]
+        steps, losses = (np.array(column) for column in zip(*trained, strict=True))
+        smooth = np.convolve(losses, np.ones(50) / 50, mode="valid")
+        axes[0].plot(steps[len(steps) - len(smooth) :], smooth, alpha=0.35, **style)
+        steps, losses, ranks = (np.array(column) for column in zip(*held_out, strict=True))
+        axes[0].plot(steps, losses, marker="o", markersize=3, **style)
+        axes[1].plot(steps, ranks, marker="o", markersize=3, label=f"{start}{'' if norm == 'norm' else ', no norm'}", **style)
+    axes[0].axhline(1, color="grey", linewidth=0.8)
+    axes[0].set_ylabel("distance of z to the captions\n(pale: people it learns from)")
+    axes[0].set_ylim(0, 2.2)
+    axes[1].set_ylabel("held-out adapters whose person z finds")
+    axes[1].set_ylim(0, None)
+    for axis in axes:
+        axis.set_xlabel("updates of the encoder")
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[1].legend(frameon=False, loc="upper left")
+    figure.tight_layout()
+    for suffix in (".png", ".svg"):
+        figure.savefig(out.with_suffix(suffix), dpi=150)
+
+
+if __name__ == "__main__":
+    main()
