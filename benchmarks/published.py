@@ -2,6 +2,7 @@
 
 python benchmarks/published.py ridge --own ZOO --shared ZOO --people DIR    what is there to be read, by kernel ridge regression
 python benchmarks/published.py grid --own ZOO --shared ZOO --people DIR     the published network, cell by cell; a stopped run goes on
+python benchmarks/published.py matching --own ZOO --people DIR              matching updates, from the true start and others
 python benchmarks/published.py plot                                         the curves of the grid, as a figure
 
 The zoos hold the same people, images, recipes and draws, and differ in the start of A alone: one of its own for each adapter, or
@@ -19,12 +20,17 @@ import matplotlib
 import numpy as np
 import torch
 
+from loraleak.arms import Scene
+from loraleak.arms.matching import guess, guessed_start
 from loraleak.bases import load_base
+from loraleak.embedders import load_embedder
+from loraleak.inversion import since_start, stack_adapters
 from loraleak.inversion.learning import TrainingRun
 from loraleak.inversion.public import PublicPeople, read_public_people
 from loraleak.inversion.published import PublishedEncoder
 from loraleak.inversion.replay import replayed
 from loraleak.inversion.train_settings import Knowledge, TrainSettings
+from loraleak.people import read_photos
 from loraleak.scores import bootstrap_mean
 from loraleak.types import StackedFactors
 from loraleak.zoo.store import Zoo
@@ -39,7 +45,7 @@ _PENALTIES = (1e-3, 1e-2, 1e-1)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("job", choices=("ridge", "grid", "plot"))
+    parser.add_argument("job", choices=("ridge", "grid", "matching", "plot"))
     parser.add_argument("--own", type=Path)
     parser.add_argument("--shared", type=Path)
     parser.add_argument("--people", type=Path)
@@ -48,6 +54,7 @@ def main() -> None:
     parser.add_argument("--updates", type=int, default=1_000)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--victims", type=int, default=6, help="of the job `matching`")
     parser.add_argument("--held-out", type=float, default=0.18)
     parser.add_argument("--cells", nargs="+", default=[f"{start}|{norm}" for norm in ("norm", "no norm") for start in _STARTS])
     parser.add_argument("--out", type=Path, default=Path("docs/published"))
@@ -62,7 +69,7 @@ def main() -> None:
         for name, folder in zoos.items()
         if folder is not None
     }
-    {"ridge": _ridge, "grid": _grid}[arguments.job](base, public, arguments)
+    {"ridge": _ridge, "grid": _grid, "matching": _matching}[arguments.job](base, public, arguments)
 
 
 def _until(public: PublicPeople, step: int) -> PublicPeople:
@@ -138,6 +145,33 @@ def _grid(base, public: Mapping[str, PublicPeople], arguments) -> None:
             scores = {name: np.array(values) for name, values in result[people].items()}
             print(f"{start:<36} {norm:<8} {people:<9} {_shown(scores)}", flush=True)
         print(f"{'':<46}spread of tokens {result['tokens']:.3f}, of z {result['z']:.3f}", flush=True)
+
+
+def _matching(base, public: Mapping[str, PublicPeople], arguments) -> None:
+    """Guess pictures whose gradient makes B, with A as it started, as it was shared, and as somebody guesses who knows neither."""
+    embedder, mine = load_embedder("pocket"), public["own"]
+    people = {name: [p.picture for p in read_photos(mine.folder / name, whole=True)] for name in mine.names}
+    faces = np.stack([embedder.embed(photos).vectors.mean(0) for photos in people.values()])
+    faces /= np.linalg.norm(faces, axis=1, keepdims=True)
+    rows = mine.rows(0, held_out=True, last_only=True)[: arguments.victims]
+    found: dict[str, dict[str, list[float]]] = {}
+    for row in rows:
+        adapter, person = mine.zoos[0].adapter(int(row)), int(mine.person_of[0][row])
+        scene = Scene(base, adapter, seed=int(row))
+        weights = stack_adapters([adapter], mine.shapes)
+        change = since_start(weights, mine.zoos[0].starts[[row]])
+        true = {name: (value - change.down[name])[0] for name, value in weights.down.items()}
+        starts = {"the true start": true, "A as shared": None, "a guessed start": guessed_start(scene)}
+        for name, start in starts.items():
+            latents = guess(scene, guesses=4, iterations=40, rate=0.1, start=start)
+            with torch.no_grad():
+                likenesses = embedder.embed(list(base.decode(latents))).vectors @ faces.T
+            mean = likenesses.mean(0)
+            scores = {"rank1": float(mean.argmax() == person), "cosine": float(mean[person]), "of others": float(mean.mean())}
+            for key, value in scores.items():
+                found.setdefault(name, {}).setdefault(key, []).append(value)
+    for name, scores in found.items():
+        print(f"{name:<18} {len(rows)} people among {len(faces)}  {_shown(scores)}", flush=True)
 
 
 class _Recorded(TrainingRun):

@@ -197,6 +197,8 @@ def test_a_shared_start_needs_no_seed_at_attack_time(
     with torch.no_grad():
         expected = attack.encoder(read, torch.zeros(1, dtype=torch.long)).mean
     assert torch.equal(attack.z([adapter]), expected)
+    with pytest.raises(UsageError, match="an adapter did not start there"):
+        attack.z([public.zoos[0].adapter(2)])
     assert not torch.equal(
         attack.encoder(stack_adapters([adapter], attack.encoder.shapes), torch.zeros(1).long()).mean, expected
     )

@@ -273,8 +273,9 @@ class TrainingRun:
 
     @torch.no_grad()
     def _codes(self, encoder: Encoder, examples: Examples) -> Float[Tensor, "adapters tokens dim"]:
-        device = self.accelerator.device
-        return encoder.z(examples.read.to(device), torch.zeros_like(examples.steps).to(device), seed=self.settings.seed).cpu()
+        device, settings = self.accelerator.device, self.settings
+        told = examples.steps * (settings.told_steps == 1)  # an encoder that was always told the step knows no other files
+        return encoder.z(examples.read.to(device), told.to(device), seed=settings.seed).cpu()
 
     def _agree(self) -> None:
         """Write the settings, or check that they are those of the training that was begun here."""

@@ -19,13 +19,15 @@ from loraleak.inversion.invariant import InvariantEncoder, InvariantShape
 from loraleak.inversion.posterior import Posterior
 from loraleak.inversion.published import PublishedEncoder, PublishedShape
 from loraleak.inversion.train_settings import NEEDS_SEEDS, Knowledge
-from loraleak.inversion.weights import shown, stack_adapters
+from loraleak.inversion.weights import likeness_to_start, shown, stack_adapters
 from loraleak.plugins import third_party
 from loraleak.types import Adapter, StackedFactors
 
 __all__ = ["ENCODERS", "SCHEMA", "Encoder", "WeightAutoencoder", "new_encoder"]
 
 SCHEMA = "loraleak.attack/1"
+_ALIKE = 0.1
+"""Least cosine between the factors A of an adapter and of the start that it is taken to have. Another start has less than 0.02."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class WeightAutoencoder:
         """`q(z | adapter, step)` of each adapter. An unknown step is None. `seeds` of the fine-tuning tell where it started.
 
         Raises: BaseMismatchError, if an adapter was trained for another base; UsageError, if the attack reads the change since the
-        first step and the seeds are not known.
+        first step and the seeds are not known, or since a shared start that the adapter does not have.
         """
         posterior: Posterior = self.encoder(*self._read(adapters, steps, seeds))
         return posterior
@@ -88,7 +90,14 @@ class WeightAutoencoder:
                 "this attack reads the change since the first step, and a file does not tell where it started: "
                 "give the seeds, or take an attack that was trained with --knowledge file"
             )
-        starts = [self.shared_start] * len(adapters) if self.shared_start is not None else seeds or ()
+        starts = seeds or ()
+        if self.shared_start is not None:
+            starts = [self.shared_start] * len(adapters)
+            if (likeness := float(likeness_to_start(weights, starts).min())) < _ALIKE:
+                raise UsageError(
+                    f"this attack reads the change since seed {self.shared_start}, and an adapter did not start there (cosine "
+                    f"{likeness:.2f}): take an attack that was trained with --knowledge file"
+                )
         weights = shown(weights, self.knowledge, starts, directions=getattr(self.encoder.shape, "rank", 0))
         counted = [0 if step is None else step for step in steps or [None] * len(adapters)]
         return weights, torch.tensor(counted)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from loraleak.errors import BaseMismatchError
@@ -12,7 +12,7 @@ from loraleak.finetuning import start_numbers
 from loraleak.inversion.train_settings import Knowledge
 from loraleak.types import Adapter, StackedFactors
 
-__all__ = ["in_start_basis", "shown", "since_start", "stack_adapters"]
+__all__ = ["in_start_basis", "likeness_to_start", "shown", "since_start", "stack_adapters"]
 
 
 def stack_adapters(adapters: Sequence[Adapter], shapes: Mapping[str, torch.Size]) -> StackedFactors:
@@ -90,6 +90,15 @@ def in_start_basis(
         down[name] = (seen.transpose(1, 2) @ change.down[name].flatten(2)).unflatten(2, start.shape[2:])
         up[name] = change.up[name] @ seen
     return StackedFactors(down, up, change.scales, torch.full_like(change.ranks, directions))
+
+
+def likeness_to_start(
+    weights: StackedFactors, seeds: Sequence[int] | Int[np.ndarray, " adapters"]
+) -> Float[Tensor, " adapters"]:
+    """Cosine between the factors A of each adapter and those of this start, over all modules. Another start has about 0."""
+    starts = _starts(weights, seeds)
+    mine, begun = (torch.cat([part[name].flatten(1) for name in starts], dim=1) for part in (weights.down, starts))
+    return torch.cosine_similarity(mine, begun)
 
 
 def _starts(weights: StackedFactors, seeds: Sequence[int] | Int[np.ndarray, " adapters"]) -> dict[str, Tensor]:
