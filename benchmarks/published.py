@@ -13,7 +13,7 @@ a drawn z, as published; `distance` 1 is had by whoever knows nothing. Intervals
 import argparse
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import matplotlib
@@ -26,10 +26,11 @@ from loraleak.bases import load_base
 from loraleak.embedders import load_embedder
 from loraleak.inversion import since_start, stack_adapters
 from loraleak.inversion.learning import TrainingRun
-from loraleak.inversion.public import PublicPeople, read_public_people
+from loraleak.inversion.public import Examples, PublicPeople, read_public_people
 from loraleak.inversion.published import PublishedEncoder
 from loraleak.inversion.replay import replayed
 from loraleak.inversion.train_settings import Knowledge, TrainSettings
+from loraleak.inversion.weights import start_factors
 from loraleak.people import read_photos
 from loraleak.scores import bootstrap_mean
 from loraleak.types import StackedFactors
@@ -38,7 +39,7 @@ from loraleak.zoo.store import Zoo
 _STARTS: Mapping[str, tuple[str, Knowledge]] = {
     "one start for all": ("shared", "shared-start"),
     "a start of its own": ("own", "start"),
-    "a start of its own, and A_0 given": ("own", "start-basis"),
+    "a start of its own, and A_0 given": ("given", "start"),
 }
 _PENALTIES = (1e-3, 1e-2, 1e-1)
 
@@ -69,6 +70,8 @@ def main() -> None:
         for name, folder in zoos.items()
         if folder is not None
     }
+    if "own" in public:
+        public["given"] = _in_basis_of_start(public["own"])
     {"ridge": _ridge, "grid": _grid, "matching": _matching}[arguments.job](base, public, arguments)
 
 
@@ -82,6 +85,35 @@ def _until(public: PublicPeople, step: int) -> PublicPeople:
         for people, steps in zip(known, public.step_of, strict=True)
     ]
     return replace(public, person_of=tuple(known), last=tuple(last))
+
+
+@dataclass(frozen=True)
+class _InBasisOfStart(PublicPeople):
+    """People whose adapters are shown multiplied into one basis for all, that of their start: `P^T A_0^T dA` and `B A_0 P`.
+
+    To first order `B = -rate * sum(G) A_0^T`: each start writes the gradients G in a basis of its own, and A_0 undoes that.
+    """
+
+    directions: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    """P, as many directions of each module's inputs as the rank: those in which `B A_0` of the people to learn from is largest."""
+
+    def examples(self, zoo: int, rows: np.ndarray, knowledge: Knowledge = "file") -> Examples:
+        examples = super().examples(zoo, rows, knowledge)
+        change, down, up = examples.read, {}, {}
+        for name, start in start_factors(examples.weights, self.zoos[zoo].starts[rows]).items():
+            seen = start @ self.directions[name]
+            down[name], up[name] = seen.transpose(1, 2) @ change.down[name], change.up[name] @ seen
+        return replace(examples, read=StackedFactors(down, up, change.scales, change.ranks))
+
+
+def _in_basis_of_start(public: PublicPeople) -> _InBasisOfStart:
+    rows = public.rows(0, held_out=False, last_only=True)
+    weights = public.zoos[0].batch(rows)
+    directions = {}
+    for name, start in start_factors(weights, public.zoos[0].starts[rows]).items():
+        seen = torch.nn.functional.normalize((weights.up[name] @ start).flatten(1)).unflatten(1, (-1, start.shape[2]))
+        directions[name] = torch.linalg.eigh(torch.einsum("boi,boj->ij", seen, seen))[1][:, -public.rank :]
+    return _InBasisOfStart(**{f.name: getattr(public, f.name) for f in fields(public)}, directions=directions)
 
 
 def _ridge(base, public: Mapping[str, PublicPeople], arguments) -> None:

@@ -1,12 +1,10 @@
 """Adapters side by side."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 
 from loraleak.errors import BaseMismatchError
-from loraleak.inversion.weights import shown, since_start, stack_adapters
+from loraleak.inversion.weights import likeness_to_start, shown, stack_adapters, start_factors
 from loraleak.types import Adapter, Factors, StackedFactors
 from oracles.adapters import random_adapter
 
@@ -40,26 +38,10 @@ def test_adapters_that_cannot_be_read_are_refused(shapes: dict[str, torch.Size])
         stack_adapters([wrong], shapes)
 
 
-def test_the_basis_of_the_start_is_the_same_for_everybody(shapes: dict[str, torch.Size]) -> None:
-    """B of one gradient differs from start to start; times the start, it is that gradient on average over starts."""
-    torch.manual_seed(0)
-    name, count = next(iter(shapes)), 400
-    (width,) = shapes[name][1:]
-    gradient = torch.randn(shapes[name][0], width)
-    blank = StackedFactors(
-        {name: torch.zeros(count, 4, width)},
-        {name: torch.zeros(count, len(gradient), 4)},
-        torch.ones(count),
-        torch.full((count,), 4),
-    )
-    starts = -since_start(blank, range(count)).down[name]
-    trained = replace(blank, down={name: starts}, up={name: gradient @ starts.transpose(1, 2)})
-    plain, seen = (shown(trained, knowledge, range(count), directions=width) for knowledge in ("start", "start-basis"))
-    assert not plain.down[name].any() and not seen.down[name].any()
-    size = starts.square().sum(1).mean()  # of A_0^T A_0 on its diagonal
-    directions = torch.linalg.lstsq(gradient, seen.up[name].mean(0) / size).solution
-    torch.testing.assert_close(directions.T @ directions, torch.eye(width), atol=0.25, rtol=0)
-    likeness = [torch.nn.functional.normalize(w.up[name].flatten(1)) for w in (plain, seen)]
-    apart, alike = ((flat @ flat.T).triu(1).sum() / (count * (count - 1) / 2) for flat in likeness)
-    assert abs(apart) < 0.02 < 0.3 < alike
-    assert torch.equal(shown(trained, "file", (), directions=2).up[name], trained.up[name])
+def test_the_start_is_told_apart_from_others(shapes: dict[str, torch.Size]) -> None:
+    stacked = stack_adapters([random_adapter(shapes, 4, 0), random_adapter(shapes, 3, 1)], shapes)
+    begun = StackedFactors(start_factors(stacked, [7, 8]), stacked.up, stacked.scales, stacked.ranks)
+    torch.testing.assert_close(likeness_to_start(begun, [7, 8]), torch.ones(2))
+    assert likeness_to_start(begun, [8, 7]).abs().max() < 0.1
+    assert not any(value.any() for value in shown(begun, "start", [7, 8]).down.values())
+    assert shown(begun, "file", ()) is begun

@@ -76,8 +76,6 @@ class TrainingRun:
                 "some public people have no captions: put a .txt beside their images, or set the caption weight to 0"
             )
         self.shared_start = public.shared_start() if settings.knowledge == "shared-start" else None
-        if settings.knowledge == "start-basis" and settings.encoder != "published":
-            raise UsageError("only the published encoder gains from the basis of the start: give --encoder published")
         self.rows = [self._rows(zoo, held_out=False) for zoo in range(len(public.zoos))]
         self.held_out = [self._rows(zoo, held_out=True) for zoo in range(len(public.zoos))]
         if not sum(map(len, self.rows)) or not sum(map(len, self.held_out)):

@@ -89,7 +89,7 @@ def examples_of(
     starts = [group[s.job].recipe.start for s in snapshots]
     return Examples(
         weights,
-        shown(weights, settings.knowledge, starts, directions=public.rank),
+        shown(weights, settings.knowledge, starts),
         torch.tensor([s.step for s in snapshots]),
         torch.tensor([group[s.job].person for s in snapshots]),
     )

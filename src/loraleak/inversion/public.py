@@ -93,7 +93,7 @@ class PublicPeople:
         """Examples of these rows, of which an encoder of this knowledge is shown a part."""
         weights = self.zoos[zoo].batch(rows)
         starts = self.zoos[zoo].starts[rows] if knowledge != "file" else ()
-        read = shown(weights, knowledge, starts, directions=self.rank)
+        read = shown(weights, knowledge, starts)
         return Examples(weights, read, torch.from_numpy(self.step_of[zoo][rows]), torch.from_numpy(self.person_of[zoo][rows]))
 
     def images(

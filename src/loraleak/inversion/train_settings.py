@@ -6,14 +6,11 @@ from typing import Literal
 from loraleak.checks import ABOVE_0, SEEDS, out_of_bounds, refuse
 from loraleak.finetuning import LossWeighting
 
-__all__ = ["NEEDS_SEEDS", "Algorithm2", "Knowledge", "RateSchedule", "TrainSettings", "TrainingMode"]
+__all__ = ["Algorithm2", "Knowledge", "RateSchedule", "TrainSettings", "TrainingMode"]
 
-Knowledge = Literal["file", "start", "shared-start", "start-basis"]
+Knowledge = Literal["file", "start", "shared-start"]
 """What an encoder is shown. `file`: factors as they are; `start`: their change since the first step; `shared-start`: their change since
-the one start that all adapters of the zoo have; `start-basis`: the change, multiplied into the basis of the start."""
-
-NEEDS_SEEDS: frozenset[Knowledge] = frozenset({"start", "start-basis"})
-"""Knowledge for which the seed of each adapter's start has to be told."""
+the one start that all adapters of the zoo have."""
 
 TrainingMode = Literal["replay", "online"]
 """Source of examples. `replay`: snapshots from zoos. `online`: new fine-tuning of the zoos' people (Yao 2024, Algorithm 2)."""
@@ -50,7 +47,7 @@ class TrainSettings:
     """Network that reads adapters: `invariant` reads products B A only; `published` (Yao 2024) reads A and B as they are."""
     knowledge: Knowledge = "file"
     """Part of an adapter that is read: the `file` as shared, its change since the `start`, which needs the training seed, or its change
-    since a `shared-start`, that of all adapters of the zoo. `start-basis` also multiplies by the start."""
+    since a `shared-start`, that of all adapters of the zoo."""
     step_embedding: bool = True
     """Tell the encoder the fine-tuning step and train on all snapshots; without it, train on each run's last snapshot only."""
     steps: int = 4_500
@@ -114,7 +111,7 @@ _ALGORITHM2_BOUNDS = {
 @dataclass(frozen=True)
 class Algorithm2:
     """Settings of mode `online` with the encoder `published`. Every default is the published value; of the training's other settings
-    only steps, held-out people, evaluations, step embedding, knowledge `shared-start` or `start-basis`, and seed count."""
+    only steps, held-out people, evaluations, step embedding, knowledge `shared-start` and seed count."""
 
     encoder_rate: float = 5e-3
     """Learning rate of the encoder's AdamW, constant, without clipping."""

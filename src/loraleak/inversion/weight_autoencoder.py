@@ -18,7 +18,7 @@ from loraleak.inversion.encoder import Encoder
 from loraleak.inversion.invariant import InvariantEncoder, InvariantShape
 from loraleak.inversion.posterior import Posterior
 from loraleak.inversion.published import PublishedEncoder, PublishedShape
-from loraleak.inversion.train_settings import NEEDS_SEEDS, Knowledge
+from loraleak.inversion.train_settings import Knowledge
 from loraleak.inversion.weights import likeness_to_start, shown, stack_adapters
 from loraleak.plugins import third_party
 from loraleak.types import Adapter, StackedFactors
@@ -85,7 +85,7 @@ class WeightAutoencoder:
         self, adapters: Sequence[Adapter], steps: Sequence[int | None] | None, seeds: Sequence[int] | None
     ) -> tuple[StackedFactors, Int[Tensor, " adapters"]]:
         weights = stack_adapters(adapters, self.encoder.shapes)
-        if self.knowledge in NEEDS_SEEDS and seeds is None:
+        if self.knowledge == "start" and seeds is None:
             raise UsageError(
                 "this attack reads the change since the first step, and a file does not tell where it started: "
                 "give the seeds, or take an attack that was trained with --knowledge file"
@@ -98,7 +98,7 @@ class WeightAutoencoder:
                     f"this attack reads the change since seed {self.shared_start}, and an adapter did not start there (cosine "
                     f"{likeness:.2f}): take an attack that was trained with --knowledge file"
                 )
-        weights = shown(weights, self.knowledge, starts, directions=getattr(self.encoder.shape, "rank", 0))
+        weights = shown(weights, self.knowledge, starts)
         counted = [0 if step is None else step for step in steps or [None] * len(adapters)]
         return weights, torch.tensor(counted)
 

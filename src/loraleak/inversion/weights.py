@@ -12,7 +12,7 @@ from loraleak.finetuning import start_numbers
 from loraleak.inversion.train_settings import Knowledge
 from loraleak.types import Adapter, StackedFactors
 
-__all__ = ["in_start_basis", "likeness_to_start", "shown", "since_start", "stack_adapters"]
+__all__ = ["likeness_to_start", "shown", "since_start", "stack_adapters", "start_factors"]
 
 
 def stack_adapters(adapters: Sequence[Adapter], shapes: Mapping[str, torch.Size]) -> StackedFactors:
@@ -55,13 +55,10 @@ def stack_adapters(adapters: Sequence[Adapter], shapes: Mapping[str, torch.Size]
 
 
 def shown(
-    weights: StackedFactors, knowledge: Knowledge, starts: Sequence[int] | Int[np.ndarray, " adapters"], *, directions: int
+    weights: StackedFactors, knowledge: Knowledge, starts: Sequence[int] | Int[np.ndarray, " adapters"]
 ) -> StackedFactors:
     """The part of the factors that an encoder of this knowledge is shown. `starts` are the seeds of the factors A at the start."""
-    if knowledge == "file":
-        return weights
-    changed = since_start(weights, starts)
-    return in_start_basis(changed, starts, directions=directions) if knowledge == "start-basis" else changed
+    return weights if knowledge == "file" else since_start(weights, starts)
 
 
 def since_start(weights: StackedFactors, seeds: Sequence[int] | Int[np.ndarray, " adapters"]) -> StackedFactors:
@@ -69,39 +66,21 @@ def since_start(weights: StackedFactors, seeds: Sequence[int] | Int[np.ndarray, 
 
     This is the published method's input. People who download a file have no such seed, unless the file names it.
     """
-    starts = _starts(weights, seeds)
+    starts = start_factors(weights, seeds)
     down = {name: value - starts[name] for name, value in weights.down.items()}
     return StackedFactors(down, weights.up, weights.scales, weights.ranks)
-
-
-def in_start_basis(
-    change: StackedFactors, seeds: Sequence[int] | Int[np.ndarray, " adapters"], *, directions: int
-) -> StackedFactors:
-    """The change since the start in one basis for everybody: `P^T A_0^T dA` and `B A_0 P`.
-
-    To first order `B = -rate * sum(G) A_0^T`, so each start writes the gradients G in a basis of its own, and multiplying by A_0 undoes
-    that. P are `directions` random orthonormal directions of the module's inputs, the same for all adapters.
-    """
-    starts, generator = _starts(change, seeds), torch.Generator().manual_seed(0)
-    down, up = {}, {}
-    for name, start in starts.items():
-        some = torch.linalg.qr(torch.randn(start[0, 0].numel(), directions, generator=generator))[0]
-        seen = start.flatten(2) @ some
-        down[name] = (seen.transpose(1, 2) @ change.down[name].flatten(2)).unflatten(2, start.shape[2:])
-        up[name] = change.up[name] @ seen
-    return StackedFactors(down, up, change.scales, torch.full_like(change.ranks, directions))
 
 
 def likeness_to_start(
     weights: StackedFactors, seeds: Sequence[int] | Int[np.ndarray, " adapters"]
 ) -> Float[Tensor, " adapters"]:
     """Cosine between the factors A of each adapter and those of this start, over all modules. Another start has about 0."""
-    starts = _starts(weights, seeds)
+    starts = start_factors(weights, seeds)
     mine, begun = (torch.cat([part[name].flatten(1) for name in starts], dim=1) for part in (weights.down, starts))
     return torch.cosine_similarity(mine, begun)
 
 
-def _starts(weights: StackedFactors, seeds: Sequence[int] | Int[np.ndarray, " adapters"]) -> dict[str, Tensor]:
+def start_factors(weights: StackedFactors, seeds: Sequence[int] | Int[np.ndarray, " adapters"]) -> dict[str, Tensor]:
     """Factors A at the start, as our fine-tuning draws them, `[adapters, rank, *d_in]` by module."""
     starts = {name: torch.zeros_like(value) for name, value in weights.down.items()}
     widths = {name: value[0, 0].numel() for name, value in starts.items()}
