@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from safetensors.numpy import save
 from loraleak.adapters.container import read_container
 from loraleak.bases import DiffusersBase
 from loraleak.errors import AdapterError, BaseMismatchError, UsageError
+from loraleak.inversion.train_settings import Knowledge
 from loraleak.inversion.weight_autoencoder import ENCODERS, SCHEMA, WeightAutoencoder, new_encoder
 from loraleak.untrusted import printable
 
@@ -100,13 +101,15 @@ class StoredAttack:
         }
         if any(tuple(code.shape[-2:]) != condition for code in codes.values()) or codes["others"].ndim != 3:
             raise ValueError("codes of another size")
-        if facts["knowledge"] not in ("file", "start"):
+        start = facts.get("shared_start")
+        if facts["knowledge"] not in get_args(Knowledge) or (facts["knowledge"] == "shared-start") != isinstance(start, int):
             raise ValueError("unknown knowledge")
         return WeightAutoencoder(
             kind=facts["kind"],
             knowledge=facts["knowledge"],
             encoder=encoder.requires_grad_(False).eval(),
             base_sha256=self.base_sha256,
+            shared_start=start,
             sha256=self.sha256,
             **codes,
         )
