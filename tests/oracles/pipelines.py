@@ -29,7 +29,7 @@ from transformers import (
 
 from loraleak.pocket.vocabulary import MAX_TOKENS, build_tokenizer
 
-__all__ = ["FAMILIES", "RESOLUTION", "tiny_pipeline"]
+__all__ = ["FAMILIES", "RESOLUTION", "autoencoder", "letters", "t5", "tiny_pipeline"]
 
 RESOLUTION = 32
 """Of all but the first, in pixels."""
@@ -44,7 +44,7 @@ def tiny_pipeline(family: str, folder: Path, **changes: Any) -> Path:
 
 def _stable_diffusion(prediction_type: str = "epsilon", **scheduler: Any) -> StableDiffusionPipeline:
     return StableDiffusionPipeline(
-        vae=_autoencoder(4),
+        vae=autoencoder(4),
         text_encoder=CLIPTextModel(_clip(16, layers=1)),
         tokenizer=build_tokenizer(),
         unet=UNet2DConditionModel(
@@ -67,7 +67,7 @@ def _stable_diffusion(prediction_type: str = "epsilon", **scheduler: Any) -> Sta
 def _stable_diffusion_xl() -> StableDiffusionXLPipeline:
     """Three levels with two layers each, attention in the lower two, as SDXL's, so that the names of the original code apply."""
     return StableDiffusionXLPipeline(
-        vae=_autoencoder(4),
+        vae=autoencoder(4),
         text_encoder=CLIPTextModel(_clip(16)),
         text_encoder_2=CLIPTextModelWithProjection(_clip(24, projection=20)),
         tokenizer=build_tokenizer(),
@@ -91,15 +91,15 @@ def _stable_diffusion_xl() -> StableDiffusionXLPipeline:
     )
 
 
-def _stable_diffusion_3(*, t5: bool = True) -> StableDiffusion3Pipeline:
+def _stable_diffusion_3(*, with_t5: bool = True) -> StableDiffusion3Pipeline:
     return StableDiffusion3Pipeline(
-        vae=_autoencoder(4, shift=0.1),
+        vae=autoencoder(4, shift=0.1),
         text_encoder=CLIPTextModelWithProjection(_clip(16, projection=16)),
         text_encoder_2=CLIPTextModelWithProjection(_clip(24, projection=24)),
-        text_encoder_3=_t5(48) if t5 else None,
+        text_encoder_3=t5(48) if with_t5 else None,
         tokenizer=build_tokenizer(),
         tokenizer_2=build_tokenizer(),
-        tokenizer_3=_words() if t5 else None,
+        tokenizer_3=letters() if with_t5 else None,
         transformer=SD3Transformer2DModel(
             sample_size=16,
             in_channels=4,
@@ -118,11 +118,11 @@ def _stable_diffusion_3(*, t5: bool = True) -> StableDiffusion3Pipeline:
 
 def _flux(*, dev: bool = True) -> FluxPipeline:
     return FluxPipeline(
-        vae=_autoencoder(4, shift=0.1),
+        vae=autoencoder(4, shift=0.1),
         text_encoder=CLIPTextModel(_clip(20)),
-        text_encoder_2=_t5(24),
+        text_encoder_2=t5(24),
         tokenizer=build_tokenizer(),
-        tokenizer_2=_words(),
+        tokenizer_2=letters(),
         transformer=FluxTransformer2DModel(
             in_channels=16,
             num_layers=1,
@@ -146,7 +146,7 @@ FAMILIES: Mapping[str, Callable[..., Any]] = {
 }
 
 
-def _autoencoder(channels: int, shift: float | None = None) -> AutoencoderKL:
+def autoencoder(channels: int, shift: float | None = None) -> AutoencoderKL:
     return AutoencoderKL(
         block_out_channels=(8, 16),
         down_block_types=("DownEncoderBlock2D",) * 2,
@@ -173,15 +173,15 @@ def _clip(width: int, *, layers: int = 2, projection: int = 512) -> CLIPTextConf
     )
 
 
-def _t5(width: int) -> T5EncoderModel:
+def t5(width: int) -> T5EncoderModel:
     config = T5Config(vocab_size=64, d_model=width, d_kv=4, d_ff=16, num_layers=1, num_heads=2, feed_forward_proj="gated-gelu")
     return T5EncoderModel(config)
 
 
-def _words() -> PreTrainedTokenizerFast:
+def letters(*more: str) -> PreTrainedTokenizerFast:
     """A letter is a token."""
-    letters = {letter: i for i, letter in enumerate(["<pad>", "</s>", "<unk>", *" abcdefghijklmnopqrstuvwxyz"])}
-    tokenizer = Tokenizer(models.WordLevel(letters, unk_token="<unk>"))
+    known = {letter: i for i, letter in enumerate(["<pad>", "</s>", "<unk>", *" abcdefghijklmnopqrstuvwxyz", *more])}
+    tokenizer = Tokenizer(models.WordLevel(known, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
 

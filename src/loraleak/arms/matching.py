@@ -110,7 +110,7 @@ def mismatch(
     with base.stacked(stack), sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no second derivative
         predicted = base.predict(base.add_noise(latents, noise, times), times, condition.expand(len(latents), -1, -1))
         loss = (predicted - base.schedule.target(latents, noise, times)).square().mean()
-        gradients = torch.autograd.grad(loss, ups, create_graph=True)
+        gradients = torch.autograd.grad(loss, ups, create_graph=True, materialize_grads=True)
     return 1 - F.cosine_similarity(
         torch.cat([-g.flatten() for g in gradients]), torch.cat([w.flatten() for w in wanted]), dim=0
     )

@@ -188,23 +188,36 @@ class DiffusersBase(ABC):
     @torch.no_grad()
     def encode(self, images: Sequence[Picture] | Images) -> Float[Tensor, "images channels h w"]:
         """Scaled posterior means of images, which are cut to a centred square and resized first."""
-        shift, scale = self._latent_scale
-        parts = [
-            (self.vae.encode(batch.to(self.device, self.vae.dtype)).latent_dist.mean - shift) * scale
-            for batch in self._pixels(images).split(self.at_once)
-        ]
-        return torch.cat(parts).to(self.like.dtype)
+        batches = self._pixels(images).split(self.at_once)
+        return torch.cat([self.latents(batch.to(self.device, self.vae.dtype)) for batch in batches]).to(self.like.dtype)
 
     @torch.no_grad()
     def decode(self, latents: Float[Tensor, "images channels h w"]) -> Images:
         """RGB pictures of scaled latents."""
-        shift, scale = self._latent_scale
-        parts = [
-            self.vae.decode((batch / scale + shift).to(self.vae.dtype)).sample.float().clamp(-1, 1)
-            for batch in latents.split(self.at_once)
-        ]
+        parts = [self.pixels(batch).float().clamp(-1, 1) for batch in latents.split(self.at_once)]
         pixels = ((torch.cat(parts) + 1) * 127.5).round().byte()
         return pixels.permute(0, 2, 3, 1).cpu().numpy()
+
+    def latents(self, pixels: Float[Tensor, "images 3 height width"]) -> Float[Tensor, "images channels h w"]:
+        """What the autoencoder makes of pixels in [-1, 1], scaled as the denoiser takes it."""
+        shift, scale = self._latent_scale
+        latents: Tensor = (self.vae.encode(pixels).latent_dist.mean - shift) * scale
+        return latents
+
+    def pixels(self, latents: Float[Tensor, "images channels h w"]) -> Float[Tensor, "images 3 height width"]:
+        """What the autoencoder makes of scaled latents."""
+        shift, scale = self._latent_scale
+        pixels: Tensor = self.vae.decode((latents / scale + shift).to(self.vae.dtype)).sample
+        return pixels
+
+    def guide(
+        self,
+        without: Float[Tensor, "batch channels h w"],
+        with_condition: Float[Tensor, "batch channels h w"],
+        scale: float,
+    ) -> Float[Tensor, "batch channels h w"]:
+        """Classifier-free guidance (Ho and Salimans 2022) of two predictions."""
+        return without + scale * (with_condition - without)
 
     @torch.no_grad()
     def embed(self, prompts: Sequence[str]) -> Float[Tensor, "prompts tokens dim"]:

@@ -132,27 +132,28 @@ def with_stack(shapes: Mapping[str, torch.Size], ranks: Sequence[int]) -> Inside
 
 def decoder_work(base: DiffusersBase) -> int:
     """Peak bytes of decoding `at_once` pictures."""
-    vae, peak = _ghost_of_autoencoder(base)
+    ghost, peak = _ghost_of_autoencoder(base)
     latents = torch.empty(base.at_once, *base.latent_shape, dtype=base.vae.dtype, device="meta")
     with torch.no_grad(), _fused_attention(), peak:
-        vae.decode(latents)
+        ghost.pixels(latents)
     return peak.most
 
 
 def encoder_work(base: DiffusersBase) -> int:
     """Peak bytes of encoding `at_once` pictures."""
-    vae, peak = _ghost_of_autoencoder(base)
+    ghost, peak = _ghost_of_autoencoder(base)
     pixels = torch.empty(base.at_once, 3, base.resolution, base.resolution, dtype=base.vae.dtype, device="meta")
     with torch.no_grad(), _fused_attention(), peak:
-        vae.encode(pixels)
+        ghost.latents(pixels)
     return peak.most
 
 
-def _ghost_of_autoencoder(base: DiffusersBase) -> "tuple[Any, _Peak]":
-    vae = _without_data(base.vae)
-    if base.one_at_a_time and hasattr(vae, "enable_tiling"):
-        vae.enable_tiling()
-    return vae, _Peak(vae, copies=base.device.type == "cpu")
+def _ghost_of_autoencoder(base: DiffusersBase) -> "tuple[DiffusersBase, _Peak]":
+    ghost = copy(base)
+    ghost.vae = _without_data(base.vae)
+    if base.one_at_a_time and hasattr(ghost.vae, "enable_tiling"):
+        ghost.vae.enable_tiling()
+    return ghost, _Peak(ghost.vae, copies=base.device.type == "cpu")
 
 
 class _Peak(TorchDispatchMode):

@@ -1,5 +1,6 @@
-"""Flow matching on straight lines, `x_t = (1 - sigma) x_0 + sigma noise`: Stable Diffusion 3 and Flux (Esser et al. 2024)."""
+"""Flow matching on straight lines, `x_t = (1 - sigma) x_0 + sigma noise`: Stable Diffusion 3, Flux and the families after them (Esser et al. 2024)."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,19 @@ from torch import Tensor
 
 __all__ = ["Flow"]
 
+Shift = Callable[[int, int], float]
+
 
 class Flow:
     """A noise schedule over real timesteps, `1000 sigma`. The base predicts the velocity `noise - x_0`."""
 
-    def __init__(self, scheduler: Any, *, tokens: int, to_last: bool) -> None:
-        """`tokens` is the number of the image's tokens, which shifts the sampler's levels where the schedule says so.
-        `to_last`: the last step starts from `1 / steps`, as in Flux. In Stable Diffusion 3 it starts from the schedule's own
-        lowest level."""
+    def __init__(self, scheduler: Any, *, tokens: int, to_last: bool = True, shift: Shift | None = None) -> None:
+        """`tokens` is the number of the image's tokens, which shifts the sampler's levels where the schedule says so, by
+        `shift(tokens, steps)` where a family has a rule of its own. `to_last`: the last step starts from `1 / steps`, as in
+        Flux. In Stable Diffusion 3 it starts from the schedule's own lowest level."""
         self.config = scheduler.config
         self.tokens, self.to_last = tokens, to_last
+        self.shift = shift or self._straight
         self.length = float(scheduler.config["num_train_timesteps"])
         fresh = FlowMatchEulerDiscreteScheduler.from_config(self.config)  # as in training, whatever was sampled before
         self.timesteps: Float[Tensor, " levels"] = fresh.timesteps.flip(0).clone()
@@ -62,18 +66,15 @@ class Flow:
     def sampler(self, steps: int) -> Any:
         """Euler's method on the base's own levels, set to this many steps."""
         scheduler = FlowMatchEulerDiscreteScheduler.from_config(self.config)
-        config = self.config
-        mu = None
-        if config["use_dynamic_shifting"]:
-            mu = calculate_shift(
-                self.tokens,
-                config["base_image_seq_len"],
-                config["max_image_seq_len"],
-                config["base_shift"],
-                config["max_shift"],
-            )
+        mu = self.shift(self.tokens, steps) if self.config["use_dynamic_shifting"] else None
         scheduler.set_timesteps(steps, sigmas=np.linspace(1.0, 1 / steps, steps) if self.to_last else None, mu=mu)
         return scheduler
+
+    def _straight(self, tokens: int, steps: int) -> float:
+        """A straight line over the image's tokens, as in Flux.1."""
+        config = self.config
+        ends = (config["base_image_seq_len"], config["max_image_seq_len"], config["base_shift"], config["max_shift"])
+        return float(calculate_shift(tokens, *ends))
 
     def _sigma(self, timesteps: Float[Tensor, " batch"], like: Tensor) -> Float[Tensor, "batch *_"]:
         return (timesteps / self.length).to(like).view(-1, *(1,) * (like.ndim - 1))

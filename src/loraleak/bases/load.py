@@ -10,10 +10,14 @@ import loraleak.bases.pocket_autoencoder  # noqa: F401  (pocket's pipeline folde
 from loraleak.assets import POCKET
 from loraleak.base_settings import Precision
 from loraleak.bases.diffusers_base import DiffusersBase
+from loraleak.bases.families.chroma import Chroma
 from loraleak.bases.families.flux import Flux
+from loraleak.bases.families.flux2 import Flux2
+from loraleak.bases.families.qwen_image import QwenImage
 from loraleak.bases.families.stable_diffusion import StableDiffusion
 from loraleak.bases.families.stable_diffusion_3 import StableDiffusion3
 from loraleak.bases.families.stable_diffusion_xl import StableDiffusionXL
+from loraleak.bases.families.z_image import ZImage
 from loraleak.bases.memory import offload_models, upcast_autoencoder, work_in_slices
 from loraleak.bases.single_file import is_single_file, load_single_file
 from loraleak.errors import UsageError
@@ -26,6 +30,11 @@ FAMILIES: Mapping[str, type[DiffusersBase]] = {
     "StableDiffusionXLPipeline": StableDiffusionXL,
     "StableDiffusion3Pipeline": StableDiffusion3,
     "FluxPipeline": Flux,
+    "Flux2Pipeline": Flux2,
+    "Flux2KleinPipeline": Flux2,
+    "ChromaPipeline": Chroma,
+    "QwenImagePipeline": QwenImage,
+    "ZImagePipeline": ZImage,
 }
 """Families by the class of diffusers' pipeline. A new family is one more file and one more line, or an entry point in the group
 `loraleak.families`: a subclass of `DiffusersBase`, under the name of the pipeline's class."""
@@ -98,6 +107,7 @@ def _from_file(name: str, config: str | None, dtype: torch.dtype) -> Any:
 
 def _from_folder(name: str, dtype: torch.dtype) -> Any:
     import diffusers
+    import transformers
 
     source = POCKET if name == "pocket" else name
     try:
@@ -110,7 +120,10 @@ def _from_folder(name: str, dtype: torch.dtype) -> Any:
         left_out = [part for part in _LEFT_OUT if part in pipeline_class._optional_components]
         if kind == "StableDiffusion3Pipeline":
             left_out += [part for part in _MAY_LACK if _lacks(Path(source), index, part)]
-        return pipeline_class.from_pretrained(source, **dict.fromkeys(left_out), dtype=dtype, use_safetensors=True)
+        parts: dict[str, Any] = dict.fromkeys(left_out)
+        if kind == "Flux2Pipeline":  # its processor reads pictures too, which needs torchvision
+            parts["tokenizer"] = transformers.AutoTokenizer.from_pretrained(source, subfolder="tokenizer")
+        return pipeline_class.from_pretrained(source, **parts, dtype=dtype, use_safetensors=True)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(

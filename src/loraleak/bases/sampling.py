@@ -45,7 +45,7 @@ def guided(
         both = torch.cat([empty.expand(count, -1, -1), condition.expand(count, -1, -1)])
         predicted = base.predict(latents.repeat(2, 1, 1, 1), _times(timestep, both), both)
         without, with_condition = predicted.chunk(2)
-        return without + scale * (with_condition - without)
+        return base.guide(without, with_condition, scale)
 
     return denoiser
 

@@ -11,6 +11,7 @@ _ATTENTION = (
     *(".to_q", ".to_k", ".to_v", ".to_out.0"),
     *(".add_q_proj", ".add_k_proj", ".add_v_proj", ".to_add_out"),
     *(".q_proj", ".k_proj", ".v_proj", ".out_proj"),
+    *(".attn.to_out", ".to_qkv_mlp_proj"),  # the single blocks of Flux.2
 )
 _CLIP = ("text_encoder.text_model.encoder.", "text_encoder_2.text_model.encoder.")
 """Names of layers in CLIP's text encoders. T5 is never trained, as in diffusers' scripts."""

@@ -11,8 +11,9 @@ from loraleak.bases.conditions import packed, unpacked
 from loraleak.bases.diffusers_base import DiffusersBase
 from loraleak.bases.families.stable_diffusion_3 import TRANSFORMER_BLOCKS
 from loraleak.bases.flow import Flow
+from loraleak.bases.patches import patches, unpatched
 
-__all__ = ["Flux"]
+__all__ = ["Flux", "places"]
 
 _OWN_RESOLUTION = 1024
 _TOKENS = {True: 512, False: 256}
@@ -47,7 +48,7 @@ class Flux(DiffusersBase):
         return packed(states, pooled)
 
     def _schedule(self, scheduler: Any) -> Flow:
-        return Flow(scheduler, tokens=(self.latent_shape[1] // self.patch) ** 2, to_last=True)
+        return Flow(scheduler, tokens=(self.latent_shape[1] // self.patch) ** 2)
 
     def _denoise(
         self,
@@ -58,27 +59,21 @@ class Flux(DiffusersBase):
     ) -> Float[Tensor, "batch channels h w"]:
         states, pooled = unpacked(condition, int(self.denoiser.config["pooled_projection_dim"]))
         size = latents.shape[-1] // self.patch
-        places = torch.zeros(size, size, 3, dtype=latents.dtype, device=latents.device)
-        places[..., 1] += torch.arange(size, device=latents.device)[:, None]
-        places[..., 2] += torch.arange(size, device=latents.device)[None]
         output: Tensor = self.denoiser(
-            hidden_states=_patches(latents),
+            hidden_states=patches(latents),
             timestep=(timesteps / 1000).to(latents.dtype),
             guidance=latents.new_full((len(latents),), guidance) if self.distilled else None,
             encoder_hidden_states=states,
             pooled_projections=pooled,
             txt_ids=latents.new_zeros(states.shape[1], 3),
-            img_ids=places.flatten(0, 1),
+            img_ids=places(size, latents),
         ).sample
-        return _unpatched(output, size)
+        return unpatched(output, size)
 
 
-def _patches(latents: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch tokens patched"]:
-    """Tokens of 2 x 2 latents each, the channel slowest."""
-    cut = latents.unflatten(3, (-1, 2)).unflatten(2, (-1, 2))
-    return cut.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
-
-
-def _unpatched(tokens: Float[Tensor, "batch tokens patched"], size: int) -> Float[Tensor, "batch channels h w"]:
-    cut = tokens.unflatten(1, (size, size)).unflatten(3, (-1, 2, 2))
-    return cut.permute(0, 3, 1, 4, 2, 5).flatten(4).flatten(2, 3)
+def places(size: int, like: Tensor) -> Float[Tensor, "tokens 3"]:
+    """Place of each of `size` x `size` tokens of the image: 0, row, column."""
+    grid = torch.zeros(size, size, 3, dtype=like.dtype, device=like.device)
+    grid[..., 1] += torch.arange(size, device=like.device)[:, None]
+    grid[..., 2] += torch.arange(size, device=like.device)[None]
+    return grid.flatten(0, 1)
