@@ -11,12 +11,14 @@ from loraleak.bases.estimate import Estimate, _Peak, decoder_work, denoiser_work
 from loraleak.finetuning.forecast import forecast
 from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.targets import target_modules
+from oracles.newer_pipelines import NEWER_FAMILIES, tiny_newer_pipeline
 from oracles.pipelines import FAMILIES, RESOLUTION, tiny_pipeline
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=[*FAMILIES, *NEWER_FAMILIES])
 def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> DiffusersBase:
-    folder = tiny_pipeline(request.param, tmp_path_factory.mktemp(request.param))
+    make = tiny_newer_pipeline if request.param in NEWER_FAMILIES else tiny_pipeline
+    folder = make(request.param, tmp_path_factory.mktemp(request.param))
     return load_base(str(folder), device="cpu", resolution=RESOLUTION)
 
 

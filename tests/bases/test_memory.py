@@ -11,6 +11,7 @@ from loraleak.defences import finetune
 from loraleak.errors import UsageError
 from loraleak.finetuning.recipe import Recipe
 from loraleak.types import Adapter, Images
+from oracles.newer_pipelines import NEWER_FAMILIES, tiny_newer_pipeline
 from oracles.pipelines import FAMILIES, RESOLUTION, tiny_pipeline
 
 _RECIPE = Recipe(rank=2, steps=2, class_count=2, prior_batch=1, batch=2)
@@ -19,6 +20,11 @@ _RECIPE = Recipe(rank=2, steps=2, class_count=2, prior_batch=1, batch=2)
 @pytest.fixture(scope="module", params=FAMILIES)
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_pipeline(request.param, tmp_path_factory.mktemp(request.param))
+
+
+@pytest.fixture(scope="module", params=NEWER_FAMILIES)
+def newer_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_newer_pipeline(request.param, tmp_path_factory.mktemp(request.param))
 
 
 def _load(folder: Path, **choices: object) -> DiffusersBase:
@@ -35,6 +41,14 @@ def _trained(base: DiffusersBase, images: Images) -> Adapter:
 
 
 def test_slices_give_the_same_pictures_and_the_same_adapter(folder: Path, private_images: Images) -> None:
+    _slices_give_the_same(folder, private_images)
+
+
+def test_slices_give_the_same_in_newer_families(newer_folder: Path, private_images: Images) -> None:
+    _slices_give_the_same(newer_folder, private_images)
+
+
+def _slices_give_the_same(folder: Path, private_images: Images) -> None:
     whole, sliced = _load(folder), _load(folder, save_memory=True)
     sizes = []
     sliced.denoiser.register_forward_hook(lambda _m, _i, output: sizes.append(len(output[0])))

@@ -1,4 +1,4 @@
-"""The whole way on the command line, for every family but that of `test_main`: fine-tune, audit, report."""
+"""The whole way on the command line, for families other than that of `test_main`: fine-tune, audit, report."""
 
 import json
 from pathlib import Path
@@ -8,12 +8,14 @@ import pytest
 from PIL import Image
 
 from loraleak.cli import main
-from oracles.pipelines import FAMILIES, RESOLUTION, tiny_pipeline
+from oracles.newer_pipelines import NEWER_FAMILIES, tiny_newer_pipeline
+from oracles.pipelines import RESOLUTION, tiny_pipeline
 
 
-@pytest.mark.parametrize("family", [family for family in FAMILIES if family != "sd"])
+@pytest.mark.parametrize("family", ["sdxl", "sd3", "flux", "z-image"])
 def test_finetune_then_audit(family: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    base = tiny_pipeline(family, tmp_path / "base")
+    make = tiny_newer_pipeline if family in NEWER_FAMILIES else tiny_pipeline
+    base = make(family, tmp_path / "base")
     (tmp_path / "photos").mkdir()
     rng = np.random.default_rng(0)
     for i in range(3):

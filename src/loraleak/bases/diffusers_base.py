@@ -249,6 +249,10 @@ class DiffusersBase(ABC):
         )
         return torch.cat([self._denoise(*part, guidance) for part in parts]).to(latents.dtype)
 
+    def recompute(self) -> None:
+        """From now on compute activations anew where a backward pass needs them, instead of keeping them (Chen et al. 2016)."""
+        self.denoiser.enable_gradient_checkpointing()
+
     def add_noise(
         self,
         latents: Float[Tensor, "batch channels h w"],

@@ -1,4 +1,4 @@
-"""Flow matching on straight lines, `x_t = (1 - sigma) x_0 + sigma noise`: Stable Diffusion 3, Flux and the families after them (Esser et al. 2024)."""
+"""Flow matching on straight lines, `x_t = (1 - sigma) x_0 + sigma noise` (Esser et al. 2024): Stable Diffusion 3, Flux and later."""
 
 from collections.abc import Callable
 from typing import Any

@@ -39,4 +39,4 @@ def work_in_slices(base: "DiffusersBase") -> None:
     base.pipeline.enable_attention_slicing()
     if hasattr(base.vae, "enable_tiling"):
         base.vae.enable_tiling()
-    base.denoiser.enable_gradient_checkpointing()
+    base.recompute()
