@@ -1,7 +1,7 @@
 """Flux.1 (Black Forest Labs 2024), dev and schnell."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Num
@@ -25,7 +25,7 @@ class Flux(DiffusersBase):
     state. Dev takes the guidance scale as an input."""
 
     denoiser_name = "transformer"
-    text_encoders = ("text_encoder", "text_encoder_2")
+    text_encoders: ClassVar[tuple[str, ...]] = ("text_encoder", "text_encoder_2")
     blocks = TRANSFORMER_BLOCKS
     patch = 2
 
