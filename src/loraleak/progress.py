@@ -1,9 +1,10 @@
 """Progress on stderr, with time left. It never goes to stdout."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -17,9 +18,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-__all__ = ["PipeConsole", "announce", "console", "progress_bar", "track"]
+__all__ = ["Listener", "PipeConsole", "announce", "console", "heard_by", "progress_bar", "track"]
 
 T = TypeVar("T")
+
+Listener: TypeAlias = Callable[[str, float | None], object]
+"""Gets each line about a run, and the share of its stage that is done; None where nobody knows the share."""
 
 LINE_EVERY = 30.0
 """Seconds between two lines where stderr is no terminal."""
@@ -34,9 +38,25 @@ class PipeConsole(Console):
 
 console = PipeConsole(stderr=True)
 
+_listeners: list[Listener] = []
+
+
+@contextmanager
+def heard_by(listener: Listener) -> Iterator[None]:
+    """Context in which a listener hears of all progress of this process, in the place of stderr."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
+
 
 def announce(text: str) -> None:
     """Print one line about the run that starts."""
+    for listener in _listeners:
+        listener(text, None)
+    if _listeners:
+        return
     console.print(f"loraleak: {text}", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -64,10 +84,29 @@ class _Lines(Progress):
         if self.disable or time.monotonic() - self._told < LINE_EVERY:
             return
         self._told = time.monotonic()
+        announce(_line(self._tasks[task_id]))
+
+
+class _Heard(_Lines):
+    """Progress for listeners, at every change."""
+
+    def start(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+    def _tell(self, task_id: TaskID) -> None:
         task = self._tasks[task_id]
-        left = "" if task.time_remaining is None else f", about {timedelta(seconds=round(task.time_remaining))} left"
-        figures = f", {task.fields['figures']}" if task.fields["figures"] else ""
-        announce(f"{_counted(task)}{left}{figures}")
+        if not self.disable:
+            for listener in _listeners:
+                listener(_line(task), task.completed / task.total if task.total else None)
+
+
+def _line(task: Task) -> str:
+    left = "" if task.time_remaining is None else f", about {timedelta(seconds=round(task.time_remaining))} left"
+    figures = f", {task.fields['figures']}" if task.fields["figures"] else ""
+    return f"{_counted(task)}{left}{figures}"
 
 
 def _counted(task: Task) -> str:
@@ -77,7 +116,7 @@ def _counted(task: Task) -> str:
 
 def progress_bar(*, hidden: bool = False) -> Progress:
     """A bar with count, time gone, time left, and the newest figures of the job; without a terminal, a line each half minute."""
-    kind = Progress if console.is_terminal else _Lines
+    kind = _Heard if _listeners else Progress if console.is_terminal else _Lines
     return kind(
         TextColumn("{task.description}"),
         BarColumn(),

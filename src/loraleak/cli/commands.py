@@ -19,6 +19,7 @@ from loraleak.cli.people import People
 from loraleak.cli.pocket import Pocket
 from loraleak.cli.scrub import Scrub
 from loraleak.cli.train import Train
+from loraleak.cli.ui import Ui
 from loraleak.cli.zoo import Zoo
 
 __all__ = ["GROUPS", "Command", "command_type", "overview"]
@@ -44,6 +45,7 @@ GROUPS: Mapping[str, tuple[Command, ...]] = {
         Command(Audit, "my-lora.safetensors --photos my-photos --base pocket --prompt 'a photo of zqkv person'"),
         Command(Inspect, "my-lora.safetensors"),
         Command(Compare, "report report-defended -o compare.html"),
+        Command(Ui, "--port 7860"),
     ),
     "Protect": (
         Command(Scrub, "my-lora.safetensors -o clean.safetensors"),

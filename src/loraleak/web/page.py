@@ -1,0 +1,241 @@
+"""The page: drop a file and photos, see what the file tells, audit it, read the report, take a clean copy."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+# What computes is imported where it is needed, so that the page is there at once.
+import gradio as gr
+
+from loraleak.assets import DEMO
+from loraleak.auditing import AuditSettings
+from loraleak.errors import LoraleakError
+from loraleak.silence import WEIGHTS_REMAIN
+from loraleak.web import shown
+from loraleak.web.running import Done, Event, Going, Job, Running
+from loraleak.web.visits import Visits
+
+__all__ = ["CSS", "page_of", "theme"]
+
+MAX_PHOTOS = 100
+_MORE_IMAGES = (".heic", ".heif", ".hif", ".avif", ".jfif")
+"""Suffixes of photos that some systems do not know as images."""
+_REPORT_FILES = ("report.html", "report.json", "model-card.md")
+
+_SHOW_REPORT = "() => document.querySelector('iframe.report')?.scrollIntoView({behavior: 'smooth'})"
+
+CSS = """
+.gradio-container { max-width: 1120px !important; margin: 0 auto !important; }
+.report { width: 100%; height: 85vh; border: 1px solid var(--border-color-primary); border-radius: 12px; background: #fff; }
+.going label { display: block; margin-bottom: 6px; }
+.going progress { width: 100%; height: 18px; accent-color: #2f52c8; }
+.fault { border-left: 5px solid #b3261e; padding: 8px 14px; }
+#photos .file-preview-holder { max-height: 210px; overflow-y: auto; }
+#photos button[aria-label="common.upload"] { display: none; }
+.inspected dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 16px; }
+.inspected li { margin: 4px 0; overflow-wrap: anywhere; }
+"""
+
+_INTRO = """# See what your LoRA gives away
+
+Drop the LoRA file and the photos that it was trained on. {where}
+"""
+_HERE = "Both stay on this machine. They are deleted when you close this tab."
+_ELSEWHERE = "Both go to the machine that serves this page. They are deleted when you close this tab."
+
+
+def theme() -> gr.themes.Base:
+    """Fonts of the visitor's own system, and colours that stand out from their ground."""
+    plain = gr.themes.Default(
+        primary_hue="blue", neutral_hue="slate", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+    )
+    grey = "*neutral_600"
+    return plain.set(
+        color_accent="*primary_700",
+        block_info_text_color=grey,
+        body_text_color_subdued=grey,
+        input_placeholder_color=grey,
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+    )
+
+
+def page_of(visits: Visits, bases: tuple[str, ...], *, local: bool) -> gr.Blocks:
+    """The page. `local` says that only this machine reaches it; then a visitor may name any base."""
+    with gr.Blocks(title="loraleak", analytics_enabled=False, delete_cache=(3600, 24 * 3600)) as page:
+        gr.Markdown(_INTRO.format(where=_HERE if local else _ELSEWHERE))
+        with gr.Tab("Audit a file"):
+            _audit_tab(visits, bases, local=local)
+        with gr.Tab("Compare two reports"):
+            _compare_tab(visits)
+
+        def leave(request: gr.Request) -> None:
+            visits.leave(_key(request))
+
+        page.unload(leave)
+    return page
+
+
+def _audit_tab(visits: Visits, bases: tuple[str, ...], *, local: bool) -> None:
+    with gr.Row():
+        with gr.Column():
+            file = gr.File(label="LoRA file", file_types=[".safetensors"], height=110, elem_id="lora")
+            photos = gr.File(
+                label="Photos that it was trained on",
+                file_count="multiple",
+                file_types=["image", *_MORE_IMAGES],
+                elem_id="photos",
+            )
+            base = gr.Dropdown(
+                list(bases),
+                value=bases[0],
+                label="Base model",
+                info="`pocket`, a diffusers folder, a hub id, or a checkpoint file." if local else None,
+                allow_custom_value=local,
+                elem_id="base",
+            )
+            prompt = gr.Textbox(label="Your own prompt with the trigger word (optional)", elem_id="prompt")
+            with gr.Accordion("More settings", open=False):
+                images = gr.Slider(2, 32, value=8, step=1, label="Pictures of each arm", elem_id="images")
+                steps = gr.Slider(2, 100, value=20, step=1, label="Sampler steps", elem_id="steps")
+            with gr.Row():
+                start = gr.Button("Start the audit", variant="primary", elem_id="start")
+                stop = gr.Button("Cancel", elem_id="stop")
+            going = gr.HTML(elem_id="going")
+            example = gr.Button("Take the example", elem_id="example")
+        with gr.Column():
+            gr.Markdown("## What the file itself tells")
+            told = gr.HTML(elem_id="told")
+            scrub = gr.Button("Make a clean copy", elem_id="scrub")
+            cleaned = gr.HTML(elem_id="cleaned")
+    report = gr.HTML(elem_id="report")
+
+    def inspect(adapter: str | None, request: gr.Request) -> str:
+        visits.of(_key(request), [adapter])
+        if adapter is None:
+            return shown.NOTHING
+        from loraleak.inspection import inspect_adapter
+
+        try:
+            return shown.inspected(inspect_adapter(adapter))
+        except LoraleakError as error:
+            return shown.fault(_line(error))
+
+    def keep(uploads: list[str] | None, request: gr.Request) -> None:
+        visits.of(_key(request), uploads or [])
+
+    def make_clean(adapter: str | None, request: gr.Request) -> str:
+        if adapter is None:
+            return shown.fault("Drop a LoRA file first.")
+        from loraleak.adapters import scrub_header
+
+        source = Path(adapter)
+        out = visits.of(_key(request), [adapter]).room("clean") / f"{source.stem}-clean.safetensors"
+        try:
+            done = scrub_header(source, out)
+        except LoraleakError as error:
+            return shown.fault(_line(error))
+        says = f"Removed {len(done.removed)} fields and kept {len(done.kept)}. Download {shown.links([out])}. {WEIGHTS_REMAIN}"
+        return f'<p role="status">{says}</p>'
+
+    def audit(
+        adapter: str | None,
+        uploads: list[str] | None,
+        base: str,
+        prompt: str,
+        images: float,
+        steps: float,
+        request: gr.Request,
+    ) -> Iterator[tuple[str, str]]:
+        visit = visits.of(_key(request), [adapter, *(uploads or [])])
+        try:
+            job = _job(
+                visit.room("photos"), visit.room("report"), adapter, uploads or [], base, prompt, int(images), int(steps)
+            )
+            if not local and base not in bases:
+                raise LoraleakError("this server does not offer that base")
+        except LoraleakError as error:
+            yield shown.fault(_line(error)), shown.NOTHING
+            return
+        visit.running = Running(job)
+        event: Event = Going("The audit starts.")
+        for event in visit.running.events():
+            if not isinstance(event, Done):
+                yield shown.progress(event), shown.NOTHING
+        if isinstance(event, Done):
+            written = [job.out / name for name in _REPORT_FILES]
+            yield shown.progress(event, written), shown.frame(written[0].read_text("utf-8"), "The report")
+
+    def cancel(request: gr.Request) -> None:
+        running = visits.of(_key(request)).running
+        if running is not None:
+            running.cancel()
+
+    def take_example() -> tuple[str, list[str], str, str]:
+        examples = sorted(map(str, (DEMO / "photos").iterdir()))
+        return str(DEMO / "adapter.safetensors"), examples, "pocket", (DEMO / "prompt.txt").read_text("utf-8").strip()
+
+    private: dict[str, Any] = {"api_visibility": "private"}
+    file.change(inspect, file, told, **private)
+    photos.change(keep, photos, None, show_progress="hidden", **private)
+    scrub.click(make_clean, file, cleaned, **private)
+    audited = start.click(
+        audit,
+        [file, photos, base, prompt, images, steps],
+        [going, report],
+        concurrency_limit=1,
+        concurrency_id="audit",
+        trigger_mode="once",
+        show_progress="minimal",
+        show_progress_on=[going],
+        **private,
+    )
+    audited.then(None, None, None, js=_SHOW_REPORT, **private)
+    stop.click(cancel, None, None, queue=False, show_progress="hidden", **private)
+    example.click(take_example, None, [file, photos, base, prompt], **private)
+
+
+def _compare_tab(visits: Visits) -> None:
+    with gr.Row():
+        before = gr.File(label="report.json before", file_types=[".json"], elem_id="before")
+        after = gr.File(label="report.json after", file_types=[".json"], elem_id="after")
+    both = gr.Button("Compare", variant="primary", elem_id="compare")
+    compared = gr.HTML(elem_id="compared")
+
+    def show(first: str | None, second: str | None, request: gr.Request) -> str:
+        visits.of(_key(request), [first, second])
+        if first is None or second is None:
+            return shown.fault("Drop two files report.json first.")
+        from loraleak.reporting import compare, read_report
+
+        try:
+            comparison = compare(read_report(Path(first)), read_report(Path(second)))
+        except LoraleakError as error:
+            return shown.fault(_line(error))
+        return shown.frame(comparison.to_html(), "Two reports side by side")
+
+    both.click(show, [before, after], compared, api_visibility="private")
+
+
+def _job(
+    photos: Path, out: Path, adapter: str | None, uploads: list[str], base: str, prompt: str, images: int, steps: int
+) -> Job:
+    """Copy the photos under names of their own into one folder. Raises: LoraleakError, if something is missing or out of bounds."""
+    if adapter is None or not uploads:
+        raise LoraleakError("drop a LoRA file and the photos that it was trained on first")
+    if len(uploads) > MAX_PHOTOS:
+        raise LoraleakError(f"{len(uploads)} photos are too many: give at most {MAX_PHOTOS}")
+    for i, upload in enumerate(uploads):
+        shutil.copyfile(upload, photos / f"{i + 1:02d}-{Path(upload).name}")
+    return Job(Path(adapter), photos, out, AuditSettings(base=base, prompt=prompt.strip() or None, images=images, steps=steps))
+
+
+def _key(request: gr.Request) -> str:
+    return str(request.session_hash)
+
+
+def _line(error: LoraleakError) -> str:
+    """The error without the folder that the server keeps the file in."""
+    text = str(error)
+    return text if error.path is None else text.replace(str(error.path), Path(error.path).name)

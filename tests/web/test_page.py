@@ -1,0 +1,161 @@
+"""The page in a real browser, as `loraleak ui` serves it."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+from loraleak.assets import DEMO
+
+_AXE = """
+const done = arguments[arguments.length - 1];
+axe.run(document, {resultTypes: ["violations"]})
+  .then(found => done(found.violations.map(v => [v.impact, v.id, v.nodes[0].html.slice(0, 120)])));
+"""
+_PATIENCE = 120
+
+
+@dataclass(frozen=True)
+class Served:
+    address: str
+    token: str
+    files: Path
+
+    def left(self) -> list[Path]:
+        """Files of visitors that the server holds."""
+        return [file for file in self.files.glob("loraleak-ui-*/**/*") if file.is_file() and file.stat().st_size]
+
+
+@contextmanager
+def _served(folder: Path, *arguments: str) -> Iterator[Served]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "loraleak", "ui", "--port", str(port), *arguments]
+    environment = {**os.environ, "TMPDIR": str(folder), "XDG_CACHE_HOME": str(folder / "cache")}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        awaited = " token " if arguments else "the page is at"
+        line = next(line for line in process.stderr if awaited in line)
+        try:
+            yield Served(f"http://127.0.0.1:{port}/", line.split()[-1], folder)
+        finally:
+            process.terminate()
+            process.stderr.read()
+    assert not list(folder.glob("loraleak-ui-*"))
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with _served(tmp_path_factory.mktemp("ui")) as served:
+        yield served
+
+
+@pytest.fixture
+def page(served: Served, browser: webdriver.Chrome) -> Iterator[webdriver.Chrome]:
+    """The page, 390 pixels wide."""
+    screen = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    browser.get_log("performance")
+    browser.get(served.address)
+    _wait(browser, lambda: browser.find_elements(By.ID, "start"))
+    yield browser
+    browser.get("about:blank")
+
+
+def _wait(browser: webdriver.Chrome, until: Callable[[], Any]) -> Any:
+    return WebDriverWait(browser, _PATIENCE, poll_frequency=0.1).until(lambda _: until())
+
+
+def _drop(page: webdriver.Chrome, where: str, *dropped: Path) -> None:
+    page.find_element(By.CSS_SELECTOR, f"#{where} input[type=file]").send_keys("\n".join(map(str, dropped)))
+
+
+def _text(page: webdriver.Chrome, where: str) -> str:
+    return str(page.execute_script("return document.getElementById(arguments[0])?.innerText ?? ''", where))
+
+
+def _quick(page: webdriver.Chrome) -> None:
+    """Take the example, with the fewest pictures and steps."""
+    _drop(page, "lora", DEMO / "adapter.safetensors")
+    _drop(page, "photos", *sorted((DEMO / "photos").iterdir()))
+    _wait(page, lambda: "rank" in _text(page, "told") and "photo-5" in _text(page, "photos"))
+    page.find_element(By.CSS_SELECTOR, ".label-wrap").send_keys(Keys.ENTER)
+    for slider in ("images", "steps"):
+        number = _wait(page, lambda slider=slider: page.find_elements(By.CSS_SELECTOR, f"#{slider} input[type=number]"))[0]
+        number.send_keys(Keys.CONTROL, "a")
+        number.send_keys("2", Keys.TAB)
+
+
+def test_a_visitor_audits_a_file_and_leaves_nothing(served: Served, page: webdriver.Chrome) -> None:
+    """From the file to the report, on a narrow screen; start is pressed with the keyboard."""
+    _quick(page)
+    page.find_element(By.ID, "start").send_keys(Keys.ENTER)
+    _wait(page, lambda: page.find_elements(By.CSS_SELECTOR, "#going progress"))
+    frame = _wait(page, lambda: page.find_elements(By.CSS_SELECTOR, "iframe.report"))[0]
+    assert "Strangers" in frame.get_attribute("srcdoc") and frame.get_attribute("sandbox") == ""
+    page.find_element(By.ID, "scrub").click()
+    _wait(page, lambda: "Removed" in _text(page, "cleaned"))
+    addresses = [link.get_attribute("href") for link in page.find_elements(By.CSS_SELECTOR, "#going a, #cleaned a")]
+    assert len(addresses) == 4
+    assert json.loads(urlopen(addresses[1]).read())["schema"] == "loraleak.report/1"
+    assert page.execute_script("return document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
+    page.execute_script(files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8"))
+    assert [v for v in page.execute_async_script(_AXE) if v[0] in ("serious", "critical")] == []
+
+    events = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
+    asked = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
+    assert [url for url in asked if not url.startswith((served.address, "data:", "blob:", "about:"))] == []
+    page.get("about:blank")
+    _wait(page, lambda: not served.left())
+    with pytest.raises(HTTPError, match="HTTP Error 40"):
+        urlopen(addresses[1])
+
+
+def test_an_audit_can_be_cancelled(page: webdriver.Chrome) -> None:
+    _drop(page, "lora", DEMO / "adapter.safetensors")
+    _drop(page, "photos", *sorted((DEMO / "photos").iterdir()))
+    _wait(page, lambda: "photo-5" in _text(page, "photos"))
+    page.find_element(By.ID, "start").click()
+    _wait(page, lambda: page.find_elements(By.CSS_SELECTOR, "#going progress"))
+    page.find_element(By.ID, "stop").click()
+    _wait(page, lambda: "The audit was cancelled." in _text(page, "going"))
+
+
+def test_a_hostile_file_is_one_line(page: webdriver.Chrome, tmp_path: Path) -> None:
+    hostile = tmp_path / "<img src=x onerror=alert(1)>.safetensors"
+    hostile.write_bytes(b"\x80\x04}.")
+    _drop(page, "lora", hostile)
+    _wait(page, lambda: "pickle" in _text(page, "told"))
+    assert page.find_elements(By.CSS_SELECTOR, "#told img, #told script") == []
+    page.find_element(By.ID, "start").click()
+    _wait(page, lambda: "drop a LoRA file and the photos" in _text(page, "going"))
+
+
+def test_other_machines_need_the_token(tmp_path: Path) -> None:
+    with _served(tmp_path, "--host", "0.0.0.0") as served:
+        with pytest.raises(HTTPError, match="401"):
+            urlopen(f"{served.address}config")
+        for given, does in (("wrong", "400"), (served.token, "200")):
+            form = urlencode({"username": "anyone", "password": given}).encode()
+            try:
+                assert str(urlopen(Request(f"{served.address}login", form)).status) == does
+            except HTTPError as error:
+                assert str(error.code) == does
