@@ -101,6 +101,8 @@ def read_photo(file: Path, name: str, *, repeats: int = 1, side: int = SIDE) -> 
         raise ValueError(f"larger than {_MAX_BYTES >> 20} MiB: save it smaller")
     data = file.read_bytes()
     _read_heif_too()
+    if data[:4] == b"RIFF" and data[8:16] == b"WEBPVP8X":  # Pillow before 13 makes room for the canvas when it opens the file
+        _refuse_large(*(1 + int.from_bytes(data[at : at + 3], "little") for at in (24, 27)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # oddities in EXIF fields say nothing about the picture
         warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -111,15 +113,17 @@ def read_photo(file: Path, name: str, *, repeats: int = 1, side: int = SIDE) -> 
         with image:
             if image.format == "TIFF" and (file.suffix.lower() in _RAW or _DNG in image.getexif()):
                 raise ValueError(_not_read(_OTHER_KINDS[".dng"]))
-            if image.width * image.height > _MAX_PIXELS:
-                raise ValueError(
-                    f"{image.width} x {image.height} is more than {_MAX_PIXELS // 10**6} megapixels: save it smaller"
-                )
+            _refuse_large(image.width, image.height)
             place, device = _private_facts(image)
             frames = _frames(image)
             image.draft(None, _shrunk_size(image.size, side))
             picture = np.asarray(_shrunk(_opaque(_eight_bits(ImageOps.exif_transpose(image))), side))
     return PhotoFile(name, hashlib.sha256(data).hexdigest(), picture, repeats, frames, place, device)
+
+
+def _refuse_large(width: int, height: int) -> None:
+    if width * height > _MAX_PIXELS:
+        raise ValueError(f"{width} x {height} is more than {_MAX_PIXELS // 10**6} megapixels: save it smaller")
 
 
 @cache
