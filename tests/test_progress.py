@@ -3,7 +3,7 @@
 import pytest
 
 from loraleak import progress
-from loraleak.progress import progress_bar, track
+from loraleak.progress import announce, heard_by, progress_bar, track
 
 
 def test_track_yields_everything_in_order_and_prints_nothing_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,3 +40,16 @@ def test_without_a_terminal_a_line_comes_now_and_then(
     with progress_bar(hidden=True) as bar:
         bar.update(bar.add_task("x", total=1, figures=""), advance=1)
     assert capsys.readouterr().err == ""
+
+
+def test_a_listener_hears_of_progress_in_the_place_of_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    heard: list[tuple[str, float | None]] = []
+    with heard_by(lambda says, share: heard.append((says, share))):
+        announce("this run takes 2 min")
+        assert list(track(["a", "b"], "sampling", 2)) == ["a", "b"]
+        list(track(["c"], "in silence", 1, hidden=True))
+    assert heard[0] == ("this run takes 2 min", None)
+    assert [share for _, share in heard[1:]] == [0.5, 1.0] and heard[-1][0].startswith("sampling: 2 of 2")
+    assert capsys.readouterr().err == ""
+    announce("heard by nobody")
+    assert len(heard) == 3 and "heard by nobody" in capsys.readouterr().err
