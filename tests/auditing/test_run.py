@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from loraleak.adapters import load_adapter, save_adapter
-from loraleak.assets import POCKET_KNOWN_LEAKS
+from loraleak.assets import POCKET_KIT, POCKET_KNOWN_LEAKS
 from loraleak.auditing import loading
 from loraleak.auditing.audit_settings import AuditSettings
 from loraleak.auditing.run import audit
@@ -19,6 +19,7 @@ from loraleak.bases import DiffusersBase
 from loraleak.defences import finetune
 from loraleak.errors import AdapterError, BaseMismatchError, UsageError
 from loraleak.finetuning.recipe import Recipe
+from loraleak.kits import Kit, read_kit, save_kit
 from loraleak.types import Images, Picture, Sightings
 
 
@@ -97,3 +98,18 @@ def test_a_file_that_changes_nothing_is_refused(adapter: Path, photos: Path, pip
     save_adapter(replace(trained, factors=zeros), tmp_path / "untrained.safetensors")
     with pytest.raises(AdapterError, match="this file changes nothing: it looks untrained"):
         audit(tmp_path / "untrained.safetensors", photos, AuditSettings(base=str(pipeline_folder), device="cpu"))
+
+
+def test_an_audit_says_why_a_kits_controls_are_not_used(
+    adapter: Path, photos: Path, pipeline_folder: Path, base: DiffusersBase, tmp_path: Path
+) -> None:
+    pocket = read_kit(POCKET_KIT)
+    assert pocket.controls is not None
+    sampling = replace(pocket.sampling, base_sha256=base.sha256, attack_sha256="", embedder="faces-sface-1")
+    card = replace(pocket.card, base_sha256=base.sha256)
+    save_kit(Kit(card, sampling, controls=replace(pocket.controls, sampling=sampling)), tmp_path / "kit.safetensors")
+    given = {"kit": str(tmp_path / "kit.safetensors"), "steps": 7, "embedder": "general"}
+    loaded = loading.load(adapter, photos, AuditSettings(base=str(pipeline_folder), device="cpu", **given))
+    says = loading.unused_controls(loaded)
+    assert says.endswith("differs from theirs in the embedder (faces-sface-1), the sampler steps (20).")
+    assert loaded.controls is None and loaded.others is None

@@ -22,8 +22,9 @@ from loraleak.kits import Controls, Kit, SamplingSetup, kit_for
 from loraleak.people import PhotoFile, read_photos
 from loraleak.scores import Shown, left_out, recurring
 from loraleak.types import Adapter
+from loraleak.untrusted import printable
 
-__all__ = ["Loaded", "check", "estimate_of", "load", "refuse_untrained"]
+__all__ = ["Loaded", "check", "estimate_of", "load", "refuse_untrained", "unused_controls"]
 
 
 _AMBIGUOUS = (
@@ -103,6 +104,15 @@ def load(adapter: str | Path, photos: str | Path, settings: AuditSettings) -> Lo
     return Loaded(
         Path(adapter), photo_files.photos, shown, doubts, scene, arms, embedder, choice, setup, kit, controls, others, leaks
     )
+
+
+def unused_controls(loaded: Loaded) -> str:
+    """Why the kit's controls are not used; empty where they are, or where there are none."""
+    kit = loaded.kit
+    if kit is None or kit.controls is None or loaded.controls is not None:
+        return ""
+    differing = printable(", ".join(kit.differs_in(loaded.setup)), 400)
+    return f"The kit's control adapters are not used, because this audit differs from theirs in {differing}."
 
 
 def _of_another_checkpoint(kit: Kit | None, base: DiffusersBase, embedder: Embedder) -> OtherPeople | None:

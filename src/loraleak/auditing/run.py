@@ -12,7 +12,7 @@ from loraleak.arms import Strength, reconstruct, with_turned
 from loraleak.auditing.audit_settings import MIN_OTHERS, AuditSettings
 from loraleak.auditing.bystanders import seen_of_bystanders
 from loraleak.auditing.defences import study_defences
-from loraleak.auditing.loading import Loaded, check, estimate_of, load
+from loraleak.auditing.loading import Loaded, check, estimate_of, load, unused_controls
 from loraleak.auditing.nulls.drawn import draw_people
 from loraleak.auditing.nulls.other_people import OtherPeople
 from loraleak.auditing.nulls.sources import people_drawn
@@ -41,7 +41,8 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
     check(loaded, settings)
     settings = replace(settings, embedder=loaded.choice.name)
     if not quiet:
-        for line in (loaded.choice.why, *loaded.doubts, estimate_of(loaded, settings).says, forewarning(loaded, settings)):
+        before = (loaded.choice.why, *loaded.doubts, unused_controls(loaded))
+        for line in (*before, estimate_of(loaded, settings).says, forewarning(loaded, settings)):
             if line:
                 announce(line)
     marks["load"] = perf_counter()

@@ -1,7 +1,7 @@
 """What a kit holds: the types of its parts."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -156,6 +156,17 @@ class Card:
     quality: Quality | None = None
 
 
+_WORDS = {
+    "base_sha256": "the base",
+    "embedder": "the embedder ({})",
+    "class_prompt": "the class prompt ({})",
+    "steps": "the sampler steps ({})",
+    "guidance_scale": "the guidance scale ({:g})",
+    "attack_sha256": "the attack",
+}
+"""Words for the parts of a sampling, with a place for the value."""
+
+
 @dataclass(frozen=True)
 class Kit:
     """All that an adversary has learned for one base."""
@@ -187,6 +198,12 @@ class Kit:
     def controls_for(self, sampling: SamplingSetup) -> Controls | None:
         """The controls, if they were sampled like this; else None."""
         return self.controls if self.controls is not None and self.controls.sampling == sampling else None
+
+    def differs_in(self, sampling: SamplingSetup) -> tuple[str, ...]:
+        """What of this sampling differs from that of the kit, one phrase each, with the kit's value."""
+        mine = asdict(self.sampling)
+        differing = [name for name, value in asdict(sampling).items() if value != mine[name]]
+        return tuple(_WORDS[name].format(mine[name]) for name in differing)
 
     def without_templates(self) -> "Kit":
         """The same without embeddings of anybody: neither templates, nor pictures that show a control's person."""
