@@ -98,6 +98,8 @@ def test_too_few_people_or_photos_are_refused_before_anything_is_trained(
 ) -> None:
     with pytest.raises(UsageError, match="leave nobody for public"):
         build(tmp_path / "work", controls=20)
+    with pytest.raises(PhotosError, match=r"person-.. has 4 photos; .* controls and people kept apart need 5"):
+        build(tmp_path / "work", photos=4)
     for file in list((people / "person-05").iterdir())[1:]:
         file.unlink()
     with pytest.raises(PhotosError, match="person-05 is found on 1 of 1 photos"):

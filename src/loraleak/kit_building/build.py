@@ -13,7 +13,7 @@ from loraleak.bases import DiffusersBase
 from loraleak.bench import Case, CaseSettings, Known, know
 from loraleak.bench.doubles import doubles
 from loraleak.embedders import Embedder, load_embedder
-from loraleak.errors import UsageError
+from loraleak.errors import PhotosError, UsageError
 from loraleak.finetuning import Recipe
 from loraleak.inversion import StoredAttack, TrainSettings, read_attack, read_public_people, train_attack
 from loraleak.inversion.public import share_of
@@ -65,6 +65,7 @@ def build_kit(settings: KitSettings, people: Path, work: Path, base: DiffusersBa
     split = _split(settings, known, embedder, work / "split.json")
     by_name = {person.identity.name: person for person in known}
     parts = {part: [by_name[name] for name in names] for part, names in split.parts.items()}
+    _check_photos([*parts["controls"], *parts["quality"]], settings.photos)
     stored = _attack(settings, people, split, work, base, machines)
     attack = stored.on(base)
     how = sampling_of(settings)
@@ -114,6 +115,16 @@ def _split(settings: KitSettings, known: Sequence[Known], embedder: Embedder, fi
             "it is a split of other people, or by other settings", path=file, remedy="give the same ones, or another --work"
         )
     return split
+
+
+def _check_photos(people: Sequence[Known], needed: int) -> None:
+    """Refuse people who lack photos, before anything is trained."""
+    few = [person.identity for person in people if len(person.identity.photos) <= needed]
+    if few:
+        raise PhotosError(
+            *(f"{identity.name} has {len(identity.photos)} photos" for identity in few),
+            remedy=f"controls and people kept apart need {needed + 1}: add photos, take these folders out, or give fewer --photos",
+        )
 
 
 def _attack(
