@@ -13,7 +13,7 @@ from loraleak.auditing import AuditSettings
 from loraleak.errors import LoraleakError
 from loraleak.silence import WEIGHTS_REMAIN
 from loraleak.web import shown
-from loraleak.web.running import Done, Event, Going, Job, Running
+from loraleak.web.running import Cancelled, Done, Event, Going, Job, Running
 from loraleak.web.visits import Visits
 
 __all__ = ["CSS", "page_of", "theme"]
@@ -29,7 +29,14 @@ CSS = """
 .gradio-container { max-width: 1120px !important; margin: 0 auto !important; }
 .report { width: 100%; height: 85vh; border: 1px solid var(--border-color-primary); border-radius: 12px; background: #fff; }
 .going label { display: block; margin-bottom: 6px; }
-.going progress { width: 100%; height: 18px; accent-color: #2f52c8; }
+.going progress { width: 100%; height: 18px; appearance: none; border: 0; border-radius: 9px; overflow: hidden; background: #c9d2e3; }
+.going progress::-webkit-progress-bar { background: #c9d2e3; }
+.going progress::-webkit-progress-value { background: #2f52c8; }
+.going progress::-moz-progress-bar { background: #2f52c8; }
+#going { min-height: 64px; }
+#going:not(:has(.going, .fault)) .wrap.minimal { height: 64px !important; overflow: visible !important; font-size: 16px; }
+.dark { --color-accent: #9db4ff; --link-text-color: #9db4ff; }
+.dark .download-link { color: #9db4ff !important; }
 .fault { border-left: 5px solid #b3261e; padding: 8px 14px; }
 #photos .file-preview-holder { max-height: 210px; overflow-y: auto; }
 #photos button[aria-label="common.upload"] { display: none; }
@@ -167,10 +174,11 @@ def _audit_tab(visits: Visits, bases: tuple[str, ...], *, local: bool) -> None:
             written = [job.out / name for name in _REPORT_FILES]
             yield shown.progress(event, written), shown.frame(written[0].read_text("utf-8"), "The report")
 
-    def cancel(request: gr.Request) -> None:
+    def cancel(request: gr.Request) -> str:
         running = visits.of(_key(request)).running
         if running is not None:
             running.cancel()
+        return shown.progress(Cancelled())
 
     def take_example() -> tuple[str, list[str], str, str]:
         examples = sorted(map(str, (DEMO / "photos").iterdir()))
@@ -192,7 +200,7 @@ def _audit_tab(visits: Visits, bases: tuple[str, ...], *, local: bool) -> None:
         **private,
     )
     audited.then(None, None, None, js=_SHOW_REPORT, **private)
-    stop.click(cancel, None, None, queue=False, show_progress="hidden", **private)
+    stop.click(cancel, None, going, cancels=[audited], queue=False, show_progress="hidden", **private)
     example.click(take_example, None, [file, photos, base, prompt], **private)
 
 
