@@ -15,6 +15,7 @@ lint: $(VENV)/ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/proselint check README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md docs/*.md
 
 # Wheel and sdist, the wheel made from the sdist; then both commands in an environment that has nothing else.
 dist: $(VENV)/ready-dev
