@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint dist browser fuzz clean
+.PHONY: demo test lint dist site browser fuzz clean
 
 demo: $(VENV)/ready
 	$(BIN)/loraleak demo --out demo
@@ -26,6 +26,11 @@ dist: $(VENV)/ready-dev
 	dist/clean/bin/pip install --quiet --disable-pip-version-check -c constraints.txt dist/*.whl
 	dist/clean/bin/pip check
 	cd dist && clean/bin/loraleak --version && clean/bin/loraleak demo --out demo
+
+# The docs as a site. A warning or a dead link is an error.
+site: $(VENV)/ready-dev
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Longer than the smoke among the tests; what it finds stays in found/.
 fuzz: $(VENV)/ready-dev
