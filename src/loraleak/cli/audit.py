@@ -71,6 +71,10 @@ def print_summary(report: "Report", out: Path, *, as_json: bool) -> None:
         return
     verdict = report.verdict
     print(f"verdict: {verdict.level} (p = {verdict.p_value:.3f})")
+    from loraleak.reporting import evidence_in_words
+
+    if evidence := evidence_in_words(report):
+        print(f"  {evidence}")
     if verdict.missing:
         print(f"  {verdict.missing}")
     for reason in verdict.reasons:

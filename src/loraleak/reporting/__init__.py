@@ -5,6 +5,7 @@ then one file a writer. `compare` reads two reports.
 """
 
 from loraleak.reporting.compare import Comparison, compare, read_report
+from loraleak.reporting.first_screen import evidence_in_words
 from loraleak.reporting.pictures import write_pictures
 from loraleak.reporting.report import Report
 from loraleak.reporting.results import (
@@ -34,6 +35,7 @@ __all__ = [
     "Verdict",
     "compare",
     "conclusion",
+    "evidence_in_words",
     "in_brackets",
     "percent",
     "read_report",

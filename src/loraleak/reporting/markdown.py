@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 
+from loraleak.reporting.first_screen import evidence_in_words
 from loraleak.reporting.results import AuditResult
 from loraleak.reporting.words import HEADLINES, conclusion, excess_in_words, in_brackets, percent, resolution_in_words, shown
 from loraleak.silence import LOW_IS_NO_PROOF
@@ -24,6 +25,7 @@ def to_markdown(report: AuditResult) -> str:
         f"**{HEADLINES[verdict.level]}** (level: {verdict.level}, p = {verdict.p_value:.2g} against {_plain(verdict.null)}). "
         f"{_plain(resolution_in_words(verdict))}",
         "",
+        *([evidence, ""] if (evidence := evidence_in_words(report)) else []),
         *reasons,
         *(f"- {_plain(control.says)}" for control in verdict.positive_controls),
         *([f"- {_plain(verdict.missing)}"] if verdict.missing else []),
