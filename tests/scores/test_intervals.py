@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from loraleak.scores import bootstrap_mean, paired_difference
+from loraleak.scores import bootstrap_mean, exact_share, paired_difference
 
 
 def test_the_interval_is_that_of_scipy() -> None:
@@ -52,3 +52,12 @@ def test_a_paired_difference_forgets_what_victims_share() -> None:
     assert 0.4 < gain.low < 0.5 + noise.mean() < gain.high < 0.6
     nothing = paired_difference(victim, victim)
     assert (nothing.mean, nothing.low, nothing.high) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("victims", [4, 30])
+def test_a_share_of_none_or_all_has_an_interval_with_a_width(victims: int) -> None:
+    none, every = exact_share(0, victims), exact_share(victims, victims)
+    assert (none.mean, none.low) == (0, 0) and none.high == pytest.approx(1 - 0.025 ** (1 / victims))
+    assert (every.mean, every.high) == (1, 1) and every.low == pytest.approx(0.025 ** (1 / victims))
+    half = exact_share(victims // 2, victims)
+    assert half.low < half.mean == 0.5 < half.high

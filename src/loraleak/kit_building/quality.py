@@ -16,7 +16,7 @@ from loraleak.embedders import Embedder
 from loraleak.inversion import WeightAutoencoder
 from loraleak.kit_building.controls import attack_arms
 from loraleak.kits import Controls, Quality, Row, Table
-from loraleak.scores import bootstrap_mean, gallery_ranks
+from loraleak.scores import bootstrap_mean, exact_share, gallery_ranks
 from loraleak.types import Embeddings, Interval
 
 __all__ = ["measured"]
@@ -55,7 +55,7 @@ def measured(
     quality = Quality(
         victims=len(cases),
         wrong_audits=wrong.size,
-        found={level: bootstrap_mean((own <= most).astype(float)) for level, most in _LEVELS.items()},
+        found={level: exact_share(int((own <= most).sum()), len(own)) for level, most in _LEVELS.items()},
         false_alarms={level: bootstrap_mean((wrong <= most).mean(axis=1)) for level, most in _LEVELS.items()},
         gallery=len(gallery),
         rank1={name: _rank1([m[name] for m in made], gallery) for name in (*attacks, _FLOOR)},

@@ -2,7 +2,7 @@
 
 from loraleak.scores.copying import exposure
 from loraleak.scores.identification import gallery_ranks, leave_one_out, recognised
-from loraleak.scores.intervals import bootstrap_mean, paired_difference
+from loraleak.scores.intervals import bootstrap_mean, exact_share, paired_difference
 from loraleak.scores.recurrence import Appearances, Shown, left_out, recurring
 from loraleak.scores.sightings import found, nearest, nearness
 from loraleak.scores.similarity import evidence, mean_cosine, template
@@ -15,6 +15,7 @@ __all__ = [
     "auc",
     "bootstrap_mean",
     "evidence",
+    "exact_share",
     "exposure",
     "found",
     "gallery_ranks",

@@ -1,11 +1,13 @@
-"""Percentile bootstrap over victims (Efron and Tibshirani 1993). The unit is the victim, never the image."""
+"""Intervals over victims: the percentile bootstrap (Efron and Tibshirani 1993), and the exact one of a share. The unit is the
+victim, never the image."""
 
 import numpy as np
 from jaxtyping import Float
+from scipy.stats import binomtest
 
 from loraleak.types import Interval
 
-__all__ = ["bootstrap_mean", "paired_difference"]
+__all__ = ["bootstrap_mean", "exact_share", "paired_difference"]
 
 
 def bootstrap_mean(
@@ -24,3 +26,13 @@ def paired_difference(
 ) -> Interval:
     """The mean of `values - control`, victim by victim, with its interval."""
     return bootstrap_mean(np.asarray(values) - np.asarray(control), seed=seed)
+
+
+def exact_share(count: int, victims: int) -> Interval:
+    """The share of victims, with its exact 95% interval (Clopper and Pearson 1934), which has a width where all or none are counted.
+
+    >>> round(exact_share(0, 4).high, 2)
+    0.6
+    """
+    low, high = binomtest(count, victims).proportion_ci()
+    return Interval(mean=count / victims, low=float(low), high=float(high))
