@@ -12,7 +12,7 @@ a drawn z, as published; `distance` 1 is had by whoever knows nothing. Intervals
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
@@ -118,33 +118,49 @@ def _in_basis_of_start(public: PublicPeople) -> _InBasisOfStart:
 
 def _ridge(base, public: Mapping[str, PublicPeople], arguments) -> None:
     """Kernel ridge regression from the last snapshots to captions, with the penalty that suits held-out people best."""
-    for start, (zoo, knowledge) in {"the file alone, B A": ("own", "file"), **_STARTS}.items():
-        if zoo not in public:
-            continue
-        mine = public[zoo]
-        learned = mine.rows(0, held_out=False, last_only=True)
-        asked = mine.rows(0, held_out=True, last_only=True)
-        examples = mine.examples(0, np.concatenate([learned, asked]), knowledge)
-        kernel = _kernel(examples.read, products=knowledge == "file")
-        captions, n = mine.captions.flatten(1), len(learned)
-        known, centre = captions[examples.people[:n]], captions[examples.people[:n]].mean(0)
-        scores = []
-        for penalty in _PENALTIES:
-            weights = torch.linalg.solve(kernel[:n, :n] + penalty * torch.eye(n), known - centre)
-            scores.append(_scores(mine, centre + kernel[n:, :n] @ weights, examples.people[n:]))
-        best = min(scores, key=lambda s: s["distance"].mean())
-        print(f"{start:<36} {len(learned)} people, {len(asked)} held out  {_shown(best)}", flush=True)
+    cells: dict[str, tuple[str, str, Knowledge]] = {
+        "B A; a start of its own": ("own", "own", "file"),
+        "B A; one start for all": ("shared", "shared", "file"),
+        "B A; learned from own starts, asked of one start": ("own", "shared", "file"),
+        "B B^T; a start of its own": ("own", "own", "file"),
+        **{f"A and B; {start}": (zoo, zoo, knowledge) for start, (zoo, knowledge) in _STARTS.items()},
+    }
+    found = {
+        name: _regressed(public[learned], public[asked], knowledge, read=name.partition(";")[0])
+        for name, (learned, asked, knowledge) in cells.items()
+        if learned in public and asked in public
+    }
+    for name, scores in found.items():
+        print(f"{name:<50} {_shown(scores)}", flush=True)
+    for one, other in (("B A; one start for all", "B A; a start of its own"), tuple(cells)[1:3]):
+        if one in found and other in found:
+            less = {metric: found[one][metric] - found[other][metric] for metric in found[one]}
+            print(f"{one}, less {other.removeprefix('B A; ')}:  {_shown(less)}", flush=True)
 
 
-def _kernel(weights: StackedFactors, *, products: bool) -> torch.Tensor:
-    """Mean over modules of the cosines between adapters: of `B A`, or of B and of the change of A, each on its own."""
-    total, count = torch.zeros(len(weights.scales), len(weights.scales)), 0
-    for name, up in weights.up.items():
-        down = weights.down[name].flatten(2)
-        for part in [up @ down] if products else [up, down]:
-            flat = torch.nn.functional.normalize(part.flatten(1))
-            total, count = total + flat @ flat.T, count + 1
-    return total / count
+def _regressed(learned: PublicPeople, asked: PublicPeople, knowledge: Knowledge, *, read: str) -> dict[str, np.ndarray]:
+    known, unknown = learned.rows(0, held_out=False, last_only=True), asked.rows(0, held_out=True, last_only=True)
+    parts = [learned.examples(0, known, knowledge), asked.examples(0, unknown, knowledge)]
+    people, n = torch.cat([part.people for part in parts]), len(known)
+    kernel = _kernel([part.read for part in parts], read)
+    captions = learned.captions.flatten(1)[people[:n]]
+    scores = []
+    for penalty in _PENALTIES:
+        weights = torch.linalg.solve(kernel[:n, :n] + penalty * torch.eye(n), captions - captions.mean(0))
+        scores.append(_scores(asked, captions.mean(0) + kernel[n:, :n] @ weights, people[n:]))
+    return min(scores, key=lambda s: s["distance"].mean())
+
+
+def _kernel(parts: Sequence[StackedFactors], read: str) -> torch.Tensor:
+    """Mean over modules of the cosines between adapters: of `B A`, of `B B^T`, or of B and of the change of A, each on its own."""
+    count = sum(len(part.scales) for part in parts)
+    total, terms = torch.zeros(count, count), 0
+    for name in parts[0].up:
+        up, down = (torch.cat([getattr(part, side)[name].flatten(2) for part in parts]) for side in ("up", "down"))
+        for matrices in {"B A": [up @ down], "B B^T": [up @ up.transpose(1, 2)], "A and B": [up, down]}[read]:
+            flat = torch.nn.functional.normalize(matrices.flatten(1))
+            total, terms = total + flat @ flat.T, terms + 1
+    return total / terms
 
 
 def _grid(base, public: Mapping[str, PublicPeople], arguments) -> None:

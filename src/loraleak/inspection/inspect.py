@@ -182,7 +182,8 @@ def _start_findings(path: str | Path, fields: Mapping[str, str]) -> list[Finding
         return []
     says = (
         f"The random numbers that training began from can be rebuilt: seed {found.seed}, {len(found.down)} of "
-        f"{len(adapter.factors)} modules, correlation {found.correlation:.4f}. Attacks that need them become possible."
+        f"{len(adapter.factors)} modules, correlation {found.correlation:.4f}. Somebody who fine-tunes other "
+        "people from this seed reads your file better: with the built-in base, 55 of 100 people were found instead of 32."
     )
     return [Finding("weights", "high", says, "seeds")]
 
