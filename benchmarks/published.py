@@ -3,7 +3,7 @@
 python benchmarks/published.py ridge --own ZOO --shared ZOO --people DIR    what is there to be read, by kernel ridge regression
 python benchmarks/published.py grid --own ZOO --shared ZOO --people DIR     the published network, cell by cell; a stopped run goes on
 python benchmarks/published.py matching --own ZOO --people DIR              matching updates, from the true start and others
-python benchmarks/published.py plot                                         the curves of the grid, as a figure
+python benchmarks/published.py plot                                         the curves of the grid and what ridge finds, as a figure
 
 The zoos hold the same people, images, recipes and draws, and differ in the start of A alone: one of its own for each adapter, or
 one for all (`zoo build --start-seed`). Targets are the people's captions. `rank1` is by the mean of z among held-out people, `drawn` by
@@ -132,6 +132,9 @@ def _ridge(base, public: Mapping[str, PublicPeople], arguments) -> None:
     }
     for name, scores in found.items():
         print(f"{name:<50} {_shown(scores)}", flush=True)
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    ranks = {start: float(found[name]["rank1"].mean()) for start in _STARTS if (name := f"A and B; {start}") in found}
+    (arguments.work / "ridge.json").write_text(json.dumps(ranks) + "\n")
     for one, other in (("B A; one start for all", "B A; a start of its own"), tuple(cells)[1:3]):
         if one in found and other in found:
             less = {metric: found[one][metric] - found[other][metric] for metric in found[one]}
@@ -164,6 +167,7 @@ def _kernel(parts: Sequence[StackedFactors], read: str) -> torch.Tensor:
 
 
 def _grid(base, public: Mapping[str, PublicPeople], arguments) -> None:
+    held_out: dict[str, dict[str, np.ndarray]] = {}
     for cell in arguments.cells:
         start, norm = cell.split("|")
         zoo, knowledge = _STARTS[start]
@@ -192,7 +196,10 @@ def _grid(base, public: Mapping[str, PublicPeople], arguments) -> None:
         for people in ("held_out", "trained"):
             scores = {name: np.array(values) for name, values in result[people].items()}
             print(f"{start:<36} {norm:<8} {people:<9} {_shown(scores)}", flush=True)
+            if people == "held_out":
+                held_out[cell] = scores
         print(f"{'':<46}spread of tokens {result['tokens']:.3f}, of z {result['z']:.3f}", flush=True)
+    _compared(held_out)
 
 
 def _matching(base, public: Mapping[str, PublicPeople], arguments) -> None:
@@ -220,6 +227,14 @@ def _matching(base, public: Mapping[str, PublicPeople], arguments) -> None:
                 found.setdefault(name, {}).setdefault(key, []).append(value)
     for name, scores in found.items():
         print(f"{name:<18} {len(rows)} people among {len(faces)}  {_shown(scores)}", flush=True)
+
+
+def _compared(held_out: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+    """Every cell less the first one, person by person."""
+    first, *others = held_out
+    for other in others:
+        less = {metric: held_out[other][metric] - held_out[first][metric] for metric in held_out[first]}
+        print(f"{other}, less {first}:  {_shown(less)}", flush=True)
 
 
 class _Recorded(TrainingRun):
@@ -281,15 +296,17 @@ def _plot(work: Path, out: Path) -> None:
         steps, losses, ranks = (np.array(column) for column in zip(*held_out, strict=True))
         axes[0].plot(steps, losses, marker="o", markersize=3, **style)
         axes[1].plot(steps, ranks, marker="o", markersize=3, label=f"{start}{'' if norm == 'norm' else ', no norm'}", **style)
+    for start, rank in json.loads((work / "ridge.json").read_text()).items():
+        axes[1].axhline(rank, color=colours[start], linewidth=0.8, linestyle="--")
     axes[0].axhline(1, color="grey", linewidth=0.8)
     axes[0].set_ylabel("distance of z to the captions\n(pale: people it learns from)")
     axes[0].set_ylim(0, 2.2)
-    axes[1].set_ylabel("held-out adapters whose person z finds")
-    axes[1].set_ylim(0, None)
+    axes[1].set_ylabel("held-out adapters whose person z finds\n(dashed: kernel ridge regression)")
+    axes[1].set_ylim(0, 0.7)
     for axis in axes:
         axis.set_xlabel("updates of the encoder")
         axis.spines[["top", "right"]].set_visible(False)
-    axes[1].legend(frameon=False, loc="upper left")
+    axes[1].legend(frameon=False, loc="upper left", bbox_to_anchor=(0.0, 0.8))
     figure.tight_layout()
     for suffix in (".png", ".svg"):
         figure.savefig(out.with_suffix(suffix), dpi=150)
