@@ -95,6 +95,8 @@ def test_from_folders_of_people_to_an_audit_with_their_kit(
     benched = ("--work", tmp_path / "bench", "--arms", "lora-class", "lora-z")
     arms = json.loads(_loraleak(capsys, "bench", "arms", *benched, "--photos", 2, *victims, "--json")[0])
     assert (arms["victims"], arms["gallery"]) == (2, 3) and arms["verdict"]["controls"] == 3
+    flagged = arms["verdict"]["own_photos"]["flagged"]["mean"]
+    assert flagged == 0, "with 3 controls and 4 people no p-value can be small, and an undecided audit flags nobody"
     defended = ("--defences", "scaling:factor=0.5", "--photos", 2)
     paper = json.loads(_loraleak(capsys, "bench", "paper", *benched, *defended, *victims, "--json")[0])
     assert [cell["defence"] for cell in paper] == ["", "scaling:factor=0.5"]

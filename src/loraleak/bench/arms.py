@@ -149,7 +149,7 @@ def _verdicts(
         table[name] = {
             "audits": sum(map(len, verdicts)),
             "high": _plain(_share(verdicts, lambda v: v.level == "high")),
-            "flagged": _plain(_share(verdicts, lambda v: v.level != "low")),
+            "flagged": _plain(_share(verdicts, lambda v: v.level in ("review", "high"))),
             "median_p": float(np.median([v.p_value for row in verdicts for v in row])),
         }
     return table
