@@ -2,6 +2,7 @@
 
 python benchmarks/published.py ridge --own ZOO --shared ZOO --people DIR    what is there to be read, by kernel ridge regression
 python benchmarks/published.py grid --own ZOO --shared ZOO --people DIR     the published network, cell by cell; a stopped run goes on
+python benchmarks/published.py online --own ZOO --people DIR                Algorithm 2 begun, without and with the code's slip
 python benchmarks/published.py matching --own ZOO --people DIR              matching updates, from the true start and others
 python benchmarks/published.py plot                                         the curves of the grid and what ridge finds, as a figure
 
@@ -13,7 +14,7 @@ a drawn z, as published; `distance` 1 is had by whoever knows nothing. Intervals
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 import matplotlib
@@ -25,11 +26,12 @@ from loraleak.arms.matching import guess, guessed_start
 from loraleak.bases import load_base
 from loraleak.embedders import load_embedder
 from loraleak.inversion import since_start, stack_adapters
+from loraleak.inversion.algorithm2 import algorithm2_source
 from loraleak.inversion.learning import TrainingRun
 from loraleak.inversion.public import Examples, PublicPeople, read_public_people
 from loraleak.inversion.published import PublishedEncoder
 from loraleak.inversion.replay import replayed
-from loraleak.inversion.train_settings import Knowledge, TrainSettings
+from loraleak.inversion.train_settings import Algorithm2, Knowledge, TrainSettings
 from loraleak.inversion.weights import start_factors
 from loraleak.people import read_photos
 from loraleak.scores import bootstrap_mean
@@ -46,13 +48,14 @@ _PENALTIES = (1e-3, 1e-2, 1e-1)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("job", choices=("ridge", "grid", "matching", "plot"))
+    parser.add_argument("job", choices=("ridge", "grid", "online", "matching", "plot"))
     parser.add_argument("--own", type=Path)
     parser.add_argument("--shared", type=Path)
     parser.add_argument("--people", type=Path)
     parser.add_argument("--work", type=Path, default=Path("published-work"))
     parser.add_argument("--until", type=int, default=20, help="fine-tuning step of the last snapshot that is used")
     parser.add_argument("--updates", type=int, default=1_000)
+    parser.add_argument("--longest-run", type=int, default=40, help="of the job `online`")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--victims", type=int, default=6, help="of the job `matching`")
@@ -72,7 +75,7 @@ def main() -> None:
     }
     if "own" in public:
         public["given"] = _in_basis_of_start(public["own"])
-    {"ridge": _ridge, "grid": _grid, "matching": _matching}[arguments.job](base, public, arguments)
+    {"ridge": _ridge, "grid": _grid, "online": _online, "matching": _matching}[arguments.job](base, public, arguments)
 
 
 def _until(public: PublicPeople, step: int) -> PublicPeople:
@@ -202,6 +205,24 @@ def _grid(base, public: Mapping[str, PublicPeople], arguments) -> None:
     _compared(held_out)
 
 
+def _online(base, public: Mapping[str, PublicPeople], arguments) -> None:
+    """The published training's first updates. Nothing but the length of the runs departs from it."""
+    for slip in (False, True):
+        algorithm = Algorithm2(longest_run=arguments.longest_run, slip=slip)
+        folder = arguments.work / f"online, {'with' if slip else 'without'} the slip"
+        updates = arguments.updates
+        settings = algorithm.applied(TrainSettings(encoder="published", steps=updates, evaluate_every=updates))
+        training = _Recorded(base, public["own"], settings, folder, facts=asdict(algorithm))
+        training.run(algorithm2_source(training, algorithm))
+        lines = [json.loads(line) for line in (folder / "curve.jsonl").read_text().splitlines()]
+        losses = [line["noise"] for line in lines if line["of"] == "train"]
+        held_out = _judged(training.best_encoder(), public["own"], "start")["held_out"]
+        print(
+            f"{folder.name}: loss {np.mean(losses[:100]):.3f}, then {np.mean(losses[-200:]):.3f}  {_shown(held_out)}",
+            flush=True,
+        )
+
+
 def _matching(base, public: Mapping[str, PublicPeople], arguments) -> None:
     """Guess pictures whose gradient makes B, with A as it started, as it was shared, and as somebody guesses who knows neither."""
     embedder, mine = load_embedder("pocket"), public["own"]
@@ -286,6 +307,8 @@ def _plot(work: Path, out: Path) -> None:
     colours = dict(zip(_STARTS, ("#1f6feb", "#d1242f", "#1a7f37"), strict=True))
     for folder in sorted(path.parent for path in work.glob("*/curve.jsonl")):
         start, norm = folder.name.rsplit(", ", 1)
+        if start not in colours:
+            continue
         lines = [json.loads(line) for line in (folder / "curve.jsonl").read_text().splitlines()]
         style = {"color": colours[start], "linestyle": "-" if norm == "norm" else ":"}
         trained = [(line["step"], line["caption"]) for line in lines if line["of"] == "train"]
