@@ -28,7 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path, help="folder for files and answers")
     parser.add_argument("--files", type=int, default=20, help="files of people, and as many of styles and things")
-    parser.add_argument("--null", type=int, default=39, help="files of the null")
+    parser.add_argument("--null", type=int, default=19, help="files of the null")
     arguments = parser.parse_args()
     work = arguments.work
     base, embedder, settings = load_base("pocket", device="cpu"), load_embedder("pocket"), AttackSettings()

@@ -44,7 +44,7 @@ class BuildRecipe:
     test_people: int = 500
     controls: int = 99
     known_leaks: int = 5
-    who_null: int = 39
+    who_null: int = 19
     autoencoder: AutoencoderRecipe = field(default_factory=AutoencoderRecipe)
     denoiser: DenoiserRecipe = field(default_factory=DenoiserRecipe)
     embedder: EmbedderRecipe = field(default_factory=EmbedderRecipe)

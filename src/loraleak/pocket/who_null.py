@@ -67,7 +67,7 @@ def nobody_files(base: DiffusersBase, asked: Sequence[Subject], folder: Path) ->
     return files
 
 
-def build_who_null(base: DiffusersBase, embedder: Embedder, folder: Path, *, count: int = 39) -> NobodyFiles:
+def build_who_null(base: DiffusersBase, embedder: Embedder, folder: Path, *, count: int = 19) -> NobodyFiles:
     """The null of `attack --who` at its default settings."""
     settings = AttackSettings()
     files = nobody_files(base, subjects(count, seed=7_000), folder)
