@@ -4,9 +4,7 @@ import contextlib
 import io
 from typing import Any
 
-import tyro
-
-from loraleak.cli.commands import GROUPS, command_type
+from loraleak.cli.commands import GROUPS, parse
 
 _PLACE = "<!-- commands -->"
 
@@ -23,7 +21,6 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def _help(name: str) -> str:
-    config = (tyro.conf.OmitArgPrefixes, tyro.conf.PositionalMetavarFromFieldName)
     with contextlib.redirect_stdout(io.StringIO()) as printed, contextlib.suppress(SystemExit):
-        tyro.cli(command_type(examples=True), prog="loraleak", args=[name, "--help"], config=config)
+        parse([name, "--help"])
     return printed.getvalue().strip()

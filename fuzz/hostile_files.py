@@ -1,11 +1,14 @@
 """Files that are sound containers of hostile contents, from a source of choices."""
 
 import json
+import re
 import struct
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Choose", "hostile_file"]
+from loraleak.families import FAMILIES, Family, Layer
+
+__all__ = ["ENDINGS", "PREFIXES", "TEXTS", "Choose", "hostile_file"]
 
 Choose = Callable[[int, int], int]
 """A whole number between two, both included."""
@@ -37,11 +40,17 @@ _STEMS = (
     "\u202e\x1b[31m<script>",
     "",
 )
-_TAILS = (
+PREFIXES = (
+    *("lora_unet_", "lora_te_", "lora_te1_", "lora_te2_", "lora_prior_unet_", "lora_transformer_", "lycoris_", "oft_unet_"),
+    *("unet.", "transformer.", "transformer_2.", "text_encoder.", "text_encoder_2.", "prior.", "diffusion_model."),
+    *("model.diffusion_model.", "base_model.model.", "text_encoders.clip_l.", "bundle_emb.", ""),
+)
+ENDINGS = (
     *("lora_down.weight", "lora_up.weight", "lora_mid.weight", "alpha", "dora_scale", "lora_A.weight", "lora_B.weight"),
     *("lora_A.default.weight", "lora_B", "lora_magnitude_vector", "lora.down.weight", "lora.up.weight", "diff", "w_norm"),
     *("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b", "hada_t1", "hada_t2", "string_to_param.*"),
     *("lokr_w1", "lokr_w1_a", "lokr_w1_b", "lokr_w2", "lokr_w2_a", "lokr_w2_b", "lokr_t2", "processor.to_q_lora.down.weight"),
+    *("processor.qkv_lora1.down.weight", "processor.qkv_lora1.up.weight", "lora_A.weight.absmax", "oft_blocks", "diff_b"),
 )
 _LOOSE = ("unet:0:down", "unet:0:up", "text_encoder:1:up", "text_encoder:1:down", "<s1>", "x", "\ud800")
 _SETS = (
@@ -69,8 +78,18 @@ _FIELDS = (
         "\x1b[2J",
     ),
 )
-_DTYPES = (("F32", 4), ("F16", 2), ("BF16", 2), ("F64", 8), ("I8", 1), ("F8_E4M3", 1))
-_TEXTS = (
+_DTYPES = (
+    ("F32", 4),
+    ("F16", 2),
+    ("BF16", 2),
+    ("F64", 8),
+    ("I8", 1),
+    ("F8_E4M3", 1),
+    ("F8_E5M2", 1),
+    ("I64", 8),
+    ("F8_E8M0", 1),
+)
+TEXTS = (
     "",
     "<embed>",
     "anna",
@@ -88,10 +107,13 @@ def hostile_file(choose: Choose) -> bytes:
     """Sometimes a usable LoRA; mostly one that is wrong in a place or two."""
     header: dict[str, Any] = {}
     body = bytearray()
+    family = list(FAMILIES.values())[choose(0, len(FAMILIES) - 1)]
     for _ in range(choose(1, 4)):
-        stem = _pick(_STEMS, choose)
         rank, out, inner = choose(1, 4), _pick((2, 6, 7, 12, 14), choose), _pick((2, 4, 9, 18, 768), choose)
-        tails = _pick(_SETS, choose) if choose(0, 5) else tuple(_pick(_TAILS, choose) for _ in range(choose(1, 4)))
+        stem = _pick(_STEMS, choose)
+        if choose(0, 3):
+            stem, inner, out = _layer_of(family, choose)
+        tails = _pick(_SETS, choose) if choose(0, 5) else tuple(_pick(ENDINGS, choose) for _ in range(choose(1, 4)))
         for tail in tails:
             _add(
                 header,
@@ -106,6 +128,19 @@ def hostile_file(choose: Choose) -> bytes:
     if not choose(0, 30):
         text = text.replace(b"0", b"1", 1)
     return struct.pack("<Q", len(text) + (0 if choose(0, 60) else choose(-3, 3))) + text + bytes(body)
+
+
+def _layer_of(family: Family, choose: Choose) -> tuple[str, int, int]:
+    """A layer in one of its names, with its columns and rows, which are mostly those of the family or can at least be cut."""
+    path, layer = _pick(tuple(family.layers.items()), choose)
+    layer = layer if isinstance(layer, Layer) else Layer((layer,))
+    target = layer.targets[choose(0, len(layer.targets) - 1)]
+    name = (path if choose(0, 1) else target).replace("#", str(choose(0, 60) if choose(0, 1) else 0))
+    widths = [sorted(widths)[0] for pattern, widths in family.widths.items() if re.fullmatch(pattern, target.replace("#", "0"))]
+    columns = widths[0] if widths and choose(0, 2) else _pick((4, 9, 12, 64), choose)
+    rows = int(columns * layer.ratio) if layer.ratio else sum(layer.shares) * _pick((1, 2, 4, 6), choose)
+    prefix = _pick(PREFIXES, choose)
+    return prefix + (name.replace(".", "_") if prefix.endswith("_") else name), columns, rows
 
 
 def _pick(items: tuple[Any, ...], choose: Choose) -> Any:
@@ -131,7 +166,7 @@ def _shape(tail: str, rank: int, out: int, inner: int, choose: Choose) -> list[i
 
 
 def _add(header: dict[str, Any], body: bytearray, name: str, shape: list[int], choose: Choose) -> None:
-    dtype, width = _DTYPES[choose(0, 3) if choose(0, 15) else choose(0, 5)]
+    dtype, width = _DTYPES[choose(0, 3) if choose(0, 15) else choose(0, len(_DTYPES) - 1)]
     count = 1
     for side in shape:
         count *= side
@@ -149,14 +184,14 @@ def _add(header: dict[str, Any], body: bytearray, name: str, shape: list[int], c
 
 def _value(choose: Choose, depth: int = 0) -> str:
     if choose(0, 2) == 0:
-        return str(_pick(_TEXTS, choose))
+        return str(_pick(TEXTS, choose))
     return json.dumps(_tree(choose, depth))
 
 
 def _tree(choose: Choose, depth: int) -> Any:
     kind = choose(0, 6) if depth < 4 else 0
     if kind in (0, 1):
-        return _pick(_TEXTS, choose)
+        return _pick(TEXTS, choose)
     if kind == 2:
         return _pick((0, -1, 3, 10**400, 1e308, True, None), choose)
     if kind == 3:

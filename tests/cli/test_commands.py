@@ -1,21 +1,21 @@
 """The list of commands: groups, and examples that the parser takes."""
 
 import shlex
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
-import tyro
 
 from loraleak.cli import main
-from loraleak.cli.commands import GROUPS, Command, command_type
+from loraleak.cli.commands import GROUPS, Command, parse
 
 _COMMANDS = [command for commands in GROUPS.values() for command in commands]
 
 
 @pytest.mark.parametrize("command", _COMMANDS, ids=lambda command: command.name)
 def test_every_example_is_in_the_help_and_can_be_parsed(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    config = (tyro.conf.OmitArgPrefixes, tyro.conf.PositionalMetavarFromFieldName)
-    arguments = [command.name, *shlex.split(command.example)]
-    assert isinstance(tyro.cli(command_type(examples=True), args=arguments, config=config), command.kind)
+    assert isinstance(parse([command.name, *shlex.split(command.example)]), command.kind)
     with pytest.raises(SystemExit):
         main([command.name, "--help"])
     assert f"Example: loraleak {command.name} {command.example}" in capsys.readouterr().out
@@ -34,3 +34,22 @@ def test_shells_can_complete_commands(capsys: pytest.CaptureFixture[str]) -> Non
     with pytest.raises(SystemExit):
         main(["--tyro-print-completion", "bash"])
     assert "compare" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", ["audit {} --photos .", "attack {}", "scrub {} --defence gaussian-noise:level=1"])
+def test_a_web_page_is_refused_before_anything_heavy_is_loaded(arguments: str, tmp_path: Path) -> None:
+    page = tmp_path / "a.safetensors"
+    page.write_text("<!doctype html><title>Log in</title>")
+    code = "import sys; from loraleak.cli import main; print(main(sys.argv[1:]), *sys.modules)"
+    given = [sys.executable, "-c", code, *arguments.format(page).split(), "--out", str(tmp_path / "out")]
+    ran = subprocess.run(given, capture_output=True, text=True, check=True)
+    assert "it is a web page" in ran.stderr and ran.stdout.startswith("2 ")
+    assert "torch" not in ran.stdout.split()
+
+
+def test_one_command_loads_no_other(tmp_path: Path) -> None:
+    code = "import sys; from loraleak.cli import main; main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+    ran = subprocess.run([sys.executable, "-c", code, "inspect", str(tmp_path)], capture_output=True, text=True, check=True)
+    loaded = ran.stderr.split()
+    assert "loraleak.cli.inspect" in loaded
+    assert not {"torch", "rich", "loraleak.cli.audit", "loraleak.cli.zoo"} & set(loaded)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from loraleak.adapters.opening import is_one_adapter as is_one_adapter
     from loraleak.adapters.opening import locate as locate
     from loraleak.adapters.opening import open_adapter as open_adapter
+    from loraleak.adapters.opening import open_loadable as open_loadable
     from loraleak.adapters.paths import adapter_paths as adapter_paths
     from loraleak.adapters.public import public_metadata as public_metadata
     from loraleak.adapters.write import Layout as Layout
@@ -47,7 +48,7 @@ __all__, __getattr__, __dir__ = lazy(
         "load": ["load_adapter"],
         "modules": ["Update", "can_be_cut", "parts", "read_modules"],
         "normal_form": ["ThinSvd", "pair_of", "thin_svd"],
-        "opening": ["is_one_adapter", "locate", "open_adapter"],
+        "opening": ["is_one_adapter", "locate", "open_adapter", "open_loadable"],
         "paths": ["adapter_paths"],
         "public": ["public_metadata"],
         "write": ["Layout", "save_adapter"],

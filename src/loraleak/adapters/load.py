@@ -4,16 +4,13 @@ from pathlib import Path
 
 import torch
 
-from loraleak.adapters.container import refuse
 from loraleak.adapters.modules import Update, parts, read_modules
-from loraleak.adapters.opening import open_adapter
+from loraleak.adapters.opening import open_loadable
 from loraleak.adapters.reduce import pair_of_halves
 from loraleak.types import Adapter, Factors
 from loraleak.untrusted import printable
 
 __all__ = ["load_adapter"]
-
-_MAX_NUMBERS = 2**30
 
 
 def load_adapter(path: str | Path) -> Adapter:
@@ -22,30 +19,14 @@ def load_adapter(path: str | Path) -> Adapter:
     Factors come as contiguous float32; LoHa, LoKr and Tucker modules are reduced, exactly, to a pair. A scale that the file does not
     tell is the one that all loaders apply, 1; it is None where the file tells one that we cannot follow. What was not understood is
     listed in `residue`.
-    Raises: AdapterError, in one line, as `open_adapter` does, if there is no module in a layout that we read, and if weights are not
-    finite or would fill more than 4 GiB.
+    Raises: AdapterError, in one line, as `open_loadable` does, and if weights are not finite.
 
     >>> from loraleak.assets import DEMO
     >>> adapter = load_adapter(DEMO / "adapter.safetensors")
     >>> adapter.format, adapter.ranks, len(adapter.factors)
     ('diffusers', (8, 8), 56)
     """
-    opened = open_adapter(path)
-    if not opened.contents.modules:
-        tensors = opened.container.tensors
-        example = printable(next(iter(tensors), "nothing"))
-        refuse(
-            opened.file,
-            [f"none of its {len(tensors)} tensors belongs to a LoRA that we know (the first: {example})"],
-            "give a LoRA; `loraleak inspect` tells what its header gives away, and `loraleak scrub` copies it without",
-        )
-    size = sum(module.size for module in opened.contents.modules.values())
-    if size > _MAX_NUMBERS:
-        refuse(
-            opened.file,
-            [f"its factors come to {size:,} numbers, more than {_MAX_NUMBERS:,}"],
-            "give one of lower rank; `loraleak inspect` can read it",
-        )
+    opened = open_loadable(path)
     wholes = read_modules(opened.file, opened.container, opened.contents, opened.fields)
     updates = sorted((part for whole in wholes for part in parts(whole)), key=lambda update: update.name)
     return Adapter(

@@ -8,11 +8,13 @@ from pathlib import Path
 from loraleak.adapters.container import Container, read_container, refuse
 from loraleak.adapters.layouts import peft
 from loraleak.adapters.modules import Contents, contents
+from loraleak.untrusted import printable
 
-__all__ = ["Opened", "is_one_adapter", "locate", "open_adapter"]
+__all__ = ["Opened", "is_one_adapter", "locate", "open_adapter", "open_loadable"]
 
 _FOLDER_FILES = (peft.WEIGHTS, "pytorch_lora_weights.safetensors")
 _MAX_COMPANION_BYTES = 2**20
+_MAX_NUMBERS = 2**30
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,31 @@ def open_adapter(path: str | Path) -> Opened:
     held = contents(file, container)
     names = {module.dialect.companion for module in held.modules.values()}
     return Opened(file, container, held, {**container.metadata, **_companions(file, names)})
+
+
+def open_loadable(path: str | Path) -> Opened:
+    """As `open_adapter`, of a file whose modules can all be held in memory together; no weight is read, and torch is not needed.
+
+    Raises: AdapterError, as `open_adapter` does, if there is no module in a layout that we read, or if the factors would fill more
+    than 4 GiB.
+    """
+    opened = open_adapter(path)
+    if not opened.contents.modules:
+        tensors = opened.container.tensors
+        example = printable(next(iter(tensors), "nothing"))
+        refuse(
+            opened.file,
+            [f"none of its {len(tensors)} tensors belongs to a LoRA that we know (the first: {example})"],
+            "give a LoRA; `loraleak inspect` tells what its header gives away, and `loraleak scrub` copies it without",
+        )
+    size = sum(module.size for module in opened.contents.modules.values())
+    if size > _MAX_NUMBERS:
+        refuse(
+            opened.file,
+            [f"its factors come to {size:,} numbers, more than {_MAX_NUMBERS:,}"],
+            "give one of lower rank; `loraleak inspect` can read it",
+        )
+    return opened
 
 
 def is_one_adapter(path: Path) -> bool:

@@ -46,9 +46,11 @@ class Attack:
             refuse("--null is for --who: give both, or neither")
 
     def run(self) -> int:
+        from loraleak.adapters import open_loadable
         from loraleak.outputs import check_folder
 
         check_folder(self.out, "attack", overwrite=self.overwrite)
+        open_loadable(self.file)  # before the heavy imports
         return self._ask() if self.who else self._sample()
 
     def _ask(self) -> int:

@@ -42,9 +42,11 @@ class Audit:
     settings: AuditSettings = field(default_factory=AuditSettings)
 
     def run(self) -> int:
+        from loraleak.adapters import open_loadable
         from loraleak.outputs import check_folder
 
         check_folder(self.out, "audit", overwrite=self.overwrite, room=ROOM)
+        open_loadable(self.file)  # before the heavy imports
         from loraleak.auditing import audit
 
         report = audit(self.file, self.photos, self.settings, quiet=False)

@@ -3,69 +3,58 @@
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Annotated, Any, Union
 
 import tyro
 
-from loraleak.cli.attack import Attack
-from loraleak.cli.audit import Audit
-from loraleak.cli.bench import Bench
-from loraleak.cli.compare import Compare
-from loraleak.cli.demo import Demo
-from loraleak.cli.finetune import Finetune
-from loraleak.cli.inspect import Inspect
-from loraleak.cli.kit import Kit
-from loraleak.cli.people import People
-from loraleak.cli.pocket import Pocket
-from loraleak.cli.scrub import Scrub
-from loraleak.cli.train import Train
-from loraleak.cli.ui import Ui
-from loraleak.cli.zoo import Zoo
+__all__ = ["GROUPS", "Command", "parse"]
 
-__all__ = ["GROUPS", "Command", "command_type", "overview"]
+_CONFIG = (tyro.conf.OmitArgPrefixes, tyro.conf.PositionalMetavarFromFieldName)
 
 
 @dataclass(frozen=True)
 class Command:
-    """One command."""
+    """One command. Its module has its name, and is loaded when its arguments are asked for."""
 
-    kind: type
-    """Dataclass of its arguments, with a method `run`."""
+    name: str
     example: str
     """Arguments that show what it is for."""
 
     @property
-    def name(self) -> str:
-        return self.kind.__name__.lower()
+    def kind(self) -> type:
+        """Dataclass of its arguments, with a method `run`."""
+        found: type = getattr(import_module(f"loraleak.cli.{self.name}"), self.name.capitalize())
+        return found
 
 
 GROUPS: Mapping[str, tuple[Command, ...]] = {
     "Use": (
-        Command(Demo, "-o demo"),
-        Command(Audit, "my-lora.safetensors --photos my-photos --base pocket --prompt 'a photo of zqkv person'"),
-        Command(Inspect, "my-lora.safetensors"),
-        Command(Compare, "report report-defended -o compare.html"),
-        Command(Ui, "--port 7860"),
+        Command("demo", "-o demo"),
+        Command("audit", "my-lora.safetensors --photos my-photos --base pocket --prompt 'a photo of zqkv person'"),
+        Command("inspect", "my-lora.safetensors"),
+        Command("compare", "report report-defended -o compare.html"),
+        Command("ui", "--port 7860"),
     ),
     "Protect": (
-        Command(Scrub, "my-lora.safetensors -o clean.safetensors"),
-        Command(Finetune, "my-photos -o my-lora.safetensors --trigger zqkv"),
+        Command("scrub", "my-lora.safetensors -o clean.safetensors"),
+        Command("finetune", "my-photos -o my-lora.safetensors --trigger zqkv"),
     ),
     "Research": (
-        Command(Attack, "my-lora.safetensors -o pictures"),
-        Command(Train, "zoo --people people -o attack.safetensors"),
-        Command(Zoo, "build people -o zoo"),
-        Command(Bench, "arms --victims 10 --work bench"),
+        Command("attack", "my-lora.safetensors -o pictures"),
+        Command("train", "zoo --people people -o attack.safetensors"),
+        Command("zoo", "build people -o zoo"),
+        Command("bench", "arms --victims 10 --work bench"),
     ),
     "Build": (
-        Command(People, "people --count 100 --split public"),
-        Command(Kit, "show pocket"),
-        Command(Pocket, "show"),
+        Command("people", "people --count 100 --split public"),
+        Command("kit", "show pocket"),
+        Command("pocket", "show"),
     ),
 }
 
 
-def overview() -> str:
+def _overview() -> str:
     """The description in `loraleak --help`: one paragraph for each group."""
     groups = (f"{title}: {', '.join(command.name for command in commands)}" for title, commands in GROUPS.items())
     return "\n\n".join(
@@ -78,11 +67,16 @@ def overview() -> str:
     )
 
 
-def command_type(*, examples: bool) -> Any:
-    """The type that the parser reads: one of all commands. `examples` adds an example to each description."""
-    kinds = []
-    for command in (command for commands in GROUPS.values() for command in commands):
-        example = f"\n\nExample: loraleak {command.name} {command.example}" if examples else ""
-        about = tyro.conf.subcommand(command.name, description=f"{inspect.getdoc(command.kind)}{example}")
-        kinds.append(Annotated[command.kind, about])
-    return Union[tuple(kinds)]  # noqa: UP007
+def parse(given: list[str]) -> Any:
+    """The command of a command line. Where the first word names one, only its module is loaded, and its help has an example.
+
+    Raises: SystemExit, after help and after faults, which are printed.
+    """
+    known = {command.name: command for commands in GROUPS.values() for command in commands}
+    if given and given[0] in known:
+        command = known[given[0]]
+        about = f"{inspect.getdoc(command.kind)}\n\nExample: loraleak {command.name} {command.example}"
+        return tyro.cli(command.kind, prog=f"loraleak {command.name}", description=about, args=given[1:], config=_CONFIG)
+    kinds = [Annotated[command.kind, tyro.conf.subcommand(name)] for name, command in known.items()]
+    one_of_all: Any = Union[tuple(kinds)]  # noqa: UP007
+    return tyro.cli(one_of_all, prog="loraleak", description=_overview(), args=given, config=_CONFIG)

@@ -11,10 +11,8 @@ from io import TextIOWrapper
 from types import FrameType
 from typing import Any
 
-import tyro
-
 from loraleak.checks import all_at_once
-from loraleak.cli.commands import command_type, overview
+from loraleak.cli.commands import parse
 from loraleak.errors import LoraleakError, of_system
 from loraleak.untrusted import printable
 
@@ -69,13 +67,7 @@ def _run(given: list[str]) -> int:
     command: Any = None
     try:
         with all_at_once():
-            command = tyro.cli(
-                command_type(examples=not given or not given[0].startswith("-")),
-                prog="loraleak",
-                description=overview(),
-                args=given,
-                config=(tyro.conf.OmitArgPrefixes, tyro.conf.PositionalMetavarFromFieldName),
-            )
+            command = parse(given)
         return int(command.run())
     except LoraleakError as error:
         return _fault(error)

@@ -124,6 +124,9 @@ class Scrub:
 
             replaced = dict(text.split("=", 1) for text in self.set)
             return lambda out: scrub_header(self.file, out, self.keep, replaced), None
+        from loraleak.adapters import open_loadable
+
+        open_loadable(self.file)  # before the heavy imports
         from loraleak.bases import load_base
         from loraleak.defences import parse_defence, scrub, spelled
 
