@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint dist site browser fuzz clean
+.PHONY: demo test lint dist site data browser fuzz clean
 
 demo: $(VENV)/ready
 	$(BIN)/loraleak demo --out demo
@@ -27,10 +27,14 @@ dist: $(VENV)/ready-dev
 	dist/clean/bin/pip check
 	cd dist && clean/bin/loraleak --version && clean/bin/loraleak demo --out demo
 
-# The docs as a site. A warning or a dead link is an error.
+# The docs as a site, with the notebooks run. A warning or a dead link is an error.
 site: $(VENV)/ready-dev
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(BIN)/python docs/generate.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# What others need to compare with our numbers (docs/data.md).
+data: $(VENV)/ready-dev
+	$(BIN)/python benchmarks/data.py data --victims $${VICTIMS:-50}
 
 # Longer than the smoke among the tests; what it finds stays in found/.
 fuzz: $(VENV)/ready-dev
