@@ -24,6 +24,7 @@ from loraleak.inversion.online import fine_tuned
 from loraleak.inversion.public import PublicPeople, read_public_people
 from loraleak.inversion.replay import replayed
 from loraleak.inversion.train_settings import TrainSettings
+from loraleak.people import identities_in
 from loraleak.scores import bootstrap_mean
 from loraleak.types import StackedFactors
 from loraleak.zoo.store import Zoo
@@ -43,7 +44,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/timesteps"))
     arguments = parser.parse_args()
     base = load_base("pocket", device="cpu")
-    public = read_public_people([Zoo(z) for z in arguments.zoos], arguments.people, base, held_out=arguments.held_out)
+    public = read_public_people(
+        [Zoo(z) for z in arguments.zoos], identities_in(arguments.people), base, held_out=arguments.held_out
+    )
     settings = TrainSettings(
         steps=arguments.steps,
         learning_rate=arguments.learning_rate,

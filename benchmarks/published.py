@@ -33,7 +33,7 @@ from loraleak.inversion.published import PublishedEncoder
 from loraleak.inversion.replay import replayed
 from loraleak.inversion.train_settings import Algorithm2, Knowledge, TrainSettings
 from loraleak.inversion.weights import start_factors
-from loraleak.people import read_photos
+from loraleak.people import identities_in
 from loraleak.scores import bootstrap_mean
 from loraleak.types import StackedFactors
 from loraleak.zoo.store import Zoo
@@ -69,7 +69,10 @@ def main() -> None:
     base = load_base("pocket", device="cpu")
     zoos = {name: getattr(arguments, name) for name in ("own", "shared")}
     public = {
-        name: _until(read_public_people([Zoo(folder)], arguments.people, base, held_out=arguments.held_out), arguments.until)
+        name: _until(
+            read_public_people([Zoo(folder)], identities_in(arguments.people), base, held_out=arguments.held_out),
+            arguments.until,
+        )
         for name, folder in zoos.items()
         if folder is not None
     }
@@ -226,7 +229,7 @@ def _online(base, public: Mapping[str, PublicPeople], arguments) -> None:
 def _matching(base, public: Mapping[str, PublicPeople], arguments) -> None:
     """Guess pictures whose gradient makes B, with A as it started, as it was shared, and as somebody guesses who knows neither."""
     embedder, mine = load_embedder("pocket"), public["own"]
-    people = {name: [p.picture for p in read_photos(mine.folder / name, whole=True)] for name in mine.names}
+    people = {person.name: person.everything() for person in mine.people}
     faces = np.stack([embedder.embed(photos).vectors.mean(0) for photos in people.values()])
     faces /= np.linalg.norm(faces, axis=1, keepdims=True)
     rows = mine.rows(0, held_out=True, last_only=True)[: arguments.victims]

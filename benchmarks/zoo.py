@@ -30,6 +30,7 @@ from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Job, finetune_together
 from loraleak.finetuning.targets import target_modules
 from loraleak.people.folders import read_photos
+from loraleak.people.identities import identities_in
 from loraleak.people.splits import draw_people
 from loraleak.people.writing import write_people
 from loraleak.zoo.build import build_zoo
@@ -82,7 +83,7 @@ def _ours(folder: Path, base: DiffusersBase, steps: int) -> None:
         ranks=(_RANK,), steps=(steps, steps), images=(5, 5), batch=1, prior_batch=1, prior_share=1.0, snapshots=1
     )
     site = Site(folder / "people", str(folder / "zoo"), BaseSettings(device="cpu"))
-    plan = plan_zoo(site.people, ranges, together=16)
+    plan = plan_zoo(identities_in(site.people), ranges, together=16)
     if build_zoo(plan, site.people, site.folder, base, builder=local_workers(site, os.cpu_count() or 1)):
         raise RuntimeError("people failed")
 

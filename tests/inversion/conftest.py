@@ -9,6 +9,7 @@ from PIL import Image
 
 from loraleak.bases import DiffusersBase
 from loraleak.inversion.public import PublicPeople, read_public_people
+from loraleak.people.identities import identities_in
 from loraleak.zoo.build import build_zoo
 from loraleak.zoo.plan import plan_zoo
 from loraleak.zoo.ranges import RecipeRanges
@@ -34,13 +35,13 @@ def people_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def zoo(people_folder: Path, base: DiffusersBase) -> Zoo:
     folder = people_folder.with_name("zoo")
     if not folder.exists():
-        assert build_zoo(plan_zoo(people_folder, RANGES, seed=1, together=4), people_folder, folder, base) == []
+        assert build_zoo(plan_zoo(identities_in(people_folder), RANGES, seed=1, together=4), people_folder, folder, base) == []
     return Zoo(folder)
 
 
 @pytest.fixture
 def public(people_folder: Path, zoo: Zoo, base: DiffusersBase) -> PublicPeople:
-    return read_public_people([zoo], people_folder, base, held_out=0.4)
+    return read_public_people([zoo], identities_in(people_folder), base, held_out=0.4)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from loraleak.inversion.stored import load_attack
 from loraleak.inversion.train import train_attack
 from loraleak.inversion.train_settings import TrainSettings
 from loraleak.inversion.weights import since_start, stack_adapters
+from loraleak.people.identities import identities_in
 from loraleak.types import Images, StackedFactors
 from loraleak.zoo.build import build_zoo
 from loraleak.zoo.plan import plan_zoo
@@ -187,9 +188,9 @@ def test_a_shared_start_needs_no_seed_at_attack_time(
     settings = replace(SETTINGS, knowledge="shared-start")
     with pytest.raises(UsageError, match="8 different starts: build the zoo with one --start-seed"):
         TrainingRun(base, public, settings, tmp_path / "own")
-    plan = plan_zoo(people_folder, replace(RANGES, start_seed=3), seed=1, together=4)
+    plan = plan_zoo(identities_in(people_folder), replace(RANGES, start_seed=3), seed=1, together=4)
     assert build_zoo(plan, people_folder, tmp_path / "zoo", base) == []
-    shared = read_public_people([Zoo(tmp_path / "zoo")], people_folder, base, held_out=0.4)
+    shared = read_public_people([Zoo(tmp_path / "zoo")], identities_in(people_folder), base, held_out=0.4)
     train_attack(base, shared, settings, tmp_path / "work").save(tmp_path / "attack.safetensors")
     attack, adapter = load_attack(tmp_path / "attack.safetensors", base), shared.zoos[0].adapter(2)
     assert attack.shared_start == 3

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from loraleak.people.identities import identities_in
 from loraleak.zoo.plan import ZooPlan, plan_zoo
 from loraleak.zoo.ranges import RecipeRanges
 
@@ -30,4 +31,4 @@ def people(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def plan(people: Path, ranges: RecipeRanges) -> ZooPlan:
-    return plan_zoo(people, ranges, seed=1, together=2)
+    return plan_zoo(identities_in(people), ranges, seed=1, together=2)

@@ -15,6 +15,7 @@ from loraleak.errors import UsageError
 from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Job
 from loraleak.people.folders import read_photos
+from loraleak.people.identities import identities_in
 from loraleak.types import Adapter
 from loraleak.zoo.build import build_zoo
 from loraleak.zoo.defend import defend_zoo
@@ -34,7 +35,7 @@ def test_workers_defend_as_a_build_here_does(
 ) -> None:
     text = "dp-sgd:noise=1,multiplicity=1"
     defence = training_time(text)
-    plan = plan_zoo(people, ranges, seed=1, together=2, defence=defence)
+    plan = plan_zoo(identities_in(people), ranges, seed=1, together=2, defence=defence)
     assert build_zoo(plan, people, tmp_path / "here", base) == []
     site = Site(people, str(tmp_path / "there"), BaseSettings(str(pipeline_folder), device="cpu"), text)
     assert build_zoo(plan, people, tmp_path / "there", base, builder=local_workers(site, 1)) == []
@@ -53,11 +54,11 @@ def test_workers_defend_as_a_build_here_does(
 
 def test_a_zoo_holds_what_the_defence_trains(people: Path, ranges: RecipeRanges, base: DiffusersBase, tmp_path: Path) -> None:
     defence = training_time("fewer-factors:rank=1,targets=cross-attention")
-    build_zoo(plan_zoo(people, ranges, seed=1, together=2, defence=defence), people, tmp_path / "few", base)
+    build_zoo(plan_zoo(identities_in(people), ranges, seed=1, together=2, defence=defence), people, tmp_path / "few", base)
     zoo = Zoo(tmp_path / "few")
     assert zoo.shapes and all(".attn2." in name for name in zoo.shapes) and zoo.rank == 1
     short = training_time("early-stopping:share=0.5")
-    plan = plan_zoo(people, ranges, seed=1, together=2, defence=short)
+    plan = plan_zoo(identities_in(people), ranges, seed=1, together=2, defence=short)
     build_zoo(plan, people, tmp_path / "short", base)
     rows = Zoo(tmp_path / "short").manifest.to_pylist()
     for shard in plan.shards:
@@ -71,7 +72,12 @@ def test_defending_a_zoo_is_building_it_defended(
     plan: ZooPlan, people: Path, ranges: RecipeRanges, base: DiffusersBase, tmp_path: Path
 ) -> None:
     text = "rank-truncation:rank=1+scaling:factor=0.5"
-    build_zoo(plan_zoo(people, ranges, seed=1, together=2, defence=training_time(text)), people, tmp_path / "built", base)
+    build_zoo(
+        plan_zoo(identities_in(people), ranges, seed=1, together=2, defence=training_time(text)),
+        people,
+        tmp_path / "built",
+        base,
+    )
     build_zoo(plan, people, tmp_path / "bare", base)
     defence = parse_defence(text)
     assert isinstance(defence, PostHoc)
@@ -101,7 +107,7 @@ def test_another_defence_is_another_zoo(
 ) -> None:
     build_zoo(plan, people, tmp_path / "zoo", base)
     for text in ("dp-sgd:noise=1", "random-prompts"):
-        other = plan_zoo(people, ranges, seed=1, together=2, defence=training_time(text))
+        other = plan_zoo(identities_in(people), ranges, seed=1, together=2, defence=training_time(text))
         with pytest.raises(UsageError, match="differs in defence: build with the same people, ranges, seed, defence"):
             build_zoo(other, people, tmp_path / "zoo", base)
     facts = json.loads((tmp_path / "zoo" / "zoo.json").read_text())

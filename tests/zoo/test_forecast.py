@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from loraleak.bases import DiffusersBase
+from loraleak.people.identities import identities_in
 from loraleak.zoo import RecipeRanges, build_zoo, forecast_zoo, plan_zoo
 
 estimate = import_module("loraleak.bases.estimate")
@@ -18,7 +19,7 @@ def test_photos_count_once_they_are_read_and_workers_hold_a_program_each(
 ) -> None:
     monkeypatch.setattr(estimate, "_program", lambda base: 10**8)  # a process grows while tests run
     ranges = replace(ranges, prior_batch=0)
-    plan = plan_zoo(people, ranges, together=2)
+    plan = plan_zoo(identities_in(people), ranges, together=2)
     before = forecast_zoo(plan, people, base, workers=1)
     planned = plan.shards[0].adapters[0]
     file = people / planned.person / planned.images[0]
@@ -35,6 +36,6 @@ def test_photos_count_once_they_are_read_and_workers_hold_a_program_each(
 def test_a_zoo_without_prior_preservation_draws_no_class_images(
     people: Path, ranges: RecipeRanges, base: DiffusersBase, tmp_path: Path
 ) -> None:
-    plan = plan_zoo(people, replace(ranges, prior_batch=0), together=2)
+    plan = plan_zoo(identities_in(people), replace(ranges, prior_batch=0), together=2)
     assert build_zoo(plan, people, str(tmp_path / "zoo"), base) == []
     assert not (tmp_path / "zoo" / "class-images.npy").exists()

@@ -17,6 +17,7 @@ from loraleak.errors import PhotosError, UsageError
 from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Job, finetune_together
 from loraleak.people.folders import read_photos
+from loraleak.people.identities import identities_in
 from loraleak.zoo import build
 from loraleak.zoo.build import build_zoo
 from loraleak.zoo.plan import ZooPlan, plan_zoo
@@ -36,14 +37,14 @@ def test_every_person_once_in_shards_that_can_share_a_batch(plan: ZooPlan, range
     for shard in plan.shards:
         assert 1 <= len(shard.adapters) <= 2
         assert len({adapter.recipe.prior_batch for adapter in shard.adapters}) == 1
-    assert plan == plan_zoo(people, ranges, seed=1, together=2)
-    assert plan != plan_zoo(people, ranges, seed=2, together=2)
+    assert plan == plan_zoo(identities_in(people), ranges, seed=1, together=2)
+    assert plan != plan_zoo(identities_in(people), ranges, seed=2, together=2)
 
 
 def test_a_recipe_does_not_depend_on_who_else_is_there(plan: ZooPlan, ranges: RecipeRanges, people: Path) -> None:
     recipes = {a.person: a.recipe for shard in plan.shards for a in shard.adapters}
     shutil.rmtree(people / "person-0")
-    fewer = plan_zoo(people, ranges, seed=1, together=2)
+    fewer = plan_zoo(identities_in(people), ranges, seed=1, together=2)
     assert all(recipes[a.person] == a.recipe for shard in fewer.shards for a in shard.adapters)
 
 
@@ -136,7 +137,7 @@ def test_one_bad_person_is_listed_and_the_rest_is_built(
 ) -> None:
     for file in (people / "person-3").iterdir():
         file.write_bytes(b"rubbish")
-    plan = plan_zoo(people, ranges, seed=1, together=2)
+    plan = plan_zoo(identities_in(people), ranges, seed=1, together=2)
     (failure,) = build_zoo(plan, people, tmp_path / "zoo", base)
     assert failure.person == "person-3" and "cannot use" in failure.reason
     assert len(Zoo(tmp_path / "zoo")) == 8
@@ -149,19 +150,19 @@ def test_one_bad_person_is_listed_and_the_rest_is_built(
 def test_stray_files_and_folders_of_systems_are_no_people(
     people: Path, ranges: RecipeRanges, pipeline_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plain = plan_zoo(people, ranges, seed=1, together=2)
+    plain = plan_zoo(identities_in(people), ranges, seed=1, together=2)
     for name in ("@eaDir", ".ipynb_checkpoints", "__MACOSX"):
         shutil.copytree(people / "person-0", people / name)
     shutil.copy(people / "person-0" / "0.png", people / "stray.png")
     (people / "person-1" / "old").mkdir()
     shutil.copy(people / "person-0" / "0.png", people / "person-1" / "old")
-    assert plan_zoo(people, ranges, seed=1, together=2) == plain
+    assert plan_zoo(identities_in(people), ranges, seed=1, together=2) == plain
     few = ("--ranks", 1, "--steps", 2, 2, "--snapshots", 1, "--batch", 1, "--prior-batch", 0, "--workers", 1)
     assert main([str(a) for a in ("zoo", "build", people, "-o", tmp_path / "zoo", "--base", pipeline_folder, *few)]) == 0
     told = capsys.readouterr().err
     assert told.count("stray.png") == 1 and "person-1/old/: 1 image in a sub-folder" in told
     with pytest.raises(PhotosError, match="no folder of a person"):
-        plan_zoo(people / "person-0", ranges)
+        plan_zoo(identities_in(people / "person-0"), ranges)
 
 
 def test_a_full_disk_fails_a_shard_and_leaves_nothing_half_written(
@@ -213,7 +214,7 @@ def test_a_folder_of_another_zoo_is_refused(
     plan: ZooPlan, people: Path, ranges: RecipeRanges, base: DiffusersBase, tmp_path: Path
 ) -> None:
     build_zoo(plan, people, tmp_path / "zoo", base)
-    other = plan_zoo(people, replace(ranges, ranks=(2,)), seed=1, together=2)
+    other = plan_zoo(identities_in(people), replace(ranges, ranks=(2,)), seed=1, together=2)
     with pytest.raises(UsageError, match="differs in plan, ranges"):
         build_zoo(other, people, tmp_path / "zoo", base)
 

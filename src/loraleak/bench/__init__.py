@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from loraleak.bench.cases import templates as templates
     from loraleak.bench.doubles import Known as Known
     from loraleak.bench.doubles import know as know
+    from loraleak.bench.doubles import refuse_known as refuse_known
+    from loraleak.bench.doubles import tell_doubles as tell_doubles
     from loraleak.bench.grid import bench_grid as bench_grid
     from loraleak.bench.grid import draw_intensity as draw_intensity
     from loraleak.bench.grid import intensity as intensity
@@ -45,7 +47,7 @@ __all__, __getattr__, __dir__ = lazy(
         "arms": ["bench_arms"],
         "bench_settings": ["ArmsBench", "PaperBench", "ProbeSettings", "SampleSettings"],
         "cases": ["Case", "CaseSettings", "bench_cases", "draw_cases", "folder_cases", "person_on", "pictures", "templates"],
-        "doubles": ["Known", "know"],
+        "doubles": ["Known", "know", "refuse_known", "tell_doubles"],
         "grid": ["bench_grid", "draw_intensity", "intensity", "transfer"],
         "paper": ["ROWS", "bench_paper", "joined"],
         "pareto": ["as_markdown", "draw_pareto", "summaries"],

@@ -43,10 +43,10 @@ def bench_arms(settings: ArmsBench, folder: Path) -> dict[str, Any]:
     """
     base = load_base(**settings.choices)
     embedder = load_embedder(settings.embedder)
-    cases = bench_cases(settings, settings.styles)
+    kit = kit_for(base, settings.kit)
+    cases = bench_cases(settings, embedder, kit, folder, settings.styles)
     gallery = templates(cases, embedder, seed=settings.sampling.seed, private=settings.photos)
     chosen = cases[: settings.victims]
-    kit = kit_for(base, settings.kit)
     attack = attack_for(base, settings.attack, kit)
     arms = select_arms(settings.arms or tuple(ARMS))
     how = CaseSettings.of(settings, settings.photos)
@@ -57,13 +57,14 @@ def bench_arms(settings: ArmsBench, folder: Path) -> dict[str, Any]:
     scored = {name: victim_scores([m[name] for m in made], photos, gallery) for name in made[0]}
     beside = {arm.name: arm.control for arm in arms}
     attacks = tuple(arm.name for arm in arms if arm.role == "attack")
+    given = {"people": settings.people, "split": settings.split}
     return {
         "schema": "loraleak.bench-arms/1",
         "victims": settings.victims,
         "gallery": len(cases),
         "base": {"name": settings.base, "sha256": base.sha256},
         "embedder": embedder.name,
-        "settings": asdict(settings) | {"people": None if settings.people is None else encodable(str(settings.people))},
+        "settings": asdict(settings) | {name: None if path is None else encodable(str(path)) for name, path in given.items()},
         "arms": {
             name: {metric: _plain(bootstrap_mean(values)) for metric, values in metrics.items()}
             | _excess(metrics, scored, beside[name])

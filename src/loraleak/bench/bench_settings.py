@@ -67,6 +67,10 @@ class BenchSettings(BaseSettings):
     people: Path | None = None
     """Folder of people, <identity>/<image>.png, some of whom are the victims. Nobody in it may have been seen by the attack.
     If none is given, people are drawn, which suits pocket."""
+    split: Path | None = None
+    """Split of the people in the folder, such as split.json in the work folder of a kit. All are taken, if none is given."""
+    part: str = "quality"
+    """Part of the split that is taken."""
     victims: int = 100
     """People whose adapters are attacked."""
     gallery: int = 1000
@@ -86,6 +90,8 @@ class BenchSettings(BaseSettings):
         faults = out_of_bounds(self, {"victims": (2, 100_000), "gallery": (2, 1_000_000)})
         if self.victims > self.gallery:
             faults.append(f"{self.victims} victims in a gallery of {self.gallery}: give a gallery no smaller")
+        if self.split is not None and self.people is None:
+            faults.append("split is given without people: give the folder of the people who were split")
         refuse(*faults)
 
 

@@ -3,18 +3,32 @@
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
 from loraleak.bases import DiffusersBase
 from loraleak.bench.bench_settings import BenchSettings, SampleSettings
+from loraleak.bench.doubles import know, refuse_known, tell_doubles
 from loraleak.embedders import Embedder
 from loraleak.errors import UsageError
 from loraleak.finetuning import Recipe
 from loraleak.inversion import WeightAutoencoder
-from loraleak.kits import SamplingSetup
-from loraleak.people import TRAINING_STYLES, Identity, Person, Split, draw_people, identities_in, pictures
+from loraleak.kits import Kit, SamplingSetup
+from loraleak.people import (
+    TRAINING_STYLES,
+    Identity,
+    PeopleSplit,
+    Person,
+    Split,
+    draw_people,
+    identities_in,
+    in_part,
+    pictures,
+    read_split,
+    write_split,
+)
 from loraleak.scores import Appearances, recurring
 from loraleak.types import Images, Picture
 
@@ -96,21 +110,35 @@ def folder_cases(people: Sequence[Identity], *, seed: int) -> list[Case]:
     return [Case(people[k], i, _trigger(seed, i)) for i, k in enumerate(order)]
 
 
-def bench_cases(settings: BenchSettings, styles: tuple[str, ...] = TRAINING_STYLES) -> list[Case]:
+def bench_cases(
+    settings: BenchSettings, embedder: Embedder, kit: Kit | None, folder: Path, styles: tuple[str, ...] = TRAINING_STYLES
+) -> list[Case]:
     """The gallery of a bench, victims first: people of the folder that the settings name, or drawn ones.
 
-    Raises: UsageError, if the folder holds fewer people than there shall be victims.
+    Folders that show the same person are told of. `folder` keeps who was looked at, and the split into victims and others.
+    Raises: UsageError, if there are fewer people than there shall be victims, or the kit has templates of some; PhotosError, if
+    the embedder finds somebody on fewer than two photos.
     """
     if settings.people is None:
         return draw_cases("victims", settings.gallery, seed=VICTIM_SEED, styles=styles)
     found = identities_in(settings.people)
+    if settings.split is not None:
+        found = in_part(found, read_split(settings.split), settings.part)
     if len(found) < settings.victims:
         raise UsageError(
             f"it holds {len(found)} people, and {settings.victims} shall be victims",
             path=settings.people,
             remedy=f"give --victims {len(found)}, or add people",
         )
-    return folder_cases(found, seed=VICTIM_SEED)[: settings.gallery]
+    cases = folder_cases(found, seed=VICTIM_SEED)[: settings.gallery]
+    known = know([case.identity for case in cases], embedder, folder / "people")
+    if kit is not None:
+        refuse_known(known, kit, embedder)
+    tell_doubles(known, embedder, "each is searched among the others, so take all but one of these folders out")
+    names = [case.identity.name for case in cases]
+    parts = {"victims": names[: settings.victims], "gallery": names[settings.victims :]}
+    write_split(PeopleSplit({part: tuple(sorted(mine)) for part, mine in parts.items()}), folder / "split.json")
+    return cases
 
 
 def templates(cases: Sequence[Case], embedder: Embedder, *, seed: int, private: int) -> Float[np.ndarray, "people dim"]:

@@ -10,12 +10,18 @@ from jaxtyping import Float
 from loraleak.embedders import Embedder
 from loraleak.errors import PhotosError, UsageError
 from loraleak.files import replacing
+from loraleak.kits import Kit
 from loraleak.people import Identity, read_photos
-from loraleak.progress import track
+from loraleak.progress import announce, track
 from loraleak.scores import recurring, template
 from loraleak.types import Embeddings
+from loraleak.untrusted import printable
 
-__all__ = ["Known", "doubles", "know"]
+__all__ = ["Known", "doubles", "know", "refuse_known", "tell_doubles"]
+
+_SHOWN = 5
+_SURELY = 0.8
+"""Cosine of two templates from which they surely are of one person. Different people of one studio come to 0.6."""
 
 
 @dataclass(frozen=True)
@@ -33,17 +39,17 @@ class Known:
         return template(self.vectors)
 
 
-def know(people: Sequence[Identity], embedder: Embedder, folder: Path) -> list[Known]:
+def know(people: Sequence[Identity], embedder: Embedder, folder: Path | None = None) -> list[Known]:
     """Embed everybody's photos. `folder` keeps what is done, so that a stopped run goes on.
 
     Raises: PhotosError, naming the people on fewer than two of whose photos the embedder finds the person.
     """
     known, faults = [], []
     for identity in track(people, "looking at everybody", len(people)):
-        photos = read_photos(Path(str(identity.source)), whole=True)
+        photos = read_photos(identity.home, whole=True)
         hashes = tuple(photo.sha256 for photo in photos)
-        file = folder / f"{identity.name}.npz"
-        vectors = _kept(file, embedder.name, hashes)
+        file = None if folder is None else folder / f"{identity.name}.npz"
+        vectors = None if file is None else _kept(file, embedder.name, hashes)
         if vectors is None:
             sightings = embedder.embed([photo.picture for photo in photos])
             if not np.isfinite(sightings.vectors).all():
@@ -51,8 +57,9 @@ def know(people: Sequence[Identity], embedder: Embedder, folder: Path) -> list[K
                     f"embedder {embedder.name} gave vectors that are no numbers: its weights are damaged, load it anew"
                 )
             vectors = recurring(sightings, embedder.same_person).person.vectors if sightings.counts.any() else sightings.vectors
-            with replacing(file) as partial:
-                np.savez(partial, vectors=vectors, embedder=embedder.name, hashes=np.array(hashes))
+            if file is not None:
+                with replacing(file) as partial:
+                    np.savez(partial, vectors=vectors, embedder=embedder.name, hashes=np.array(hashes))
         if len(vectors) < 2:
             faults.append(f"{identity.name} is found on {len(vectors)} of {len(photos)} photos")
         known.append(Known(identity, vectors, hashes))
@@ -84,6 +91,31 @@ def doubles(known: Sequence[Known], same_person: float | None) -> list[tuple[str
         if len(group) > 1:
             groups.append(tuple(sorted(people[i] for i in group)))
     return sorted(groups)
+
+
+def tell_doubles(known: Sequence[Known], embedder: Embedder, consequence: str) -> list[tuple[str, ...]]:
+    """Find folders that show the same person, and tell of them with what follows from it."""
+    groups = doubles(known, embedder.same_person)
+    for group in groups:
+        announce(f"{printable(', '.join(group), 300)} seem to show the same person: {consequence}")
+    return groups
+
+
+def refuse_known(known: Sequence[Known], kit: Kit, embedder: Embedder) -> None:
+    """Refuse people who look like one of the kit's own, where the embedder tells when two photos are of one person.
+
+    Raises: UsageError, naming them.
+    """
+    if embedder.same_person is None or kit.sampling.embedder != embedder.name or not kit.people:
+        return
+    theirs = np.stack([template(photos) for photos in kit.people])
+    surely = max(embedder.same_person, _SURELY)
+    own = [person.identity.name for person in known if (theirs @ person.template).max() >= surely]
+    if own:
+        raise UsageError(
+            f"{printable(', '.join(own[:_SHOWN]), 300)}: the kit has templates of these people, so nothing can be measured on them "
+            "with it: give others"
+        )
 
 
 def _of_templates(known: Sequence[Known], same_person: float) -> float:

@@ -23,7 +23,7 @@ from loraleak.embedders import Embedder, load_embedder
 from loraleak.errors import UsageError
 from loraleak.finetuning import secret_seed
 from loraleak.inversion import WeightAutoencoder
-from loraleak.kits import attack_for, kit_for
+from loraleak.kits import Kit, attack_for, kit_for
 from loraleak.scores import gallery_ranks, mean_cosine
 
 __all__ = ["CEILING", "FLOOR", "ROWS", "Cell", "bench_paper", "cells", "joined"]
@@ -84,8 +84,9 @@ def bench_paper(settings: PaperBench, folder: Path) -> pa.Table:
     _check(settings)
     base = load_base(**settings.choices)
     embedder = load_embedder(settings.embedder)
-    people = _People.of(settings, embedder)
-    attack = attack_for(base, settings.attack, kit_for(base, settings.kit))
+    kit = kit_for(base, settings.kit)
+    people = _People.of(settings, embedder, kit, folder)
+    attack = attack_for(base, settings.attack, kit)
     rows: list[dict[str, object]] = []
     todo = cells(settings)
     for number, cell in enumerate(todo, start=1):
@@ -132,8 +133,9 @@ class _People:
     """Drawn people whom captions describe; None among people of a folder, of whom nobody has a caption."""
 
     @classmethod
-    def of(cls, settings: PaperBench, embedder: Embedder) -> "_People":
-        cases, seed, private = bench_cases(settings), settings.sampling.seed, max(settings.photos)
+    def of(cls, settings: PaperBench, embedder: Embedder, kit: Kit | None, folder: Path) -> "_People":
+        cases = bench_cases(settings, embedder, kit, folder)
+        seed, private = settings.sampling.seed, max(settings.photos)
         described = None if settings.people else templates(captioned_cases(), embedder, seed=seed, private=private)
         gallery = templates(cases, embedder, seed=seed, private=private)
         return cls(cases[: settings.victims], gallery, described)

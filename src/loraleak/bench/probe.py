@@ -1,8 +1,6 @@
 """The weight probe: what can be read from adapters alone, before any picture is made."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,26 +10,28 @@ from jaxtyping import Float, Int
 from loraleak.bench.bench_settings import ProbeSettings
 from loraleak.errors import UsageError
 from loraleak.inversion import InvariantEncoder, InvariantShape, Knowledge, ProbeStatistics, since_start
+from loraleak.people import Identity
 from loraleak.progress import track
 from loraleak.scores import bootstrap_mean
 from loraleak.types import StackedFactors
+from loraleak.untrusted import printable
 from loraleak.zoo import Zoo
 
 __all__ = ["probe_weights", "ridge"]
 
-_TRAITS = ("style", "hair", "colour", "skin", "facial_hair", "glasses")
 _RIDGES = tuple(10.0**power for power in range(-4, 2))
 _BATCH = 100
+_SHOWN = 5
 
 
-def probe_weights(zoos: Sequence[Zoo], folder: Path, settings: ProbeSettings) -> dict[str, Any]:
+def probe_weights(zoos: Sequence[Zoo], people: Sequence[Identity], settings: ProbeSettings) -> dict[str, Any]:
     """Predict traits of unseen people from their last adapter, by ridge regression on gauge-free features.
 
     Features are the probed updates that the invariant encoder reads, linear in `dW`; probes are set on the people who are
-    learned from. The true traits are in each person's `person.json`. Traits are predicted once from the file alone, and once
+    learned from. The true traits are those that everybody has by name. Traits are predicted once from the file alone, and once
     from the change since the first step, which needs a seed that nobody who downloads a file has. The unit of intervals is the
     unseen person.
-    Raises: UsageError, if there are too few people.
+    Raises: UsageError, if there are too few people, or if nobody wrote down the traits of one.
     """
     rows = [(zoo, row) for zoo in zoos for row in zoo.last_rows()]
     most = len(rows) - settings.unseen
@@ -42,22 +42,33 @@ def probe_weights(zoos: Sequence[Zoo], folder: Path, settings: ProbeSettings) ->
     order = np.random.default_rng(settings.seed).permutation(len(rows))
     unseen, learned = order[: settings.unseen], order[settings.unseen :]
     names = [zoo.manifest["person"][int(row)].as_py() for zoo, row in rows]
-    traits = [json.loads((folder / name / "person.json").read_text("utf-8"))["attributes"] for name in names]
+    by_name = {person.name: person for person in people}
+    if lacking := sorted({name for name in names if name not in by_name}):
+        named = printable(", ".join(lacking[:_SHOWN]), 300)
+        raise UsageError(
+            f"{named}: in a zoo, and not among the people: give the folder of people that the zoos were built from"
+        )
+    traits = [by_name[name].traits for name in names]
+    shared = [trait for trait in traits[0] if all(trait in mine for mine in traits)]
+    if not shared:
+        raise UsageError("there is no trait that was written down of everybody")
     table: dict[str, Any] = {}
     for knowledge in ("file", "start"):
         features = _features(rows, learned, knowledge)
         table[knowledge] = {
-            str(count): _judged(features, traits, learned[:count], unseen) for count in settings.learned_from if count <= most
+            str(count): _judged(features, traits, shared, learned[:count], unseen)
+            for count in settings.learned_from
+            if count <= most
         }
     majority = {
         trait: bootstrap_mean(_right([_most_common([traits[i][trait] for i in learned])] * len(unseen), traits, unseen, trait))
-        for trait in _TRAITS
+        for trait in shared
     }
     return {
-        "schema": "loraleak.bench-probe/1",
+        "schema": "loraleak.bench-probe/2",
         "people": len(rows),
         "unseen": settings.unseen,
-        "classes": {trait: len({t[trait] for t in traits}) for trait in _TRAITS},
+        "classes": {trait: len({t[trait] for t in traits}) for trait in shared},
         "majority": {trait: vars(interval) for trait, interval in majority.items()},
         "knowledge": table,
     }
@@ -93,12 +104,13 @@ def ridge(
 def _judged(
     features: Float[np.ndarray, "people size"],
     traits: Sequence[Mapping[str, str]],
+    shared: Sequence[str],
     learned: Int[np.ndarray, " learned"],
     unseen: Int[np.ndarray, " unseen"],
 ) -> dict[str, Any]:
-    named = {t: ridge(features[learned], [traits[i][t] for i in learned], features[unseen]) for t in _TRAITS}
+    named = {t: ridge(features[learned], [traits[i][t] for i in learned], features[unseen]) for t in shared}
     right = {t: _right(values, traits, unseen, t) for t, values in named.items()}
-    right["all six"] = np.min(list(right.values()), axis=0)
+    right["all"] = np.min(list(right.values()), axis=0)
     return {t: vars(bootstrap_mean(values)) for t, values in right.items()}
 
 

@@ -58,7 +58,7 @@ class Probe:
     zoos: Positional[tuple[str, ...]]
     """One zoo or more, of one base, by folder or URL."""
     people: Path
-    """The folder of synthetic people that the zoos were built from."""
+    """Folder of the people that the zoos were built from, with the true traits of each in person.json, under `attributes`."""
     work: Path = Path("bench")
     """Folder for the results, probe.json."""
     json: bool = False
@@ -73,8 +73,9 @@ class Probe:
             from loraleak.bench import probe_weights
             from loraleak.zoo import Zoo
         from loraleak.files import write_json
+        from loraleak.people import identities_in
 
-        results = probe_weights([Zoo(zoo) for zoo in self.zoos], self.people, self.settings)
+        results = probe_weights([Zoo(zoo) for zoo in self.zoos], identities_in(self.people), self.settings)
         write_json(self.work / "probe.json", results)
         print(json.dumps(results)) if self.json else _print_probe(results)
         return 0
@@ -214,10 +215,8 @@ def _print_grid(results: dict[str, Any]) -> None:
 def _print_probe(results: dict[str, Any]) -> None:
     traits = list(results["majority"])
     print(f"{results['unseen']} unseen people; 95% intervals over them")
-    print(f"{'':<22}" + "".join(f"{trait:>20}" for trait in traits) + f"{'all six':>20}")
+    print(f"{'':<22}" + "".join(f"{trait:>20}" for trait in traits) + f"{'all of them':>20}")
     print(f"{'majority class':<22}" + "".join(f"{_shown(results['majority'][trait]):>20}" for trait in traits))
     for knowledge, table in results["knowledge"].items():
         for people, row in table.items():
-            print(
-                f"{knowledge + ', ' + people + ' people':<22}" + "".join(f"{_shown(row[t]):>20}" for t in [*traits, "all six"])
-            )
+            print(f"{knowledge + ', ' + people + ' people':<22}" + "".join(f"{_shown(row[t]):>20}" for t in [*traits, "all"]))

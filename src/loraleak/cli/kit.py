@@ -37,6 +37,8 @@ class Build:
     """Adapters of the zoo that train in one batch. 0 means 16 on a CPU, and as many as fit into its memory on a GPU."""
     ray: str = ""
     """Address of a Ray cluster that builds the zoo, or `local` for a cluster on this machine."""
+    zoo: str = ""
+    """Folder of the zoo, or a URL that fsspec knows, such as s3://bucket/zoo, which all workers reach. In --work, if none is given."""
     overwrite: bool = False
     """Replace the kit that is there under this name."""
     json: bool = False
@@ -61,9 +63,8 @@ class Build:
         from loraleak.zoo import ShardBuilder
 
         base = load_base(**self.settings.choices)
-        together = (
-            self.together or recorded_together(self.work / "zoo") or adapters_together(base, self.settings.ranges, UNDEFENDED)
-        )
+        recorded = recorded_together(self.zoo or self.work / "zoo")
+        together = self.together or recorded or adapters_together(base, self.settings.ranges, UNDEFENDED)
         workers = self.workers or (os.cpu_count() or 1 if base.device.type == "cpu" else 1)
         forecast = forecast_kit(self.settings, self.people, base, together=together, workers=workers)
         announce(forecast.says)
@@ -74,7 +75,7 @@ class Build:
                 return ray_tasks(site, self.ray)
             return local_workers(site, workers) if workers > 1 else None
 
-        made = build_kit(self.settings, self.people, self.work, base, Machines(builder, together))
+        made = build_kit(self.settings, self.people, self.work, base, Machines(builder, together, self.zoo))
         save(self.out, lambda place: save_kit(made, place))
         _show(read_kit(self.out), as_json=self.json)
         return 0

@@ -37,6 +37,9 @@ class Train:
     """Finished attack to go on from, for example to make it read defended adapters. Training starts anew, if none is given."""
     together: int = 1
     """People who are fine-tuned side by side, in mode `online` with another encoder."""
+    embedder: str | None = None
+    """Embedder that looks for the same person in two folders before anything is trained, such as `faces`; such folders are held out
+    together or not at all. Nobody looks, if none is given."""
     overwrite: bool = False
     """Replace the attack that is there under this name."""
     json: bool = False
@@ -59,9 +62,18 @@ class Train:
             from loraleak.zoo import Zoo
         from loraleak.bases import load_base
         from loraleak.kits import attack_for
+        from loraleak.people import identities_in
 
-        base = load_base(**self.base.choices)
-        public = read_public_people([Zoo(zoo) for zoo in self.zoos], self.people, base, held_out=self.settings.held_out)
+        base, zoos, people = load_base(**self.base.choices), [Zoo(zoo) for zoo in self.zoos], identities_in(self.people)
+        doubles: list[tuple[str, ...]] = []
+        if self.embedder is not None:
+            from loraleak.bench import know, tell_doubles
+            from loraleak.embedders import load_embedder
+
+            embedder = load_embedder(self.embedder)
+            seen = know(people, embedder, self.work / "people")
+            doubles = tell_doubles(seen, embedder, "they are held out together or not at all")
+        public = read_public_people(zoos, people, base, held_out=self.settings.held_out, doubles=doubles)
         known = None if self.warm_start is None else attack_for(base, self.warm_start)
         attack = train_attack(
             base,

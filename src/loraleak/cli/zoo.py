@@ -44,6 +44,13 @@ class Build:
     """Address of a Ray cluster that builds in the place of this process, or `local` for a cluster on this machine."""
     defence: str = ""
     """Training-time defence of every adapter, as in `finetune --defence`."""
+    split: Path | None = None
+    """Split of these people, such as split.json in the work folder of a kit; only one part is taken. All are, if none is given."""
+    part: str = "public"
+    """Part of the split."""
+    embedder: str | None = None
+    """Embedder that looks for the same person in two folders before anything is trained, such as `faces`. Nobody looks, if none is
+    given."""
     json: bool = False
     """Print the facts of the zoo as JSON on stdout."""
     ranges: RecipeRanges = field(default_factory=RecipeRanges)
@@ -57,6 +64,7 @@ class Build:
         store_class = _store_class()
         from loraleak.bases import load_base
         from loraleak.defences import training_time
+        from loraleak.people import identities_in, in_part, read_split
         from loraleak.progress import announce
         from loraleak.zoo import (
             Site,
@@ -80,7 +88,20 @@ class Build:
             together = ray_together(site, self.ray, self.ranges) if self.ray else adapters_together(base, self.ranges, defence)
         for line in _not_used(self.people):
             announce(line)
-        plan = plan_zoo(self.people, self.ranges, seed=self.seed, together=together, defence=defence)
+        people = identities_in(self.people)
+        if self.split is not None:
+            people = in_part(people, read_split(self.split), self.part)
+        if self.embedder is not None:
+            from loraleak.bench import know, tell_doubles
+            from loraleak.embedders import load_embedder
+
+            embedder = load_embedder(self.embedder)
+            tell_doubles(
+                know(people, embedder),
+                embedder,
+                "`train --embedder` holds out both or neither",
+            )
+        plan = plan_zoo(people, self.ranges, seed=self.seed, together=together, defence=defence)
         workers = self.workers or (os.cpu_count() or 1 if base.device.type == "cpu" else 1)
         builder = ray_tasks(site, self.ray) if self.ray else local_workers(site, workers)
         if not self.ray:
@@ -88,10 +109,10 @@ class Build:
         alone = workers == 1 and not self.ray  # a worker would hold the base a second time
         failures = build_zoo(plan, self.people, self.out, base, builder=None if alone else builder)
         store = store_class(self.out)
-        people = len(set(store.manifest["person"].to_pylist()))
+        adapted = len(set(store.manifest["person"].to_pylist()))
         facts = {
             "zoo": self.out,
-            "people": people,
+            "people": adapted,
             "snapshots": len(store),
             "failed": [vars(failure) for failure in failures],
             "guarantee": plan.guarantee.as_json(),
@@ -99,7 +120,7 @@ class Build:
         if self.json:
             print(json.dumps(facts))
         else:
-            print(f"{self.out}: {people} people, {len(store)} snapshots, {len(failures)} people failed")
+            print(f"{self.out}: {adapted} people, {len(store)} snapshots, {len(failures)} people failed")
             if self.defence:
                 print(f"{self.defence}: {plan.guarantee.says}")
             for failure in failures:

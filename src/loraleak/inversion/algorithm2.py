@@ -14,7 +14,6 @@ from loraleak.inversion.learning import Decoded, Source, TrainingRun
 from loraleak.inversion.online import PublicRun, examples_of, runs_of
 from loraleak.inversion.public import Examples
 from loraleak.inversion.train_settings import Algorithm2
-from loraleak.people import read_photos
 
 __all__ = ["algorithm2_source"]
 
@@ -47,7 +46,7 @@ def _visits(training: TrainingRun, runs: Sequence[PublicRun], settings: Algorith
             skip -= steps
             continue
         recipe = replace(run.recipe, steps=steps, seed=int(rng.integers(2**62)))
-        photos = [photo.picture for photo in read_photos(public.folder / public.names[run.person], whole=True)]
+        photos = public.people[run.person].everything()
         made: list[_Slipping] = []
 
         def trainer(base: DiffusersBase, jobs: Sequence[Job], made: list["_Slipping"] = made) -> Trainer:

@@ -23,6 +23,7 @@ from loraleak.inversion.public import Examples, PublicPeople
 from loraleak.inversion.train_settings import TrainSettings
 from loraleak.inversion.universal import learn_universal_z
 from loraleak.inversion.weight_autoencoder import Encoder, WeightAutoencoder, new_encoder
+from loraleak.people import read_split, write_split
 from loraleak.progress import progress_bar
 
 __all__ = ["Decoded", "Source", "TrainingRun", "is_main_process"]
@@ -276,7 +277,7 @@ class TrainingRun:
         return encoder.z(examples.read.to(device), told.to(device), seed=settings.seed).cpu()
 
     def _agree(self) -> None:
-        """Write the settings, or check that they are those of the training that was begun here."""
+        """Write the settings and who is held out, or check that they are those of the training that was begun here."""
         file = self.folder / "settings.json"
         facts = {**asdict(self.settings), **self.facts, "zoos": [zoo.digest for zoo in self.public.zoos]}
         if self.warm_start is not None:
@@ -285,6 +286,15 @@ class TrainingRun:
         if file.exists() and file.read_text("utf-8") != mine:
             raise UsageError(f"{self.folder} holds a training of other settings or zoos: give another folder, or delete it")
         write_text(file, mine)
+        split = self.public.split
+        kept = self.folder / "split.json"
+        if kept.exists() and read_split(kept) != split:
+            raise UsageError(
+                "this training has held out other people",
+                path=kept,
+                remedy="give the same people, or another folder for the training",
+            )
+        write_split(split, kept)
 
     def _log(self, of: str, figures: Mapping[str, float]) -> None:
         self.accelerator.log({f"{of}/{name}": value for name, value in figures.items()}, step=self.step)

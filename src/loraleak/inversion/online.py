@@ -14,7 +14,6 @@ from loraleak.inversion.learning import Source, TrainingRun
 from loraleak.inversion.public import Examples, PublicPeople
 from loraleak.inversion.train_settings import TrainSettings
 from loraleak.inversion.weights import shown, stack_adapters
-from loraleak.people import read_photos
 
 __all__ = ["PublicRun", "examples_of", "fine_tuned", "runs_of"]
 
@@ -65,7 +64,7 @@ def _endless(
             continue
         jobs = [
             Job(
-                [photo.picture for photo in read_photos(public.folder / public.names[run.person], whole=True)],
+                public.people[run.person].everything(),
                 replace(run.recipe, steps=fewest),
                 range(1, fewest),
             )

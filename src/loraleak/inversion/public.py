@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,12 +14,16 @@ from loraleak.bases import DiffusersBase
 from loraleak.errors import UsageError
 from loraleak.inversion.train_settings import Knowledge
 from loraleak.inversion.weights import shown
-from loraleak.people import read_captions, read_photos
+from loraleak.people import Identity, PeopleSplit
 from loraleak.progress import track
 from loraleak.types import StackedFactors
+from loraleak.untrusted import printable
 from loraleak.zoo import Zoo
 
 __all__ = ["Examples", "PublicPeople", "read_public_people", "share_of"]
+
+
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -40,9 +43,7 @@ class PublicPeople:
     """Zoos of one base, and the people in them. Some people are held out."""
 
     zoos: tuple[Zoo, ...]
-    folder: Path
-    """Folder of the people's identity folders."""
-    names: tuple[str, ...]
+    people: tuple[Identity, ...]
     latents: Float[Tensor, "people images channels h w"]
     """Latents of each person's images, filled up with zeros to the highest number of images."""
     image_counts: Int[Tensor, " people"]
@@ -55,6 +56,18 @@ class PublicPeople:
     step_of: tuple[Int[np.ndarray, " rows"], ...]
     last: tuple[Int[np.ndarray, " runs"], ...]
     """Rows that are the last of a run, by zoo."""
+    doubles: tuple[tuple[str, ...], ...] = ()
+    """Groups of names of one person. Nobody of a group is held out without the others."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(person.name for person in self.people)
+
+    @property
+    def split(self) -> PeopleSplit:
+        """Who is trained on and who is held out."""
+        parts = {"trained": self.trained, "held-out": self.held_out}
+        return PeopleSplit({part: tuple(sorted(self.names[i] for i in who)) for part, who in parts.items()}, self.doubles)
 
     @property
     def shapes(self) -> dict[str, torch.Size]:
@@ -104,11 +117,19 @@ class PublicPeople:
         return self.latents[people[:, None], chosen.long()]
 
 
-def read_public_people(zoos: Sequence[Zoo], folder: str | Path, base: DiffusersBase, *, held_out: float) -> PublicPeople:
-    """Read everything about the people of these zoos, whose identity folders are in `folder`.
+def read_public_people(
+    zoos: Sequence[Zoo],
+    people: Sequence[Identity],
+    base: DiffusersBase,
+    *,
+    held_out: float,
+    doubles: Sequence[Sequence[str]] = (),
+) -> PublicPeople:
+    """Read everything about the people of these zoos.
 
-    The name of an identity folder alone decides whether the person is held out.
-    Raises: UsageError, if a zoo was built with another base, or the zoos' modules differ; PhotosError, if a folder is missing.
+    The name alone decides whether a person is held out. `doubles` are groups of names of one person, who are held out together.
+    Raises: UsageError, if a zoo was built with another base, the zoos' modules differ, or somebody in a zoo is not among the
+    people; PhotosError, if a photo cannot be read.
     """
     for zoo in zoos:
         if zoo.base_sha256 != base.sha256:
@@ -117,18 +138,24 @@ def read_public_people(zoos: Sequence[Zoo], folder: str | Path, base: DiffusersB
             raise UsageError(f"{zoo.folder} and {zoos[0].folder} have factors for different modules: train on one of them")
     of_rows = [zoo.manifest["person"].to_pylist() for zoo in zoos]
     names = tuple(sorted({name for rows in of_rows for name in rows}))
+    by_name = {person.name: person for person in people}
+    if lacking := [name for name in names if name not in by_name]:
+        named = printable(", ".join(lacking[:_SHOWN]), 300)
+        raise UsageError(
+            f"{named}: in the zoo, and not among the people: give the folder of people that the zoo was built from"
+        )
     index = {name: i for i, name in enumerate(names)}
     latents, captions = [], []
     for name in track(names, "reading public people", total=len(names)):
-        latents.append(base.encode([photo.picture for photo in read_photos(Path(folder) / name, whole=True)]).cpu())
-        written = read_captions(Path(folder) / name)
+        latents.append(base.encode(by_name[name].everything()).cpu())
+        written = by_name[name].captions
         captions.append(base.embed(written).mean(0).float().cpu() if written else None)
     known = [c for c in captions if c is not None]
-    left_out = frozenset(i for i, name in enumerate(names) if _slot(name) < held_out)
+    together = {name: min(group) for group in doubles for name in group}
+    left_out = frozenset(i for i, name in enumerate(names) if _slot(together.get(name, name)) < held_out)
     return PublicPeople(
         zoos=tuple(zoos),
-        folder=Path(folder),
-        names=names,
+        people=tuple(by_name[name] for name in names),
         latents=nn.utils.rnn.pad_sequence(latents, batch_first=True),
         image_counts=torch.tensor([len(part) for part in latents]),
         captions=torch.stack(known) if len(known) == len(captions) else None,
@@ -137,6 +164,7 @@ def read_public_people(zoos: Sequence[Zoo], folder: str | Path, base: DiffusersB
         person_of=tuple(np.array([index[name] for name in rows]) for rows in of_rows),
         step_of=tuple(zoo.manifest["step"].to_numpy() for zoo in zoos),
         last=tuple(zoo.last_rows() for zoo in zoos),
+        doubles=tuple(group for names_of_one in doubles if len(group := tuple(sorted(set(names_of_one) & index.keys()))) > 1),
     )
 
 

@@ -10,8 +10,7 @@ import numpy as np
 from loraleak.auditing import people_of
 from loraleak.base_settings import BaseSettings
 from loraleak.bases import DiffusersBase
-from loraleak.bench import Case, CaseSettings, Known, know
-from loraleak.bench.doubles import doubles
+from loraleak.bench import Case, CaseSettings, Known, know, tell_doubles
 from loraleak.embedders import Embedder, load_embedder
 from loraleak.errors import PhotosError, UsageError
 from loraleak.finetuning import Recipe
@@ -21,9 +20,9 @@ from loraleak.kit_building.controls import control_embeddings
 from loraleak.kit_building.kit_settings import KitSettings
 from loraleak.kit_building.quality import measured
 from loraleak.kits import Card, Kit, People
-from loraleak.people import PeopleSplit, identities_in, read_captions, read_split, split_people, write_split
+from loraleak.people import Identity, PeopleSplit, identities_in, in_part, read_split, split_people, write_split
 from loraleak.progress import announce
-from loraleak.untrusted import encodable, printable
+from loraleak.untrusted import encodable
 from loraleak.version import __version__
 from loraleak.zoo import ShardBuilder, Site, Zoo, ZooPlan, build_zoo, plan_zoo
 from loraleak.zoo.recipes import draw_recipe
@@ -46,11 +45,13 @@ class Machines:
     """Builder of shards at a site; None for this process."""
     together: int = 16
     """Adapters in one batch."""
+    zoo: str = ""
+    """Folder or URL of the zoo, which all workers reach; empty for one in the work folder."""
 
 
-def plan_kit(settings: KitSettings, people: Path, split: PeopleSplit, together: int) -> ZooPlan:
+def plan_kit(settings: KitSettings, people: Sequence[Identity], split: PeopleSplit, together: int) -> ZooPlan:
     """The plan of the zoo of the public people."""
-    return plan_zoo(people, settings.ranges, seed=settings.seed, together=together, only=split.parts["public"])
+    return plan_zoo(in_part(people, split, "public"), settings.ranges, seed=settings.seed, together=together)
 
 
 def build_kit(settings: KitSettings, people: Path, work: Path, base: DiffusersBase, machines: Machines) -> Kit:
@@ -66,7 +67,7 @@ def build_kit(settings: KitSettings, people: Path, work: Path, base: DiffusersBa
     by_name = {person.identity.name: person for person in known}
     parts = {part: [by_name[name] for name in names] for part, names in split.parts.items()}
     _check_photos([*parts["controls"], *parts["quality"]], settings.photos)
-    stored = _attack(settings, people, split, work, base, machines)
+    stored = _attack(settings, people, [person.identity for person in known], split, work, base, machines)
     attack = stored.on(base)
     how = sampling_of(settings)
     controls = control_embeddings(
@@ -102,9 +103,7 @@ _PARTS = {"attack": "public", "controls": "controls", "templates": "others", "qu
 
 
 def _split(settings: KitSettings, known: Sequence[Known], embedder: Embedder, file: Path) -> PeopleSplit:
-    twice = doubles(known, embedder.same_person)
-    for group in twice:
-        announce(f"{printable(', '.join(group), 300)} seem to show the same person: they stay in one part of the split")
+    twice = tell_doubles(known, embedder, "they stay in one part of the split")
     split = split_people(
         [person.identity.name for person in known], settings.parts, "public", seed=settings.seed, doubles=twice
     )
@@ -128,21 +127,29 @@ def _check_photos(people: Sequence[Known], needed: int) -> None:
 
 
 def _attack(
-    settings: KitSettings, people: Path, split: PeopleSplit, work: Path, base: DiffusersBase, machines: Machines
+    settings: KitSettings,
+    folder: Path,
+    people: Sequence[Identity],
+    split: PeopleSplit,
+    work: Path,
+    base: DiffusersBase,
+    machines: Machines,
 ) -> StoredAttack:
     file = work / "attack.safetensors"
-    site = Site(people.resolve(), str(work / "zoo"), _base_settings(settings, base))
+    site = Site(folder.resolve(), machines.zoo or str(work / "zoo"), _base_settings(settings, base))
     plan = plan_kit(settings, people, split, machines.together)
-    failures = build_zoo(plan, people, site.folder, base, builder=machines.builder(site))
+    failures = build_zoo(plan, folder, site.folder, base, builder=machines.builder(site))
     if failures:
         more = f" and {len(failures) - 1} more people" if len(failures) > 1 else ""
         raise UsageError(f"no adapter of {failures[0].person}{more} ({failures[0].reason}): mend that, and run the build again")
     if not file.exists():
-        captioned = all(read_captions(people / name) for name in split.parts["public"])
+        public_people = in_part(people, split, "public")
+        captioned = all(person.captions for person in public_people)
         if not captioned:
             announce("not everybody has captions, so the attack learns from the photos alone")
-        training = train_settings(settings, split.parts["public"], captioned=captioned)
-        public = read_public_people([Zoo(site.folder)], people, base, held_out=training.held_out)
+        again = {name for group in split.doubles for name in sorted(group)[1:]}
+        training = train_settings(settings, set(split.parts["public"]) - again, captioned=captioned)
+        public = read_public_people([Zoo(site.folder)], public_people, base, held_out=training.held_out, doubles=split.doubles)
         train_attack(base, public, training, work / "training").save(file)
     return read_attack(file)
 

@@ -12,7 +12,7 @@ from loraleak.finetuning.forecast import forecast_together
 from loraleak.kit_building.build import drawn_recipe, plan_kit, train_settings
 from loraleak.kit_building.controls import attack_arms
 from loraleak.kit_building.kit_settings import KitSettings
-from loraleak.people import identities_in, read_captions, split_people
+from loraleak.people import identities_in, in_part, split_people
 from loraleak.zoo import ZooPlan, forecast_zoo
 
 __all__ = ["KitForecast", "forecast_kit"]
@@ -50,11 +50,11 @@ def forecast_kit(settings: KitSettings, people: Path, base: DiffusersBase, *, to
 
     Raises: UsageError, if there are too few people; PhotosError, if there is no folder of people.
     """
-    names = [identity.name for identity in identities_in(people)]
-    split = split_people(names, settings.parts, "public", seed=settings.seed)
-    plan = plan_kit(settings, people, split, together)
+    everybody = identities_in(people)
+    split = split_people([person.name for person in everybody], settings.parts, "public", seed=settings.seed)
+    plan = plan_kit(settings, everybody, split, together)
     public = split.parts["public"]
-    captioned = all(read_captions(people / name) for name in public)
+    captioned = all(person.captions for person in in_part(everybody, split, "public"))
     zoo = forecast_zoo(plan, people, base, workers=min(workers, len(plan.shards)))
     stages = {
         "zoo": zoo,

@@ -1,20 +1,16 @@
 """A kit's quality, measured again on people whom somebody else chose."""
 
-from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
 
 from loraleak.auditing import OtherPeople
 from loraleak.bases import DiffusersBase
-from loraleak.bench import CaseSettings, folder_cases, know
+from loraleak.bench import CaseSettings, folder_cases, know, refuse_known, tell_doubles
 from loraleak.embedders import Embedder
 from loraleak.errors import UsageError
 from loraleak.finetuning import Recipe
 from loraleak.kit_building.quality import measured
 from loraleak.kits import Kit, Quality
 from loraleak.people import identities_in
-from loraleak.scores import template
 from loraleak.untrusted import printable
 
 __all__ = ["verify_kit"]
@@ -48,7 +44,8 @@ def verify_kit(
     if not kit.people:
         raise UsageError("the kit holds no templates of other people, so there is nobody to compare with: verify the whole kit")
     known = know(identities_in(people), embedder, work / "people")
-    _refuse_known(kit, embedder, [(person.identity.name, person.template) for person in known])
+    refuse_known(known, kit, embedder)
+    tell_doubles(known, embedder, "the rates count them as two")
     how = CaseSettings(
         images=images,
         steps=kit.sampling.steps,
@@ -61,19 +58,3 @@ def verify_kit(
     attack = kit.attack_on(base)
     controls = kit.controls_for(how.setup(base, embedder, attack))
     return measured(base, embedder, attack, cases, others, controls, how, work / "quality")[0]
-
-
-def _refuse_known(kit: Kit, embedder: Embedder, people: Sequence[tuple[str, np.ndarray]]) -> None:
-    """Refuse people who look like one of the kit's own, where the embedder tells when two templates are of one person."""
-    if embedder.same_person is None:
-        return
-    theirs = np.stack([template(photos) for photos in kit.people])
-    own = [name for name, mine in people if (theirs @ mine).max() >= max(embedder.same_person, _SURELY)]
-    if own:
-        raise UsageError(
-            f"{printable(', '.join(own[:5]), 300)}: the kit has templates of these people, so it cannot be checked on them: give others"
-        )
-
-
-_SURELY = 0.8
-"""Cosine of two templates from which they surely are of one person. Different people of one studio come to 0.6."""

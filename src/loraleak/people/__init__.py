@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from loraleak.people.names import StyleName as StyleName
     from loraleak.people.photos import PhotoFile as PhotoFile
     from loraleak.people.split_file import PeopleSplit as PeopleSplit
+    from loraleak.people.split_file import in_part as in_part
     from loraleak.people.split_file import read_split as read_split
     from loraleak.people.split_file import split_people as split_people
     from loraleak.people.split_file import write_split as write_split
@@ -49,7 +50,7 @@ __all__, __getattr__, __dir__ = lazy(
         "identities": ["Identity", "identities_in", "pictures"],
         "names": ["SPLITS", "Split", "StyleName", "TRAINING_STYLES"],
         "photos": ["PhotoFile"],
-        "split_file": ["PeopleSplit", "read_split", "split_people", "write_split"],
+        "split_file": ["PeopleSplit", "in_part", "read_split", "split_people", "write_split"],
         "splits": ["draw_people", "split_of"],
         "writing": ["write_people"],
     },

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ import numpy as np
 
 from loraleak.errors import PhotosError, UsageError
 from loraleak.people.avatars import Person, draw_look, render
-from loraleak.people.folders import identity_folders, list_photos, read_photos
+from loraleak.people.folders import identity_folders, list_photos, read_captions, read_photos
 from loraleak.types import Images, Picture
 from loraleak.untrusted import encodable
 
@@ -30,6 +30,43 @@ class Identity:
     def photos(self) -> tuple[str, ...]:
         """Names of the photos in the folder; none for a drawn person, of whom there are as many as anybody asks for."""
         return list_photos(self.source).names if isinstance(self.source, Path) else ()
+
+    @property
+    def home(self) -> Path:
+        """The folder. Raises: UsageError, for a drawn person, who has none."""
+        if not isinstance(self.source, Path):
+            raise UsageError(
+                f"{self.name} is drawn and has no folder: write the people with `loraleak people`, and read them there"
+            )
+        return self.source
+
+    @property
+    def captions(self) -> list[str]:
+        """Captions of the photos in the folder. Raises: as `read_captions`."""
+        return read_captions(self.home)
+
+    @property
+    def traits(self) -> Mapping[str, str]:
+        """The true traits by name: of a drawn person, or those under `attributes` in the folder's `person.json`.
+
+        Raises: UsageError, if nobody wrote them down.
+        """
+        if not isinstance(self.source, Path):
+            return self.source.attributes()
+        file = self.source / "person.json"
+        try:
+            held = json.loads(file.read_text("utf-8"))["attributes"]
+            return {str(name): str(value) for name, value in held.items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UsageError(
+                f"it tells no traits ({type(error).__name__})",
+                path=encodable(str(file)),
+                remedy='write them there, such as {"attributes": {"hair": "short"}}, with the same names for everybody',
+            ) from error
+
+    def everything(self) -> list[Picture]:
+        """All photos in the folder. Raises: PhotosError, if one of them cannot be used."""
+        return [photo.picture for photo in read_photos(self.home, whole=True)]
 
     @property
     def drawn(self) -> Person:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from loraleak.errors import UsageError
 from loraleak.files import write_json
+from loraleak.people.identities import Identity
+from loraleak.untrusted import printable
 
-__all__ = ["PeopleSplit", "read_split", "split_people", "write_split"]
+__all__ = ["PeopleSplit", "in_part", "read_split", "split_people", "write_split"]
 
 _SCHEMA = "loraleak.split/1"
 
@@ -78,3 +80,20 @@ def read_split(file: Path) -> PeopleSplit:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         fault = f"it holds no split of people ({type(error).__name__})"
         raise UsageError(fault, path=file, remedy="delete it, and run the command again") from error
+
+
+def in_part(people: Sequence[Identity], split: PeopleSplit, part: str) -> list[Identity]:
+    """Those of the people who are in this part of a split.
+
+    Raises: UsageError, if there is no such part, or if one of its people is not among these.
+    """
+    if part not in split.parts:
+        raise UsageError(f"the split has no part {part!r}: give one of {', '.join(sorted(split.parts))}")
+    wanted = set(split.parts[part])
+    found = [person for person in people if person.name in wanted]
+    if lacking := sorted(wanted - {person.name for person in found}):
+        named = printable(", ".join(lacking[:5]), 300)
+        raise UsageError(
+            f"{named}: in the part {part} of the split, and not among the folders: give the people that were split"
+        )
+    return found

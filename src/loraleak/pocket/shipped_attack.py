@@ -8,7 +8,7 @@ from loraleak.base_settings import BaseSettings
 from loraleak.bases import DiffusersBase
 from loraleak.errors import UsageError
 from loraleak.inversion import TrainSettings, WeightAutoencoder, read_public_people, train_attack
-from loraleak.people import draw_people, write_people
+from loraleak.people import draw_people, identities_in, write_people
 from loraleak.zoo import RecipeRanges, Site, Zoo, build_zoo, local_workers, plan_zoo
 
 __all__ = ["AttackRecipe", "ZooRecipe", "train_shipped_attack"]
@@ -54,10 +54,10 @@ def train_shipped_attack(base: DiffusersBase, source: str, recipe: AttackRecipe,
                 (people / folder.name).symlink_to(folder.resolve(), target_is_directory=True)
         site = Site(mine.resolve(), str(work / f"zoo-{i}"), BaseSettings(source, device="cpu"))
         failures = build_zoo(
-            plan_zoo(mine, zoo.ranges), mine, site.folder, base, builder=local_workers(site, os.cpu_count() or 1)
+            plan_zoo(identities_in(mine), zoo.ranges), mine, site.folder, base, builder=local_workers(site, os.cpu_count() or 1)
         )
         if failures:
             raise UsageError(f"no adapter of {failures[0].person} ({failures[0].reason}): run the build again")
     zoos = [Zoo(work / f"zoo-{i}") for i in range(len(recipe.zoos))]
-    public = read_public_people(zoos, people, base, held_out=recipe.training.held_out)
+    public = read_public_people(zoos, identities_in(people), base, held_out=recipe.training.held_out)
     return train_attack(base, public, recipe.training, work / "attack")

@@ -3,16 +3,15 @@
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 
 from loraleak.defences import UNDEFENDED, Guarantee, TrainingTime
-from loraleak.errors import PhotosError, UsageError
+from loraleak.errors import UsageError
 from loraleak.finetuning import Recipe
-from loraleak.people import identity_folders, list_photos
+from loraleak.people import Identity
 from loraleak.zoo.ranges import RecipeRanges
 from loraleak.zoo.recipes import draw_recipe, snapshot_steps
 
@@ -64,30 +63,23 @@ class ZooPlan:
 
 
 def plan_zoo(
-    people: str | Path,
+    people: Sequence[Identity],
     ranges: RecipeRanges,
     *,
     seed: int = 0,
     together: int = 16,
     defence: TrainingTime = UNDEFENDED,
-    only: Collection[str] | None = None,
 ) -> ZooPlan:
-    """Draw a recipe for each identity folder, and put people whose recipes can share a batch into shards of `together`.
+    """Draw a recipe for each person, and put people whose recipes can share a batch into shards of `together`.
 
     Longest runs come first within a kind, so that the adapters of one shard end at about the same time.
-    Images in `people` itself belong to nobody and are passed over. `only` names the identity folders to take; None takes all.
-    Raises: PhotosError, if there is no such folder or no identity folder in it.
+    Raises: UsageError, if there is nobody, or if somebody has no photo in a folder.
     """
     if together < 1:
         raise UsageError(f"{together} adapters together: give at least 1")
-    homes = [folder for folder in identity_folders(people) if folder != Path(people)]
-    if not homes:
-        raise PhotosError(
-            "it holds images but no folder of a person",
-            path=people,
-            remedy="give the folder above, people/<identity>/<image>.png",
-        )
-    planned = [_planned(folder, ranges, seed, defence) for folder in homes if only is None or folder.name in only]
+    if not people:
+        raise UsageError("there is nobody to fine-tune on: give people with photos")
+    planned = [_planned(person, ranges, seed, defence) for person in people]
     kinds: dict[int, list[PlannedAdapter]] = defaultdict(list)
     for adapter in planned:
         kinds[adapter.recipe.prior_batch].append(adapter)
@@ -100,14 +92,16 @@ def plan_zoo(
     return ZooPlan(ranges=ranges, seed=seed, together=together, shards=shards, defence=defence)
 
 
-def _planned(folder: Path, ranges: RecipeRanges, seed: int, defence: TrainingTime) -> PlannedAdapter:
-    key = int.from_bytes(hashlib.sha256(folder.name.encode()).digest()[:8], "big")
+def _planned(person: Identity, ranges: RecipeRanges, seed: int, defence: TrainingTime) -> PlannedAdapter:
+    key = int.from_bytes(hashlib.sha256(person.name.encode()).digest()[:8], "big")
     rng = np.random.Generator(np.random.Philox(key=[seed, key]))
-    files = list_photos(folder).names
+    files = person.photos
+    if not files:
+        raise UsageError(f"{person.name} has no photos in a folder: write drawn people with `loraleak people`, or add photos")
     recipe, count = draw_recipe(ranges, rng, available=len(files))
     chosen = tuple(files[i] for i in sorted(rng.choice(len(files), count, replace=False)))
     steps = defence.defended(recipe).steps
-    return PlannedAdapter(folder.name, chosen, recipe, snapshot_steps(steps, min(steps, ranges.snapshots)))
+    return PlannedAdapter(person.name, chosen, recipe, snapshot_steps(steps, min(steps, ranges.snapshots)))
 
 
 def _cut(adapters: Sequence[PlannedAdapter], size: int) -> list[Sequence[PlannedAdapter]]:
