@@ -1,5 +1,7 @@
 """Benches over people of a folder, on a tiny pipeline."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from loraleak.bench.pareto import as_markdown, draw_pareto, summaries
 from loraleak.defences.undefended import Undefended
 from loraleak.errors import UsageError
 from loraleak.finetuning.recipe import Recipe
+from loraleak.people.split_file import PeopleSplit, read_split, write_split
 
 _RECIPE = Recipe(steps=2, rank=1, alpha=1.0, batch=1, prior_batch=0)
 
@@ -81,3 +84,28 @@ def test_paper_has_no_captions_of_people_of_a_folder(people: Path, pipeline_fold
     assert "| none | 2 |" in as_markdown(cells)
     draw_pareto(cells, tmp_path / "figure")
     assert (tmp_path / "figure.png").is_file()
+
+
+def test_a_split_says_who_may_be_a_victim_and_who_was_one_is_kept(settings: ArmsBench, people: Path, tmp_path: Path) -> None:
+    split = PeopleSplit({"public": ("ada",), "quality": ("bo", "cy")})
+    write_split(split, tmp_path / "kit-split.json")
+    results = bench_arms(replace(settings, split=tmp_path / "kit-split.json"), tmp_path / "work")
+    assert results["gallery"] == 2 and results["settings"]["part"] == "quality"
+    parts = read_split(tmp_path / "work" / "split.json").parts
+    assert sorted(parts["victims"]) == ["bo", "cy"] and parts["gallery"] == ()
+
+
+def test_a_split_of_drawn_people_is_refused(settings: ArmsBench, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="split is given without people"):
+        replace(settings, people=None, split=tmp_path / "split.json")
+
+
+def test_the_same_person_in_two_folders_is_told_before_anybody_is_trained_on(
+    settings: ArmsBench, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(people / "ada" / "0.png", people / "cy" / "9.png")
+    monkeypatch.setattr(Undefended, "finetune_together", lambda *_, **__: pytest.fail("trained before it was told"))
+    with pytest.raises(pytest.fail.Exception):
+        bench_arms(settings, tmp_path / "work")
+    (told,) = [line for line in capsys.readouterr().err.splitlines() if "seem to show the same person" in line]
+    assert "ada" in told and "cy" in told

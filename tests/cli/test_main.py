@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from safetensors.torch import save_file
 from loraleak.adapters import load_adapter
 from loraleak.cli import main
 from loraleak.finetuning import Trainer
+from loraleak.people import PeopleSplit, read_split, write_split
 from loraleak.silence import WEIGHTS_REMAIN
 
 
@@ -197,13 +199,20 @@ def test_from_public_people_to_an_attack_on_a_file(
     people, zoo, attack = (str(tmp_path / name) for name in ("people", "zoo", "attack.safetensors"))
     ours = str(tmp_path / "ours.safetensors")
     few = ("--ranks", "1", "--steps", "2", "3", "--snapshots", "2", "--batch", "1", "--prior-batch", "0", "--prior-share", "0")
-    assert main(["people", people, "--count", "6", "--images", "2", "--size", "16", "--split", "public"]) == 0
-    assert main(["zoo", "build", people, "--out", zoo, "--workers", "1", *few, *on]) == 0
+    assert main(["people", people, "--count", "7", "--images", "2", "--size", "16", "--split", "public"]) == 0
+    *public, last = sorted(home.name for home in Path(people).iterdir() if home.is_dir())
+    write_split(PeopleSplit({"public": tuple(public), "quality": (last,)}), tmp_path / "split.json")
+    shutil.copy(Path(people) / public[0] / "00.png", Path(people) / public[1] / "again.png")
+    look, part = ("--embedder", "pocket"), ("--split", str(tmp_path / "split.json"))
+    assert main(["zoo", "build", people, "--out", zoo, "--workers", "1", *few, *on, *look, *part]) == 0
+    err = capsys.readouterr().err
+    assert err.index("seem to show the same person") < err.index("building the zoo") and last not in err
     quick = ("--steps", "2", "--batch", "4", "--evaluate-every", "1", "--held-out", "0.5", "--noise-adapters", "2")
     work = ("--work", str(tmp_path / "work"))
     capsys.readouterr()
-    assert main(["train", zoo, "--people", people, "-o", attack, *work, *quick, *on, "--json"]) == 0
+    assert main(["train", zoo, "--people", people, "-o", attack, *work, *quick, *on, *look, "--json"]) == 0
     made = json.loads(capsys.readouterr().out)
+    assert read_split(tmp_path / "work" / "split.json").doubles
     assert made["people"] + made["held_out"] == 6 and made["snapshots"] == 12
     assert list((tmp_path / "work").rglob("events.out.tfevents*"))
     assert main(["finetune", str(photos), "-o", ours, "--steps", "1", "--prior-batch", "0", *on]) == 0

@@ -19,6 +19,7 @@ from loraleak.inversion.train import train_attack
 from loraleak.inversion.train_settings import TrainSettings
 from loraleak.inversion.weights import since_start, stack_adapters
 from loraleak.people.identities import identities_in
+from loraleak.people.split_file import read_split
 from loraleak.types import Images, StackedFactors
 from loraleak.zoo.build import build_zoo
 from loraleak.zoo.plan import plan_zoo
@@ -256,3 +257,23 @@ def test_a_warm_start_reads_at_first_as_the_attack_did(base: DiffusersBase, publ
         TrainingRun(base, public, SETTINGS, tmp_path / "second")
     with pytest.raises(UsageError, match="give the settings that it was trained with"):
         TrainingRun(base, public, replace(SETTINGS, step_embedding=False), tmp_path / "third", attack)
+
+
+def test_folders_of_one_person_are_held_out_together(
+    base: DiffusersBase, people_folder: Path, zoo: Zoo, tmp_path: Path
+) -> None:
+    people = identities_in(people_folder)
+    alone = read_public_people([zoo], people, base, held_out=0.4).split.parts
+    inside, outside = alone["trained"][0], alone["held-out"][0]
+    public = read_public_people([zoo], people, base, held_out=0.4, doubles=[(inside, outside), ("ada", "bo")])
+    homes = {part for part, names in public.split.parts.items() if {inside, outside} & set(names)}
+    assert len(homes) == 1 and public.split.doubles == (tuple(sorted((inside, outside))),)
+    TrainingRun(base, public, SETTINGS, tmp_path)
+    assert read_split(tmp_path / "split.json") == public.split
+    with pytest.raises(UsageError, match="this training has held out other people"):
+        TrainingRun(base, read_public_people([zoo], people, base, held_out=0.4), SETTINGS, tmp_path)
+
+
+def test_people_of_a_zoo_without_a_folder_are_named(base: DiffusersBase, people_folder: Path, zoo: Zoo) -> None:
+    with pytest.raises(UsageError, match="person-0: in the zoo, and not among the people"):
+        read_public_people([zoo], identities_in(people_folder)[1:], base, held_out=0.4)

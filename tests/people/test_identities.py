@@ -65,3 +65,22 @@ def test_drawn_people_are_drawn_as_ever() -> None:
 def test_nobody_knows_the_traits_of_a_person_of_a_folder(folder: Path) -> None:
     with pytest.raises(UsageError, match="ada is a person of a folder"):
         _ = identities_in(folder)[0].drawn
+
+
+def test_true_traits_are_those_of_the_drawing_or_of_a_file(folder: Path) -> None:
+    (person,) = draw_people("victims", 1, seed=0)
+    assert Identity("drawn", person).traits == person.attributes()
+    ada, bo = identities_in(folder)
+    (folder / "ada" / "person.json").write_text('{"attributes": {"hair": "short", "age": 40}}')
+    assert ada.traits == {"hair": "short", "age": "40"}
+    for held in (None, "[]", '{"attributes": 3}'):
+        if held is not None:
+            (folder / "bo" / "person.json").write_text(held)
+        with pytest.raises(UsageError, match="it tells no traits"):
+            _ = bo.traits
+
+
+def test_a_drawn_person_has_no_folder() -> None:
+    (person,) = draw_people("victims", 1, seed=0)
+    with pytest.raises(UsageError, match="drawn is drawn and has no folder"):
+        _ = Identity("drawn", person).home

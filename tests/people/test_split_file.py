@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from loraleak.errors import UsageError
-from loraleak.people import PeopleSplit, read_split, split_people, write_split
+from loraleak.people import Identity, PeopleSplit, in_part, read_split, split_people, write_split
 
 NAMES = [f"person-{i}" for i in range(20)]
 SIZES = {"controls": 5, "quality": 3}
@@ -50,3 +50,14 @@ def test_somebody_in_two_parts_is_refused(tmp_path: Path) -> None:
 def test_too_few_people_are_told_of() -> None:
     with pytest.raises(UsageError, match="there are 8 people, and 5 for controls, 3 for quality leave nobody for public"):
         split_people(NAMES[:8], SIZES, "public", seed=0)
+
+
+def test_the_people_of_one_part(tmp_path: Path) -> None:
+    people = [Identity(name, tmp_path / name) for name in NAMES]
+    split = split_people(NAMES, SIZES, "public", seed=1)
+    assert [person.name for person in in_part(people, split, "quality")] == sorted(split.parts["quality"], key=NAMES.index)
+    with pytest.raises(UsageError, match="no part 'victims': give one of controls, public, quality"):
+        in_part(people, split, "victims")
+    gone = split.parts["quality"][0]
+    with pytest.raises(UsageError, match=f"{gone}: in the part quality of the split, and not among the folders"):
+        in_part([person for person in people if person.name != gone], split, "quality")

@@ -33,7 +33,7 @@ def probe_weights(zoos: Sequence[Zoo], people: Sequence[Identity], settings: Pro
     unseen person.
     Raises: UsageError, if there are too few people, or if nobody wrote down the traits of one.
     """
-    rows = [(zoo, row) for zoo in zoos for row in zoo.last_rows()]
+    rows = [(zoo, int(row)) for zoo in zoos for row in zoo.last_rows()]
     most = len(rows) - settings.unseen
     if most < min(settings.learned_from):
         raise UsageError(
@@ -41,7 +41,7 @@ def probe_weights(zoos: Sequence[Zoo], people: Sequence[Identity], settings: Pro
         )
     order = np.random.default_rng(settings.seed).permutation(len(rows))
     unseen, learned = order[: settings.unseen], order[settings.unseen :]
-    names = [zoo.manifest["person"][int(row)].as_py() for zoo, row in rows]
+    names = [zoo.manifest["person"][row].as_py() for zoo, row in rows]
     by_name = {person.name: person for person in people}
     if lacking := sorted({name for name in names if name not in by_name}):
         named = printable(", ".join(lacking[:_SHOWN]), 300)
