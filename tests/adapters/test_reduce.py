@@ -9,7 +9,8 @@ import torch
 from lycoris import functional
 from torch import Tensor
 
-from loraleak.adapters.reduce import TensorRole, halves_of, pair_of_halves, pair_shapes
+from loraleak.adapters.reduce import halves_of, pair_of_halves
+from loraleak.adapters.shapes import TensorRole, pair_shapes
 
 Draw = Callable[..., Tensor]
 

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from loraleak.adapters import load_adapter, open_adapter
-from loraleak.adapters.modules import Update, read_modules
+from loraleak.adapters.reading import Update, read_modules
 from loraleak.adapters.reduce import pair_of_halves
 from loraleak.errors import AdapterError
 from loraleak.families import Layer

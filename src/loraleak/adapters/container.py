@@ -7,16 +7,16 @@ import struct
 from collections import Counter
 from collections.abc import Iterator, KeysView, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
-
-import numpy as np
-from safetensors import SafetensorError, safe_open
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from loraleak.adapters.file_kinds import GIVE_SAFETENSORS, kind_of
 from loraleak.errors import AdapterError
 from loraleak.untrusted import printable
+
+if TYPE_CHECKING:
+    import numpy
 
 __all__ = ["Container", "Tensors", "read_container", "refuse"]
 
@@ -28,29 +28,12 @@ _MAX_TENSORS = 20_000
 _MAX_FIELDS = 20_000
 _MAX_DIMENSIONS = 8
 _MAX_NAME_LENGTH = 512
-_PLAIN = {
-    "F64": "<f8",
-    "F32": "<f4",
-    "F16": "<f2",
-    "I64": "<i8",
-    "I32": "<i4",
-    "I16": "<i2",
-    "I8": "i1",
-    "U64": "<u8",
-    "U32": "<u4",
-    "U16": "<u2",
-    "U8": "u1",
-    "BOOL": "?",
-}
-"""Types that numpy has."""
-_NUMBERS = (*_PLAIN, "BF16", "F8_E4M3", "F8_E5M2")
-"""Types of numbers that are read."""
 _BITS = {
-    **{name: 8 * np.dtype(kind).itemsize for name, kind in _PLAIN.items()},
-    **{"BF16": 16, "F8_E4M3": 8, "F8_E5M2": 8},
-    **{"C64": 64, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8, "F6_E2M3": 6, "F6_E3M2": 6, "F4": 4},
+    **{"F64": 64, "F32": 32, "F16": 16, "BF16": 16, "F8_E4M3": 8, "F8_E5M2": 8, "C64": 64},
+    **{"I64": 64, "I32": 32, "I16": 16, "I8": 8, "U64": 64, "U32": 32, "U16": 16, "U8": 8, "BOOL": 8},
+    **{"F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8, "F6_E2M3": 6, "F6_E3M2": 6, "F4": 4},
 }
-"""Bits of a number, for all types of the format. Tensors of the others can be copied."""
+"""Bits of a number, for all types of the format. Tensors of all of them can be copied; `numbers` tells which are read."""
 
 _FETCH_AGAIN = "download or export it again"
 
@@ -69,17 +52,19 @@ class Tensors:
         self._header = header
         self._start = start
 
-    def __getitem__(self, name: str) -> np.ndarray:
-        entry = self._header[name]
-        if entry["dtype"] not in _NUMBERS:
-            fault = f"{printable(name)} has the dtype {entry['dtype']}, not one of {', '.join(_NUMBERS)}"
+    def __getitem__(self, name: str) -> "numpy.ndarray":
+        from loraleak.adapters.numbers import READ, numbers_of
+
+        dtype = self.dtype(name)
+        if dtype not in READ:
+            fault = f"{printable(name)} has the dtype {dtype}, not one of {', '.join(READ)}"
             refuse(self._path, [fault], "export it in float16 or bfloat16")
-        numbers = _numbers(self.raw(name), entry["dtype"]).reshape(entry["shape"])
-        if not np.isfinite(numbers).all():
+        numbers = numbers_of(self.raw(name), dtype)
+        if numbers is None:
             refuse(
                 self._path, [f"{printable(name)} holds NaN or infinity"], "export it from a training step before it diverged"
             )
-        return numbers
+        return numbers.reshape(self.shape(name))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._header)
@@ -142,42 +127,13 @@ def read_container(path: Path) -> Container:
     if faults:
         refuse(path, faults, "give a LoRA that a current tool exported")
     _check_offsets(path, header, length - 8 - size)
-    try:
-        with safe_open(path, "np"):
-            pass
-    except (SafetensorError, ValueError, OSError) as error:
-        refuse(path, [f"safetensors cannot read it ({printable(str(error))})"], _FETCH_AGAIN)
+    _check_with_library(path)
     return Container(tensors=Tensors(path, header, 8 + size), metadata=metadata, sha256=sha256)
 
 
 def refuse(path: Path, faults: Sequence[str], remedy: str) -> NoReturn:
     """Raises: AdapterError, always; what led to it is not shown."""
     raise AdapterError(*faults, path=path, remedy=remedy) from None
-
-
-def _numbers(data: bytes, dtype: str) -> np.ndarray:
-    if dtype in _PLAIN:
-        return np.frombuffer(data, _PLAIN[dtype])
-    if dtype == "BF16":
-        return _upper_half(np.frombuffer(data, "<u2"))
-    return _float8(dtype)[np.frombuffer(data, "u1")]
-
-
-def _upper_half(bits: np.ndarray) -> np.ndarray:
-    numbers: np.ndarray = (bits.astype("<u4") << 16).view("<f4")
-    return numbers
-
-
-@cache
-def _float8(dtype: str) -> np.ndarray:
-    """All 256 numbers of a float8 type (Micikevicius et al. 2022, arXiv 2209.05433, table 1)."""
-    bits = np.arange(256, dtype="<u2")
-    if dtype == "F8_E5M2":
-        return (bits << 8).view("<f2").astype("<f4")
-    exponent, mantissa = (bits >> 3) & 15, (bits & 7).astype("<f4")
-    numbers = np.where(exponent == 0, mantissa / 8 * 2.0**-6, (1 + mantissa / 8) * 2.0 ** (exponent.astype("<f4") - 7))
-    numbers[(bits & 127) == 127] = np.nan
-    return np.where(bits >> 7, -numbers, numbers).astype("<f4")
 
 
 def _length(path: Path) -> int:
@@ -279,3 +235,16 @@ def _check_offsets(path: Path, header: dict[str, Any], available: int) -> None:
         refuse(path, [f"it is truncated: {available} of {end} bytes of tensors are there"], _FETCH_AGAIN)
     if end < available:
         refuse(path, [f"{available - end} bytes follow its last tensor"], _FETCH_AGAIN)
+
+
+def _check_with_library(path: Path) -> None:
+    """A second opinion, of the format's own library. Only a page in the browser has no such library."""
+    if find_spec("safetensors") is None:
+        return
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "np"):
+            pass
+    except (SafetensorError, ValueError, OSError) as error:
+        refuse(path, [f"safetensors cannot read it ({printable(str(error))})"], _FETCH_AGAIN)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from loraleak.adapters.reduce import TensorRole
+from loraleak.adapters.shapes import TensorRole
 
 __all__ = [
     "COMPONENTS",

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import torch
 
-from loraleak.adapters.modules import Update, parts, read_modules
 from loraleak.adapters.opening import open_loadable
+from loraleak.adapters.reading import Update, parts, read_modules
 from loraleak.adapters.reduce import pair_of_halves
 from loraleak.types import Adapter, Factors
 from loraleak.untrusted import printable

@@ -7,7 +7,7 @@ from dataclasses import replace
 from loraleak.adapters.detect import COMPONENTS, Dialect, Part, ScaleFrom, Scales, dotted_part, split_name
 from loraleak.adapters.layouts.kohya import full_strength
 from loraleak.adapters.layouts.peft import config_scale, config_table
-from loraleak.adapters.reduce import TensorRole
+from loraleak.adapters.shapes import TensorRole
 
 __all__ = ["HEADER", "MIDDLE", "NEW", "OLD"]
 

@@ -3,7 +3,7 @@
 import re
 
 from loraleak.adapters.detect import Dialect, Part, Scales, split_name
-from loraleak.adapters.reduce import TensorRole
+from loraleak.adapters.shapes import TensorRole
 
 __all__ = ["KOHYA", "flat_part", "full_strength"]
 

@@ -4,7 +4,7 @@ from typing import get_args
 
 from loraleak.adapters.detect import Dialect
 from loraleak.adapters.layouts.kohya import flat_part, full_strength
-from loraleak.adapters.reduce import TensorRole
+from loraleak.adapters.shapes import TensorRole
 
 __all__ = ["LYCORIS"]
 
