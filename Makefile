@@ -42,8 +42,12 @@ fuzz: $(VENV)/ready-dev
 	mkdir -p found
 	$(BIN)/python fuzz/fuzz_reader.py found fuzz/corpus -max_total_time=$${SECONDS_OF_FUZZING:-1800} -rss_limit_mb=2048
 
-# The report is opened in a real browser; Debian's package is installed where we may.
+# Reports and pages are opened in a real browser, and npm fetches Python for it; Debian's packages are installed where we may.
 browser:
+	@command -v npm >/dev/null \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && \
+	     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends npm >/dev/null; } \
+	|| echo "no npm: the tests of the page without a server will be skipped (they fail where CI=true); install Node.js"
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null \
 	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && \
 	     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium chromium-driver >/dev/null; } \

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -22,12 +21,8 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from loraleak.assets import DEMO
+from oracles.browser import asked_for, serious_faults
 
-_AXE = """
-const done = arguments[arguments.length - 1];
-axe.run(document, {resultTypes: ["violations"]})
-  .then(found => done(found.violations.map(v => [v.impact, v.id, v.nodes[0].html.slice(0, 120)])));
-"""
 _PATIENCE = 120
 
 
@@ -117,12 +112,8 @@ def test_a_visitor_audits_a_file_and_leaves_nothing(served: Served, page: webdri
     assert len(addresses) == 4
     assert json.loads(urlopen(addresses[1]).read())["schema"] == "loraleak.report/1"
     assert page.execute_script("return document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
-    page.execute_script(files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8"))
-    assert [v for v in page.execute_async_script(_AXE) if v[0] in ("serious", "critical")] == []
-
-    events = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
-    asked = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
-    assert [url for url in asked if not url.startswith((served.address, "data:", "blob:", "about:"))] == []
+    assert serious_faults(page) == []
+    assert [url for url in asked_for(page) if not url.startswith((served.address, "data:", "blob:", "about:"))] == []
     page.get("about:blank")
     _wait(page, lambda: not served.left())
     with pytest.raises(HTTPError, match="HTTP Error 40"):

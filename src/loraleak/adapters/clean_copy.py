@@ -23,7 +23,20 @@ from loraleak.findings import Severity
 from loraleak.outputs import check_new, check_room
 from loraleak.untrusted import printable
 
-__all__ = ["Copying", "Removed", "Scrubbed", "backed_up", "remarks", "removals", "scrub_header", "scrub_in_place", "scrub_many"]
+__all__ = [
+    "Copying",
+    "Removed",
+    "Scrubbed",
+    "backed_up",
+    "check_copy",
+    "clean_start",
+    "fingerprints",
+    "remarks",
+    "removals",
+    "scrub_header",
+    "scrub_in_place",
+    "scrub_many",
+]
 
 Fingerprint = tuple[str, tuple[int, ...], str]
 
@@ -75,7 +88,7 @@ def scrub_header(
     if not config and out.is_dir():
         fault = "it is a folder, but this adapter is one file"
         raise UsageError(fault, path=out, remedy="give a name that ends in .safetensors")
-    prints, sha256_before = _fingerprints(before), before.sha256
+    prints, sha256_before = fingerprints(before), before.sha256
     del before  # large, and the copy is read too
     header = {field: value for field, value in kept.items() if field not in config}
     with replacing(out / WEIGHTS if config else out) as partial:
@@ -248,25 +261,41 @@ def _copy(file: Path, out: Path, metadata: Mapping[str, str], sha256_before: str
     Raises: AdapterError, if it does not hold the tensors that it was made from.
     """
     with file.open("rb") as source, out.open("wb") as copy:
-        start = source.read(8)
-        old_header = source.read(struct.unpack("<Q", start)[0])
-        seen = sha256(start + old_header)
-        copy.write(_header(old_header, metadata))
+        old = source.read(8)
+        old += source.read(struct.unpack("<Q", old)[0])
+        seen = sha256(old)
+        copy.write(_start(old, metadata))
         while chunk := source.read(_CHUNK):
             seen.update(chunk)
             copy.write(chunk)
     if seen.hexdigest() != sha256_before:
         refuse(file, ["it changed while it was read"], "wait until it is written, then try again")
-    after = read_container(out)
-    if _fingerprints(after) != prints:
+    return check_copy(file, prints, out)
+
+
+def clean_start(file: Path, metadata: Mapping[str, str]) -> tuple[bytes, int]:
+    """What a copy with these fields has before its tensors, and the place in the file where the tensors begin.
+
+    A copy is these bytes and the file from that place on.
+    """
+    with file.open("rb") as source:
+        old = source.read(8)
+        old += source.read(struct.unpack("<Q", old)[0])
+    return _start(old, metadata), len(old)
+
+
+def check_copy(file: Path, prints: Mapping[str, Fingerprint], copy: Path) -> str:
+    """The copy's SHA-256. Raises: AdapterError, if it does not hold the tensors of the file, of which these are the fingerprints."""
+    held = read_container(copy)
+    if fingerprints(held) != prints:
         fault = "its copy would not hold the tensors of the original bit by bit: nothing was written"
         raise AdapterError(fault, path=file, remedy="report this")
-    return after.sha256
+    return held.sha256
 
 
-def _header(old: bytes, metadata: Mapping[str, str]) -> bytes:
+def _start(old: bytes, metadata: Mapping[str, str]) -> bytes:
     """The length and the JSON of a header that has these fields and the old one's tensors."""
-    entries = json.loads(old)
+    entries = json.loads(old[8:])
     entries.pop("__metadata__", None)
     text = json.dumps(
         {"__metadata__": dict(sorted(metadata.items())), **entries} if metadata else entries, separators=(",", ":")
@@ -276,7 +305,7 @@ def _header(old: bytes, metadata: Mapping[str, str]) -> bytes:
     return struct.pack("<Q", len(data)) + data
 
 
-def _fingerprints(container: Container) -> dict[str, Fingerprint]:
+def fingerprints(container: Container) -> dict[str, Fingerprint]:
     """Type, shape and digest of every tensor's bytes, by name."""
     tensors = container.tensors
     return {name: (tensors.dtype(name), tensors.shape(name), sha256(tensors.raw(name)).hexdigest()) for name in tensors}

@@ -53,6 +53,8 @@ class Module:
     """Shape of the update: `[d_out, d_in]`, or `[c_out, c_in, *kernel]`."""
     size: int = 0
     """Numbers in the pair of factors that the module comes to."""
+    rank: int | None = None
+    """The file's own, which LoHa and LoKr exceed; None where both halves of LoKr are whole."""
     layer: Layer = field(default_factory=lambda: Layer(()))
     """The layers of diffusers' model that the module is; the component stands first in their paths."""
 
@@ -175,7 +177,7 @@ def _place(module: Module, families: tuple[str, ...]) -> tuple[str, Layer]:
 
 
 def _fault(module: Module, container: Container | _Described) -> str:
-    """What is wrong with a module's shapes; sets its shape and size."""
+    """What is wrong with a module's shapes; sets its shape, rank and size."""
     name = printable(module.part.module)
     shapes = {role: container.tensors.shape(tensor) for role, tensor in module.names.items()}
     for role, shape in shapes.items():
@@ -187,7 +189,7 @@ def _fault(module: Module, container: Container | _Described) -> str:
         return f"{name} {error}"
     if pair.rank is not None and pair.rank > _MAX_RANK:
         return f"{name} has rank {pair.rank}, more than {_MAX_RANK}"
-    module.shape = (pair.up[0], *pair.down[1:])
+    module.shape, module.rank = (pair.up[0], *pair.down[1:]), pair.rank
     module.size = math.prod(pair.down) + math.prod(pair.up)
     if max(module.shape) > _MAX_WIDTH:
         return f"{name} is {max(module.shape)} wide, more than {_MAX_WIDTH}"

@@ -1,13 +1,16 @@
 """Opening an adapter: find the file and what stands beside it, and check it, without reading a weight."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from loraleak.adapters.container import Container, read_container, refuse
+from loraleak.adapters.header import header_findings, tensor_findings
 from loraleak.adapters.layouts import peft
 from loraleak.adapters.modules import Contents, contents
+from loraleak.findings import Finding, worst_first
 from loraleak.untrusted import printable
 
 __all__ = ["Opened", "is_one_adapter", "locate", "open_adapter", "open_loadable"]
@@ -32,6 +35,22 @@ class Opened:
         """The layouts of its modules, the commonest first."""
         kinds = Counter(module.dialect.name for module in self.contents.modules.values())
         return "+".join(kind for kind, _ in kinds.most_common())
+
+    @property
+    def ranks(self) -> tuple[int, int] | None:
+        """The smallest and the largest; None where there is no module."""
+        shapes = [(module.rank, module.shape) for module in self.contents.modules.values()]
+        ranks = [min(shape[0], math.prod(shape[1:])) if rank is None else rank for rank, shape in shapes]
+        return (min(ranks), max(ranks)) if ranks else None
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What its fields and the names of its tensors give away, the worst first."""
+        by_header = header_findings(self.fields)
+        known = {finding.field for finding in by_header}
+        return worst_first(
+            [*by_header, *(found for found in tensor_findings(self.contents.residue) if found.field not in known)]
+        )
 
 
 def open_adapter(path: str | Path) -> Opened:

@@ -38,6 +38,7 @@ GROUPS: Mapping[str, tuple[Command, ...]] = {
     ),
     "Protect": (
         Command("scrub", "my-lora.safetensors -o clean.safetensors"),
+        Command("page", "-o index.html"),
         Command("finetune", "my-photos -o my-lora.safetensors --trigger zqkv"),
     ),
     "Research": (

@@ -7,10 +7,10 @@ from pathlib import Path
 from statistics import median
 from typing import Literal
 
-from loraleak.adapters import Update, can_be_cut, header_findings, open_adapter, parts, read_modules, tensor_findings
+from loraleak.adapters import Update, can_be_cut, open_adapter, parts, read_modules
 from loraleak.adapters.opening import Opened
 from loraleak.families import titles
-from loraleak.findings import Finding
+from loraleak.findings import Finding, worst_first
 from loraleak.inspection.spectrum import operations, singular_values
 from loraleak.untrusted import printable
 
@@ -99,8 +99,7 @@ def inspect_adapter(path: str | Path, *, start: bool = False) -> Inspection:
     found = inspect_opened(opened, path)
     if not start or not found.modules:
         return found
-    findings = [*found.findings, *_start_findings(path, opened.fields)]
-    return replace(found, findings=_worst_first(findings))
+    return replace(found, findings=worst_first([*found.findings, *_start_findings(path, opened.fields)]))
 
 
 def inspect_opened(opened: Opened, path: str | Path) -> Inspection:
@@ -112,9 +111,6 @@ def inspect_opened(opened: Opened, path: str | Path) -> Inspection:
         for update in parts(whole) if can_be_cut(whole) else (whole,):
             work += operations(update)
             facts.append(_facts(update, layouts[update.source], with_spectrum=work <= _MAX_WORK))
-    by_header = header_findings(opened.fields)
-    known = {finding.field for finding in by_header}
-    findings = [*by_header, *(finding for finding in tensor_findings(held.residue) if finding.field not in known)]
     modules = tuple(sorted(facts, key=lambda module: module.name))
     return Inspection(
         path=printable(str(path), 400),
@@ -124,7 +120,7 @@ def inspect_opened(opened: Opened, path: str | Path) -> Inspection:
         families=held.families,
         modules=modules,
         residue=tuple(printable(name, 300) for name in held.residue),
-        findings=_worst_first(findings),
+        findings=opened.findings,
         remarks=tuple(_remarks(modules, held.families)),
     )
 
@@ -132,10 +128,6 @@ def inspect_opened(opened: Opened, path: str | Path) -> Inspection:
 def at_or_above(findings: tuple[Finding, ...], level: Gate) -> bool:
     """Whether a finding is at or above a level, which is what a gate asks."""
     return any(_LEVELS.index(finding.severity) >= _LEVELS.index(level) for finding in findings)
-
-
-def _worst_first(findings: list[Finding]) -> tuple[Finding, ...]:
-    return tuple(sorted(findings, key=lambda finding: -_LEVELS.index(finding.severity)))
 
 
 def _remarks(modules: tuple[ModuleFacts, ...], families: tuple[str, ...]) -> Iterator[str]:

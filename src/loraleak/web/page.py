@@ -11,8 +11,8 @@ import gradio as gr
 from loraleak.assets import DEMO
 from loraleak.auditing import AuditSettings
 from loraleak.errors import LoraleakError
-from loraleak.silence import WEIGHTS_REMAIN
 from loraleak.web import shown
+from loraleak.web.inspected import Told, cleaned, fault, inspected, one_line
 from loraleak.web.running import Cancelled, Done, Event, Going, Job, Running
 from loraleak.web.visits import Visits
 
@@ -115,7 +115,7 @@ def _audit_tab(visits: Visits, bases: tuple[str, ...], *, local: bool) -> None:
             gr.Markdown("## What the file itself tells")
             told = gr.HTML(elem_id="told")
             scrub = gr.Button("Make a clean copy", elem_id="scrub")
-            cleaned = gr.HTML(elem_id="cleaned")
+            copied = gr.HTML(elem_id="cleaned")
     report = gr.HTML(elem_id="report")
 
     def inspect(adapter: str | None, request: gr.Request) -> str:
@@ -125,16 +125,17 @@ def _audit_tab(visits: Visits, bases: tuple[str, ...], *, local: bool) -> None:
         from loraleak.inspection import inspect_adapter
 
         try:
-            return shown.inspected(inspect_adapter(adapter))
+            it = inspect_adapter(adapter)
         except LoraleakError as error:
-            return shown.fault(_line(error))
+            return fault(one_line(error))
+        return inspected(Told(it.format, it.families, it.ranks, len(it.modules), it.findings, it.remarks))
 
     def keep(uploads: list[str] | None, request: gr.Request) -> None:
         visits.of(_key(request), uploads or [])
 
     def make_clean(adapter: str | None, request: gr.Request) -> str:
         if adapter is None:
-            return shown.fault("Drop a LoRA file first.")
+            return fault("Drop a LoRA file first.")
         from loraleak.adapters import scrub_header
 
         source = Path(adapter)
@@ -142,9 +143,9 @@ def _audit_tab(visits: Visits, bases: tuple[str, ...], *, local: bool) -> None:
         try:
             done = scrub_header(source, out)
         except LoraleakError as error:
-            return shown.fault(_line(error))
-        says = f"Removed {len(done.removed)} fields and kept {len(done.kept)}. Download {shown.links([out])}. {WEIGHTS_REMAIN}"
-        return f'<p role="status">{says}</p>'
+            return fault(one_line(error))
+        says = cleaned(len(done.removed), len(done.kept), done.remarks)
+        return f'<p role="status">Download {shown.links([out])}. {says}</p>'
 
     def audit(
         adapter: str | None,
@@ -163,7 +164,7 @@ def _audit_tab(visits: Visits, bases: tuple[str, ...], *, local: bool) -> None:
             if not local and base not in bases:
                 raise LoraleakError("this server does not offer that base")
         except LoraleakError as error:
-            yield shown.fault(_line(error)), shown.NOTHING
+            yield fault(one_line(error)), shown.NOTHING
             return
         visit.running = Running(job)
         event: Event = Going("The audit starts.")
@@ -187,7 +188,7 @@ def _audit_tab(visits: Visits, bases: tuple[str, ...], *, local: bool) -> None:
     private: dict[str, Any] = {"api_visibility": "private"}
     file.change(inspect, file, told, **private)
     photos.change(keep, photos, None, show_progress="hidden", **private)
-    scrub.click(make_clean, file, cleaned, **private)
+    scrub.click(make_clean, file, copied, **private)
     audited = start.click(
         audit,
         [file, photos, base, prompt, images, steps],
@@ -214,13 +215,13 @@ def _compare_tab(visits: Visits) -> None:
     def show(first: str | None, second: str | None, request: gr.Request) -> str:
         visits.of(_key(request), [first, second])
         if first is None or second is None:
-            return shown.fault("Drop two files report.json first.")
+            return fault("Drop two files report.json first.")
         from loraleak.reporting import compare, read_report
 
         try:
             comparison = compare(read_report(Path(first)), read_report(Path(second)))
         except LoraleakError as error:
-            return shown.fault(_line(error))
+            return fault(one_line(error))
         return shown.frame(comparison.to_html(), "Two reports side by side")
 
     both.click(show, [before, after], compared, api_visibility="private")
@@ -241,9 +242,3 @@ def _job(
 
 def _key(request: gr.Request) -> str:
     return str(request.session_hash)
-
-
-def _line(error: LoraleakError) -> str:
-    """The error without the folder that the server keeps the file in."""
-    text = str(error)
-    return text if error.path is None else text.replace(str(error.path), Path(error.path).name)

@@ -3,36 +3,14 @@
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from loraleak.families import titles
-from loraleak.silence import HEADER_ONLY
+from loraleak.web.inspected import fault
 from loraleak.web.running import Cancelled, Done, Event, Failed, Going
 
-if TYPE_CHECKING:
-    from loraleak.inspection import Inspection
-
-__all__ = ["NOTHING", "fault", "frame", "inspected", "links", "progress"]
+__all__ = ["NOTHING", "frame", "links", "progress"]
 
 NOTHING = ""
-_MAX_FINDINGS = 40
-
-
-def inspected(inspection: "Inspection") -> str:
-    """Facts of a file and what its header gives away."""
-    environment = Environment(
-        loader=PackageLoader("loraleak.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("inspected.html.j2").render(
-        it=inspection,
-        base=titles(inspection.families),
-        findings=inspection.findings[:_MAX_FINDINGS],
-        more=max(0, len(inspection.findings) - _MAX_FINDINGS),
-        header_only=HEADER_ONLY,
-    )
 
 
 def progress(event: Event, written: Sequence[Path] = ()) -> str:
@@ -59,11 +37,6 @@ def links(files: Sequence[Path]) -> str:
     return ", ".join(
         f'<a href="gradio_api/file={quote(str(file))}" download="{escape(file.name)}">{escape(file.name)}</a>' for file in files
     )
-
-
-def fault(says: str) -> str:
-    """One line that says what is wrong."""
-    return f'<p class="fault" role="alert">{escape(says)}</p>'
 
 
 def frame(page: str, title: str) -> str:
