@@ -7,6 +7,7 @@ import contextlib
 import io
 import sys
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import nbformat
 from nbclient import NotebookClient
@@ -32,13 +33,21 @@ def _commands() -> str:
     parts = ["# Commands", "The texts below are those of `loraleak COMMAND --help`."]
     for title, commands in GROUPS.items():
         parts.append(f"## {title}")
-        parts += [f"### {command.name}\n\n```text\n{_help(command.name)}\n```" for command in commands]
+        for command in commands:
+            words = [[command.name], *([command.name, verb] for verb in _verbs(command.kind))]
+            parts += [f"### {' '.join(each)}\n\n```text\n{_help(each)}\n```" for each in words]
     return "\n\n".join(parts) + "\n"
 
 
-def _help(name: str) -> str:
+def _verbs(kind: type) -> list[str]:
+    """Names of the commands below one, such as `build` of `zoo`."""
+    below = get_args(get_type_hints(kind, include_extras=True).get("job"))
+    return [note.name for one in below for note in getattr(one, "__metadata__", ())]
+
+
+def _help(words: list[str]) -> str:
     with contextlib.redirect_stdout(io.StringIO()) as printed, contextlib.suppress(SystemExit):
-        parse([name, "--help"])
+        parse([*words, "--help"])
     return printed.getvalue().strip()
 
 

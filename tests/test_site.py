@@ -39,7 +39,8 @@ def _read(site: Path, page: str) -> str:
 
 def test_pages_are_built_from_parser_docstrings_and_notebooks(site: Path) -> None:
     assert "Example: loraleak audit" in _read(site, "commands")
-    assert "loraleak.auditing.run.audit" in _read(site, "api")
+    assert all(f"loraleak {words} [-h]" in _read(site, "commands") for words in ("zoo build", "bench paper", "kit install"))
+    assert all(f">{name}<" in _read(site, "api") for name in set(loraleak.__all__) - {"__version__"})
     tour = _read(site, "notebooks/first-audit")
     assert "review 0.05" in tour and ".png" in tour and str(Path.home()) not in tour
     assert "drop-modules: -" in _read(site, "notebooks/own-defence")
