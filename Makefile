@@ -1,8 +1,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PROSE = $(filter-out docs/commands.md,$(wildcard *.md docs/*.md))
+TEXTLINT := $(VENV)/prose/node_modules
 
-.PHONY: demo test lint dist site data browser fuzz clean
+.PHONY: demo test lint prose dist site data browser fuzz clean
 
 demo: $(VENV)/ready
 	$(BIN)/loraleak demo --out demo
@@ -15,7 +17,15 @@ lint: $(VENV)/ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/proselint check README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md docs/*.md
+	$(BIN)/proselint check $(PROSE)
+	@$(MAKE) --no-print-directory prose
+
+# The rules of docs/style.md that a machine can hold, in .textlintrc.json. textlint comes from npm.
+prose:
+	@test -x $(TEXTLINT)/.bin/textlint || { command -v npm >/dev/null && npm install --silent --no-audit --no-fund --no-save \
+	  --prefix $(VENV)/prose textlint@15.8.0 textlint-rule-sentence-length@5.2.1 @textlint-rule/textlint-rule-pattern@2.0.2; } \
+	|| { echo "no npm, or no network: textlint is left out"; exit 0; }; \
+	! test -x $(TEXTLINT)/.bin/textlint || $(TEXTLINT)/.bin/textlint --rules-base-directory $(TEXTLINT) $(filter-out docs/style.md docs/api.md,$(PROSE))
 
 # Wheel and sdist, the wheel made from the sdist; then both commands in an environment that has nothing else.
 dist: $(VENV)/ready-dev
