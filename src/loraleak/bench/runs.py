@@ -17,10 +17,10 @@ from loraleak.adapters import load_adapter, save_adapter
 from loraleak.arms import Arm, Scene, reconstruct
 from loraleak.bases import DiffusersBase
 from loraleak.bench.cases import Case, CaseSettings, person_on
-from loraleak.defences import UNDEFENDED, Defence, TrainingTime, spelled
+from loraleak.defences import UNDEFENDED, Defence, TrainingTime, in_training, spelled
 from loraleak.embedders import Embedder
 from loraleak.files import replacing, write_text
-from loraleak.finetuning import Job
+from loraleak.finetuning import Job, Recipe
 from loraleak.inversion import WeightAutoencoder
 from loraleak.progress import track
 from loraleak.scores import nearest
@@ -73,7 +73,8 @@ def run_cases(
         adapter = load_adapter(files[case])
         if defence.stage == "post-hoc":
             adapter = defence.apply(adapter, base)
-        made = _made(base, case, adapter, left[case], settings, attack)
+        recipe = in_training(defence).defended(settings.recipe_of(case))
+        made = _made(base, case, recipe, adapter, left[case], settings, attack)
         shown = {name: embedder.embed(list(images)) for name, images in made.items()}
         kept = {arm.name: shown[arm.name].vectors if arm.name in shown else _NOTHING for arm in left[case]}
         _add(home / _name(settings, case, ".npz"), kept | {f"{_FOUND}{name}": seen.counts for name, seen in shown.items()})
@@ -140,12 +141,12 @@ def _trained(
 def _made(
     base: DiffusersBase,
     case: Case,
+    recipe: Recipe,
     adapter: Adapter,
     arms: Sequence[Arm],
     settings: CaseSettings,
     attack: WeightAutoencoder | None,
 ) -> dict[str, Images]:
-    recipe = settings.recipe_of(case)
     scene = Scene(
         base,
         adapter,

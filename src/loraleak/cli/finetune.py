@@ -90,16 +90,16 @@ class Finetune:
         save(self.out, lambda place: save_adapter(made.adapter, place, self.layout))
         if checkpoints is not None:
             checkpoints.forget()
-        known = asdict(trained)
-        if made.guarantee.stated:
-            del known["seed"]  # whoever knows it knows the noise
+        known = asdict(made.recipe)
+        if private:
+            del known["seed"]  # whoever knows it can draw the same
         untrained = changes_nothing(made.adapter)
         facts = {
             "adapter": str(self.out),
             "layout": self.layout,
             "modules": len(made.adapter.factors),
             "changes_nothing": untrained,
-            "prompt": self.recipe.prompt,
+            "prompt": made.recipe.prompt,
             "images": len(photos),
             "base": {"name": base.name, "sha256": base.sha256},
             "recipe": known,
@@ -109,7 +109,7 @@ class Finetune:
         if self.json:
             print(json.dumps(facts))
         else:
-            print(f"{self.out}: {len(photos)} {'image' if len(photos) == 1 else 'images'}, prompt “{self.recipe.prompt}”")
+            print(f"{self.out}: {len(photos)} {'image' if len(photos) == 1 else 'images'}, prompt “{made.recipe.prompt}”")
             if self.defence:
                 print(f"{self.defence}: {made.guarantee.says}")
             print(_UNTRAINED if untrained else WEIGHTS_REMAIN)

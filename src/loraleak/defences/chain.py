@@ -65,6 +65,10 @@ class TrainingChain(TrainingTime):
     def links(self) -> tuple[Defence, ...]:
         return _flat((*self.changes, self.training, *self.after))
 
+    @property
+    def needs_secret_seed(self) -> bool:
+        return self.training.needs_secret_seed
+
     def defended(self, recipe: Recipe) -> Recipe:
         return self.training.defended(self._changed(recipe))
 

@@ -18,6 +18,7 @@ from loraleak.defences.finished.refactoring import RandomRefactoring
 from loraleak.defences.finished.scaling import Scaling
 from loraleak.defences.finished.truncation import RankTruncation
 from loraleak.defences.protocol import Defence, TrainingTime
+from loraleak.defences.training.decoys import Decoys
 from loraleak.defences.training.dp_mmd import DpMmd
 from loraleak.defences.training.dp_sgd import DpSgd
 from loraleak.defences.training.early_stopping import EarlyStopping
@@ -38,6 +39,7 @@ DEFENCES: dict[str, type] = {
     "spectral-alignment": SpectralAlignment,
     "random-refactoring": RandomRefactoring,
     "metadata-scrub": MetadataScrub,
+    "decoys": Decoys,
     "dp-sgd": DpSgd,
     "dp-mmd": DpMmd,
     "smp-lora": SmpLora,

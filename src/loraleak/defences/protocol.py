@@ -71,6 +71,11 @@ class TrainingTime(Protocol):
         return False
 
     @property
+    def needs_secret_seed(self) -> bool:
+        """Whether whoever knows the recipe's seed can undo the defence, although it states no epsilon."""
+        return False
+
+    @property
     def links(self) -> "tuple[Defence, ...]":
         """The defences of a chain, in order. Any other defence has itself alone."""
         return (self,)

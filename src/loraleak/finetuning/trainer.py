@@ -1,6 +1,6 @@
 """The trainer: the state of K jobs between steps, and the gradient of DreamBooth's loss."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 import torch
@@ -37,8 +37,8 @@ class Trainer:
         self.private = _padded([base.encode(job.images).to(like) for job in jobs])
         self.counts = [len(job.images) for job in jobs]
         self.prior, self.prior_of, self.prior_counts = self._class_latents(jobs, like)
-        self.prompts = [prompt for recipe in self.recipes for prompt in (recipe.prompt, recipe.class_prompt)]
-        self._fixed = None if self.text_encoder else base.embed(self.prompts).unflatten(0, (-1, 2))
+        self.prompts = [self.prompts_of(job) for job in jobs]
+        self._fixed = None if self.text_encoder else self._embedded(base.embed)
         self.prior_weights = _row([r.prior_weight for r in self.recipes], like)
         self.stack = Stack(
             target_modules(base, first.targets, text_encoder=first.text_encoder),
@@ -59,7 +59,7 @@ class Trainer:
         self.prior_of, self.prior_counts = self.prior_of[:count], self.prior_counts[:count]
         self.prior_weights = self.prior_weights[:count]
         self.max_grad_norms, self.debiased = self.max_grad_norms[:count], self.debiased[:count]
-        self.prompts = self.prompts[: 2 * count]
+        self.prompts = self.prompts[:count]
         self._fixed = None if self._fixed is None else self._fixed[:count]
         self.stack.keep(count)
         self.optimiser.keep(count)
@@ -106,12 +106,13 @@ class Trainer:
         Float[Tensor, "adapters images tokens dim"],
     ]:
         """Latents, noise, noise levels and text states of a step; private images first."""
-        draws = [self._draw(k, step) for k in range(len(self.recipes))]
+        draws = [self.draw(k, step) for k in range(len(self.recipes))]
         latents = self._latents(draws)
         noise = _stacked([d.noise for d in draws]).to(latents)
         times = _stacked([d.timesteps for d in draws]).to(latents.device)
-        role = torch.tensor([0] * self.batch + [1] * self.prior_batch, device=latents.device)
-        return latents, noise, times, self.states(step)[:, role]
+        roles = torch.tensor([[*self.roles(k, drawn), *[-1] * self.prior_batch] for k, drawn in enumerate(draws)])
+        rows = torch.arange(len(draws))[:, None]
+        return latents, noise, times, self.states(step)[rows, roles.to(latents.device)]
 
     def adaptation(self, error: Float[Tensor, "adapters images"]) -> Float[Tensor, " adapters"]:
         """The loss of private images, and the weighted one of class images."""
@@ -139,11 +140,20 @@ class Trainer:
         weights = self.base.schedule.weights.to(times.device)[times].to(error)
         return error * torch.where(debiased.view(-1, 1), weights, 1.0)
 
-    def states(self, step: int) -> Float[Tensor, "adapters 2 tokens dim"]:
-        """Text states of each adapter's own prompt and of its class prompt."""
-        if self._fixed is not None:
-            return self._fixed
-        return self.base.embed_with_gradient(self.prompts).unflatten(0, (-1, 2))
+    def prompts_of(self, job: Job) -> list[str]:
+        """Prompts that a job trains under: as many for private images in every job, and the class prompt last."""
+        return [job.recipe.prompt, job.recipe.class_prompt]
+
+    def roles(self, k: int, drawn: Draw) -> Sequence[int]:
+        """Which of the prompts of job `k` each private image of a draw stands under."""
+        return [0] * len(drawn.private)
+
+    def states(self, step: int) -> Float[Tensor, "adapters prompts tokens dim"]:
+        """Text states of each adapter's prompts, the class prompt last."""
+        return self._embedded(self.base.embed_with_gradient) if self._fixed is None else self._fixed
+
+    def _embedded(self, embed: Callable[[Sequence[str]], Tensor]) -> Float[Tensor, "adapters prompts tokens dim"]:
+        return embed([prompt for own in self.prompts for prompt in own]).unflatten(0, (len(self.prompts), -1))
 
     def _class_latents(self, jobs: Sequence[Job], like: Tensor) -> tuple[Tensor, Tensor, list[int]]:
         """Latents `[sets, images, ...]` of the different sets of class images, each job's set, and how many images it has."""
@@ -164,7 +174,8 @@ class Trainer:
         order = list(sets)
         return _padded(list(sets.values())), torch.tensor([order.index(k) for k in keys]), [len(sets[k]) for k in keys]
 
-    def _draw(self, k: int, step: int) -> Draw:
+    def draw(self, k: int, step: int) -> Draw:
+        """All chance of one step of job `k`."""
         return draw(
             self.recipes[k].seed,
             step,

@@ -84,6 +84,12 @@ class Identity:
             return self._read(self._chosen(count, seed))
         return pictures(self.source, count, seed=(seed, number, 0))
 
+    def some(self, count: int, *, seed: int) -> Sequence[Picture] | Images:
+        """`count` photos of a folder, or all if it holds fewer; of a drawn person, as many as wanted."""
+        if isinstance(self.source, Path):
+            return self._read(sorted(self._shuffled(seed)[:count]))
+        return pictures(self.source, count, seed=(seed, 2))
+
     def further(self, count: int, *, seed: int, number: int, private: int) -> Sequence[Picture] | Images:
         """`count` photos at most, none of which is among those `private` ones."""
         if isinstance(self.source, Path):
