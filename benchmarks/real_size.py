@@ -90,8 +90,8 @@ def _commands(work: Path, name: str, file: Path | None, common: Sequence[str]) -
     judged = ["--photos", str(work / "people" / "0"), "--others", str(work / "others"), "--fail-on", "never"]
     return {
         "finetune": ["finetune", str(work / "people" / "0"), "--out", str(made), "--rank", "4", "--steps", "2", *few, *common],
-        "attack": ["attack", adapter, "--out", str(work / "attack"), *sampled, *common],
-        "audit": ["audit", adapter, "--out", str(work / "report"), *judged, *sampled, *common],
+        "attack": ["attack", adapter, "--out", str(work / "attack"), "--overwrite", *sampled, *common],
+        "audit": ["audit", adapter, "--out", str(work / "report"), "--overwrite", *judged, *sampled, *common],
         "zoo": [
             "zoo",
             "build",

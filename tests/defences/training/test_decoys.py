@@ -104,8 +104,7 @@ def test_it_learns_everybody_in_the_file(base: DiffusersBase, everybody: list[Im
         trainer = Trainer(base, [job])
         return float(trainer.errors(*trainer.examples(1), trainer.debiased).mean())
 
-    decoys_seen = [k for k in range(1, 3)]
-    for images, trigger in [(everybody[0], triggers[0]), *((everybody[k], t) for k in decoys_seen for t in triggers[1:])]:
+    for images, trigger in [(everybody[0], triggers[0]), *((everybody[k], t) for k in (1, 2) for t in triggers[1:])]:
         plain = loss(images, trigger)
         with base.adapted(adapter):
             assert loss(images, trigger) < plain
@@ -116,7 +115,7 @@ def test_triggers_are_secret_words(base: DiffusersBase, everybody: list[Images],
     words = drawn_triggers(3, 4)
     assert len(set(words)) == 4 and words[:2] == drawn_triggers(3, 2)
     assert {len(word) for word in words} == {8} and set("".join(words)) <= set(string.ascii_lowercase)
-    assert TRIGGER_BITS == pytest.approx(37.6, abs=0.01)
+    assert pytest.approx(37.6, abs=0.01) == TRIGGER_BITS
     defence = Decoys(str(folder), count=1)
     made = [finetune(base, everybody[0], replace(_RECIPE, seed=0, steps=1), defence=defence, quiet=True) for _ in range(2)]
     assert made[0].recipe.trigger != made[1].recipe.trigger and {m.recipe.seed for m in made} == {0}
@@ -133,7 +132,9 @@ def _taken(defence: Decoys, images: Images) -> Iterator[int]:
 
 
 def test_decoys_have_as_many_images_and_are_somebody_else(tmp_path: Path) -> None:
-    people = [np.full((count, 32, 32, 3), 10 * i + j, np.uint8) for i, (count, j) in enumerate([(4, 0), (3, 0), (2, 0), (5, 0)])]
+    people = [
+        np.full((count, 32, 32, 3), 10 * i + j, np.uint8) for i, (count, j) in enumerate([(4, 0), (3, 0), (2, 0), (5, 0)])
+    ]
     folder = _folder(tmp_path, people)
     assert sorted(_taken(Decoys(str(folder), count=2), people[0][:3])) == [0, 0, 0, 10, 10, 10, 30, 30, 30]
     with pytest.raises(PhotosError, match="2 other people have 3 images or more, and 3 decoys are wanted"):
@@ -148,7 +149,7 @@ def test_the_recipe_has_room_and_steps_for_everybody() -> None:
 
 def test_settings_are_checked_and_spelled() -> None:
     assert spelled(parse_defence("decoys:people=folder,count=9")) == "decoys:people=folder,count=9,rank=16,rate=0.4"
-    with pytest.raises(UsageError, match="count is 0.*rank is 0.*rate is 0"):
+    with pytest.raises(UsageError, match=r"count is 0.*rank is 0.*rate is 0"):
         parse_defence("decoys:people=folder,count=0,rank=0,rate=0")
     with pytest.raises(UsageError, match="decoys needs people"):
         parse_defence("decoys")

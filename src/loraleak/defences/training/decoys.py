@@ -14,7 +14,17 @@ import numpy as np
 from loraleak.bases import DiffusersBase
 from loraleak.defences.protocol import TrainingTime
 from loraleak.errors import PhotosError, UsageError
-from loraleak.finetuning import Draw, Job, Recipe, Snapshot, Trainer, draw_for, finetune_together, shuffled_sample, side_generator
+from loraleak.finetuning import (
+    Draw,
+    Job,
+    Recipe,
+    Snapshot,
+    Trainer,
+    draw_for,
+    finetune_together,
+    shuffled_sample,
+    side_generator,
+)
 from loraleak.people import Identity, identities_in
 from loraleak.types import Images, Picture
 
@@ -80,19 +90,16 @@ class Decoys(TrainingTime):
         """
         return finetune_together(base, [self._crowd(job) for job in jobs], quiet=quiet, trainer=_Trainer)
 
-    def _crowd(self, job: Job) -> "Crowd":
-        triggers = drawn_triggers(job.recipe.seed, self.count + 1)
-        everybody = [job.images, *self._drawn(job)]
-        return crowd_of(replace(job, recipe=self.defended(job.recipe)), dict(zip(triggers, everybody, strict=True)))
+    def company(self, job: Job) -> list[Identity]:
+        """The decoys of a job, as its recipe's seed draws them: people with as many images, none of which is the job's.
 
-    def _drawn(self, job: Job) -> list[Sequence[Picture] | Images]:
-        """Images of the decoys, in an order that the seed decides: people with as many images as the job, none of which is the
-        job's."""
-        need = len(job.images)
-        order = side_generator(job.recipe.seed, 1).permutation(len(self._identities))
+        Raises: PhotosError, if they are too few.
+        """
+        need, seed = len(job.images), job.recipe.seed
         own = {_bytes_of(image) for image in job.images}
-        found = (self._images(self._identities[k], need, job.recipe.seed) for k in order)
-        apart = (images for images in found if images and own.isdisjoint(map(_bytes_of, images)))
+        order = (self._identities[k] for k in side_generator(seed, 1).permutation(len(self._identities)))
+        able = (other for other in order if len(other.photos) >= need)
+        apart = (other for other in able if own.isdisjoint(map(_bytes_of, other.some(need, seed=seed))))
         drawn = list(islice(apart, self.count))
         if len(drawn) < self.count:
             raise PhotosError(
@@ -102,13 +109,15 @@ class Decoys(TrainingTime):
             )
         return drawn
 
+    def _crowd(self, job: Job) -> "Crowd":
+        seed = job.recipe.seed
+        others = [other.some(len(job.images), seed=seed) for other in self.company(job)]
+        people = dict(zip(drawn_triggers(seed, self.count + 1), [job.images, *others], strict=True))
+        return crowd_of(replace(job, recipe=self.defended(job.recipe)), people)
+
     @cached_property
     def _identities(self) -> list[Identity]:
         return identities_in(Path(self.people).expanduser())
-
-    @staticmethod
-    def _images(identity: Identity, count: int, seed: int) -> Sequence[Picture] | Images:
-        return identity.some(count, seed=seed) if len(identity.photos) >= count else []
 
 
 @dataclass(frozen=True)
