@@ -8,7 +8,9 @@ from loraleak.errors import UsageError
 
 __all__ = ["Group", "third_party"]
 
-Group = Literal["loraleak.arms", "loraleak.defences", "loraleak.embedders", "loraleak.encoders", "loraleak.families"]
+Group = Literal[
+    "loraleak.arms", "loraleak.defences", "loraleak.embedders", "loraleak.encoders", "loraleak.families", "loraleak.leaks"
+]
 
 
 def third_party(group: Group, known: Collection[str] = ()) -> dict[str, Any]:

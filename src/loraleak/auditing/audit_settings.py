@@ -68,6 +68,9 @@ class AuditSettings(AttackSettings):
     others: Path | None = None
     """Folder with photos like yours of other people, one sub-folder or one photo a person. Nobody in your photos may be in it.
     If none is given, the people come with the base's controls, or the base draws some."""
+    held_out: Path | None = None
+    """Folder with photos of the same person on which the adapter was not trained. It adds a test of whether somebody can tell that
+    one of your photos was used."""
     others_count: int = 99
     """Number of other people, where the base draws them. 99 people give a smallest p-value of 0.01."""
     known_leaks: Path | None = None

@@ -1,5 +1,6 @@
 """The first two stages of an audit: load all that it needs, and refuse what it cannot use before anything is sampled."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from loraleak.auditing.scoring import embed_pictures
 from loraleak.bases import DiffusersBase, load_base
 from loraleak.bases.estimate import Estimate
 from loraleak.embedders import Choice, Embedder, choose_embedder, load_embedder
-from loraleak.errors import AdapterError, UsageError
+from loraleak.errors import AdapterError, PhotosError, UsageError
 from loraleak.kits import Controls, Kit, SamplingSetup, kit_for
 from loraleak.people import PhotoFile, read_photos
 from loraleak.scores import Shown, left_out, recurring
@@ -58,6 +59,8 @@ class Loaded:
     """Adapters of other people that were sampled as this one will be; None where there are none."""
     others: OtherPeople | None
     """Other people to compare with; None where the base has to draw them."""
+    held_out: tuple[PhotoFile, ...]
+    """Photos of the person on which the adapter was not trained."""
     known_leaks: tuple[KnownLeak, ...]
     """Files that are known to give their person away; none where there are none for the base."""
 
@@ -99,11 +102,39 @@ def load(adapter: str | Path, photos: str | Path, settings: AuditSettings) -> Lo
         others = people_of(controls)
     else:
         others = _of_another_checkpoint(kit, base, embedder)
+    held_out = () if settings.held_out is None else _held_out(settings.held_out, photo_files.photos)
     leaks_in = settings.known_leaks or (POCKET_KNOWN_LEAKS if settings.base == "pocket" else None)
     leaks = () if leaks_in is None else read_known_leaks(leaks_in, embedder)
     return Loaded(
-        Path(adapter), photo_files.photos, shown, doubts, scene, arms, embedder, choice, setup, kit, controls, others, leaks
+        Path(adapter),
+        photo_files.photos,
+        shown,
+        doubts,
+        scene,
+        arms,
+        embedder,
+        choice,
+        setup,
+        kit,
+        controls,
+        others,
+        held_out,
+        leaks,
     )
+
+
+def _held_out(folder: Path, photos: Sequence[PhotoFile]) -> tuple[PhotoFile, ...]:
+    """Photos of --held-out. Raises: PhotosError, if one of them is among the owner's photos too."""
+    found = read_photos(folder).photos
+    trained = {photo.sha256: photo.name for photo in photos}
+    for photo in found:
+        if photo.sha256 in trained:
+            raise PhotosError(
+                f"{printable(photo.name)} is {printable(trained[photo.sha256])} of --photos too",
+                path=folder,
+                remedy="give photos on which the file was not trained",
+            )
+    return found
 
 
 def unused_controls(loaded: Loaded) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 from time import perf_counter
 
@@ -12,6 +12,7 @@ from loraleak.arms import Strength, reconstruct, with_turned
 from loraleak.auditing.audit_settings import MIN_OTHERS, AuditSettings
 from loraleak.auditing.bystanders import seen_of_bystanders
 from loraleak.auditing.defences import study_defences
+from loraleak.auditing.leaks import answer, estimates
 from loraleak.auditing.loading import Loaded, check, estimate_of, load, unused_controls
 from loraleak.auditing.nulls.drawn import draw_people
 from loraleak.auditing.nulls.other_people import OtherPeople
@@ -21,8 +22,10 @@ from loraleak.auditing.scene import strength_of, strengthened
 from loraleak.auditing.scoring import Scored, embed, embed_beside, recognise, score
 from loraleak.auditing.track_record import calibration_of, forewarning, tried
 from loraleak.auditing.verdict import judge
+from loraleak.bases.estimate import Estimate
+from loraleak.leaks import known_leaks
 from loraleak.progress import announce
-from loraleak.reporting import Bystander, DefenceStudy, Photo, Report, Verdict
+from loraleak.reporting import Answer, Bystander, DefenceStudy, Photo, Report, Verdict
 from loraleak.scores import template
 from loraleak.untrusted import encodable, printable
 from loraleak.version import __version__
@@ -42,7 +45,11 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
     settings = replace(settings, embedder=loaded.choice.name)
     if not quiet:
         before = (loaded.choice.why, *loaded.doubts, unused_controls(loaded))
-        for line in (*before, estimate_of(loaded, settings).says, forewarning(loaded, settings)):
+        for line in (
+            *before,
+            reduce(Estimate.then, estimates(loaded), estimate_of(loaded, settings)).says,
+            forewarning(loaded, settings),
+        ):
             if line:
                 announce(line)
     marks["load"] = perf_counter()
@@ -67,6 +74,8 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
     )
     bystanders = seen_of_bystanders(loaded.shown.bystanders, loaded.folder, embedded, scored, others)
     marks["score"] = perf_counter()
+    answers = tuple(answer(leak(), loaded) for leak in known_leaks().values())
+    marks["leaks"] = perf_counter()
     study = None
     if settings.defences:
         study = study_defences(
@@ -78,7 +87,7 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
             steps=settings.steps,
         )
         marks["defences"] = perf_counter()
-    return _report(loaded, strength, settings, scored, bystanders, verdict, study, len(others), _timings(marks))
+    return _report(loaded, strength, settings, scored, bystanders, answers, verdict, study, len(others), _timings(marks))
 
 
 def _other_people(loaded: Loaded, settings: AuditSettings, *, quiet: bool) -> OtherPeople:
@@ -99,6 +108,7 @@ def _report(
     settings: AuditSettings,
     scored: Scored,
     bystanders: tuple[Bystander, ...],
+    answers: tuple[Answer, ...],
     verdict: Verdict,
     study: DefenceStudy | None,
     others: int,
@@ -138,6 +148,7 @@ def _report(
         timings_s=timings,
         others=others,
         bystanders=bystanders,
+        answers=answers,
         defences=study,
     )
 

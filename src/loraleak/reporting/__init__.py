@@ -10,6 +10,7 @@ from loraleak.reporting.pictures import write_pictures
 from loraleak.reporting.report import Report
 from loraleak.reporting.results import (
     LEVELS,
+    Answer,
     ArmResult,
     Bystander,
     DefenceResult,
@@ -23,6 +24,7 @@ from loraleak.reporting.words import conclusion, in_brackets, percent, scrub_com
 
 __all__ = [
     "LEVELS",
+    "Answer",
     "ArmResult",
     "Bystander",
     "Comparison",

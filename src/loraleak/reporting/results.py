@@ -10,6 +10,7 @@ __all__ = [
     "LEAK_KEPT",
     "LEVELS",
     "USE_KEPT",
+    "Answer",
     "ArmResult",
     "AuditResult",
     "Bystander",
@@ -18,6 +19,7 @@ __all__ = [
     "Level",
     "NullTest",
     "Photo",
+    "PhotoAnswer",
     "PositiveControl",
     "Probability",
     "Side",
@@ -105,6 +107,32 @@ class NullTest:
     reasons: tuple[str, ...]
     statistic: float
     """Greatest value over the attacks, in standard deviations."""
+
+
+@dataclass(frozen=True)
+class PhotoAnswer:
+    """What a leak says about one photo."""
+
+    path: str
+    score: float
+    """Greater is more like a photo that was trained on."""
+    p_value: float
+    """The p-value for this photo alone, which is not corrected for the number of photos."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to one question of what else a file tells."""
+
+    name: str
+    question: str
+    says: str
+    """The answer in plain words, or why there is none."""
+    null: str = ""
+    """What the answer is compared with; empty where there is none."""
+    p_value: float | None = None
+    """None where the question was not tested."""
+    photos: tuple[PhotoAnswer, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -257,5 +285,7 @@ class AuditResult:
     """Number of other people among whom the person was looked for."""
     bystanders: tuple[Bystander, ...] = ()
     """Other people on the photos, by falling number of photos."""
+    answers: tuple[Answer, ...] = ()
+    """What else the file tells."""
     defences: DefenceStudy | None = None
     """Effects of post-hoc defences on this adapter; None where they were not asked for."""

@@ -1,0 +1,12 @@
+"""What else an adapter gives away, beside pictures of the person. In: a scene and evidence. Out: answers with a null each.
+
+Reading order: `protocol` (what a leak is), `photo_scores` (how well a model knows one photo), `membership` (which photos were trained
+on), `names` (all of them by name).
+"""
+
+from loraleak.leaks.membership import Membership
+from loraleak.leaks.names import LEAKS, known_leaks
+from loraleak.leaks.photo_scores import PHOTO_SCORES, PhotoScore
+from loraleak.leaks.protocol import Evidence, Leak
+
+__all__ = ["LEAKS", "PHOTO_SCORES", "Evidence", "Leak", "Membership", "PhotoScore", "known_leaks"]
