@@ -17,7 +17,7 @@ from loraleak.auditing.audit_settings import AuditSettings
 from loraleak.auditing.run import audit
 from loraleak.bases import DiffusersBase
 from loraleak.defences import finetune
-from loraleak.errors import AdapterError, BaseMismatchError, UsageError
+from loraleak.errors import AdapterError, BaseMismatchError, PhotosError, UsageError
 from loraleak.finetuning.recipe import Recipe
 from loraleak.kits import Kit, read_kit, save_kit
 from loraleak.types import Images, Picture, Sightings
@@ -83,6 +83,25 @@ def test_low_is_not_said_on_a_base_for_which_nobody_knows_what_is_missed(
     tried = audit(adapter, photos, replace(settings, known_leaks=_leaks(tmp_path / "leaks", adapter, photos))).verdict
     (control,) = (control for control in tried.positive_controls if control.name == "known-leaks")
     assert "of 3 files that are known to give a person away were found" in control.says
+
+
+def test_held_out_photos_answer_whether_a_photo_was_used(
+    adapter: Path, photos: Path, pipeline_folder: Path, tmp_path: Path
+) -> None:
+    settings = AuditSettings(base=str(pipeline_folder), device="cpu", images=2, steps=2, others_count=19, arms=("lora-class",))
+    (untested,) = audit(adapter, photos, settings).answers
+    assert untested.p_value is None and "--held-out" in untested.says
+    held_out = tmp_path / "held-out"
+    held_out.mkdir()
+    for i, image in enumerate(np.random.default_rng(8).integers(0, 256, (4, 16, 16, 3), dtype=np.uint8)):
+        Image.fromarray(image).save(held_out / f"{i}.png")
+    (tested,) = audit(adapter, photos, replace(settings, held_out=held_out)).answers
+    assert tested.p_value is not None and [photo.path for photo in tested.photos] == ["0.png", "1.png", "2.png"]
+    shutil.copy(photos / "1.png", held_out / "same.png")
+    with pytest.raises(
+        PhotosError, match=r"same\.png is 1\.png of --photos too: give photos on which the file was not trained"
+    ):
+        audit(adapter, photos, replace(settings, held_out=held_out))
 
 
 def test_known_leaks_for_another_base_are_refused_before_anything_is_sampled(

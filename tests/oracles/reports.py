@@ -7,7 +7,18 @@ import pytest
 
 from loraleak.defences.trials import Trial
 from loraleak.reporting.report import Report
-from loraleak.reporting.results import ArmResult, Bystander, DefenceResult, DefenceStudy, NullTest, Photo, Side, Verdict
+from loraleak.reporting.results import (
+    Answer,
+    ArmResult,
+    Bystander,
+    DefenceResult,
+    DefenceStudy,
+    NullTest,
+    Photo,
+    PhotoAnswer,
+    Side,
+    Verdict,
+)
 from loraleak.types import ArmRole, Finding, Images, Interval
 
 MARKUP = "\"><script>alert('x')</script><img src=https://example.org/x onerror=alert(1)>{{ 7 * 7 }}</style>"
@@ -80,6 +91,17 @@ def report() -> Report:
         bystanders=(
             Bystander((MARKUP, MARKDOWN), 0.44, 0.02, pictures(1)[0]),
             Bystander(("b.png",), 0.1, 0.63, pictures(1)[0]),
+        ),
+        answers=(
+            Answer(
+                "membership",
+                "Was it used?",
+                "Yes.",
+                "others",
+                0.01,
+                (PhotoAnswer(MARKUP, 0.5, 0.2, "more familiar than 4 of 4"),),
+            ),
+            Answer("other", "And this?", "Not tested."),
         ),
         limits=("Eight pictures an arm.",),
         settings={"base": "pocket", "seed": 3, "prompt": None, "arms": [], "class_prompt": MARKUP, "steps": 20},

@@ -37,6 +37,14 @@ def test_bystanders_and_pictures_that_show_nobody_are_there(report: Report) -> N
     assert plain["arms"]["lora-class"]["shows_nobody"] == [7]
 
 
+def test_answers_are_there_with_their_photos(report: Report) -> None:
+    first, second = report.to_json()["answers"]
+    assert (first["name"], first["p_value"], second["p_value"], second["photos"]) == ("membership", 0.01, None, [])
+    assert first["photos"] == [
+        {"path": report.answers[0].photos[0].path, "score": 0.5, "p_value": 0.2, "says": "more familiar than 4 of 4"}
+    ]
+
+
 def test_what_the_page_says_is_there_too(report: Report) -> None:
     plain = report.to_json()
     assert plain["verdict"]["null"] == report.verdict.null

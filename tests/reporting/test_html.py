@@ -160,6 +160,11 @@ def test_bystanders_have_pictures_and_figures_of_their_own(page: _Page) -> None:
     assert "Others on your photos" in page.text
 
 
+def test_what_else_the_file_tells_stands_with_its_null(page: _Page) -> None:
+    assert [tag["data-answer"] for tag in page.holding("data-answer")] == ["membership", "other"]
+    assert "more familiar than 4 of 4" in page.text and "Compared with: others." in page.text and "Not tested." in page.text
+
+
 def test_a_picture_that_shows_nobody_has_no_nearest_photo(report: Report, page: _Page) -> None:
     strips = [a for _, a in page.tags if a.get("class") == "nobody"]
     assert len(strips) == len(report.arms)

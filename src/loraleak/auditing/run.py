@@ -168,5 +168,8 @@ def _timings(marks: Mapping[str, float]) -> dict[str, float]:
 
 def _plain(settings: AuditSettings) -> dict[str, object]:
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(settings).items()}
-    paths = {name: None if plain[name] is None else encodable(str(plain[name])) for name in ("others", "known_leaks", "kit")}
+    paths = {
+        name: None if plain[name] is None else encodable(str(plain[name]))
+        for name in ("others", "held_out", "known_leaks", "kit")
+    }
     return plain | paths

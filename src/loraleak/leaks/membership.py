@@ -63,7 +63,8 @@ class Membership(Leak):
             null=_NULL,
             p_value=p_value,
             photos=tuple(
-                PhotoAnswer(name, float(value), float(p)) for name, value, p in zip(evidence.names, members, each, strict=True)
+                PhotoAnswer(name, float(value), float(p), f"more familiar than {(others < value).sum()} of {len(others)}")
+                for name, value, p in zip(evidence.names, members, each, strict=True)
             ),
         )
 

@@ -118,6 +118,8 @@ class PhotoAnswer:
     """Greater is more like a photo that was trained on."""
     p_value: float
     """The p-value for this photo alone, which is not corrected for the number of photos."""
+    says: str
+    """The same in plain words, without the photo's name."""
 
 
 @dataclass(frozen=True)
