@@ -1,14 +1,19 @@
 """When the published encoder reads: what it learns of people whom it has not seen, by where adapters started.
 
-python benchmarks/published.py ridge --own ZOO --shared ZOO --people DIR    what is there to be read, by kernel ridge regression
-python benchmarks/published.py grid --own ZOO --shared ZOO --people DIR     the published network, cell by cell; a stopped run goes on
-python benchmarks/published.py online --own ZOO --people DIR                Algorithm 2 begun, without and with the code's slip
-python benchmarks/published.py matching --own ZOO --people DIR              matching updates, from the true start and others
-python benchmarks/published.py plot                                         the curves of the grid and what ridge finds, as a figure
+ZOOS is `--own ZOO --shared ZOO --frozen ZOO`; one that is not given is left out.
 
-The zoos hold the same people, images, recipes and draws, and differ in the start of A alone: one of its own for each adapter, or
-one for all (`zoo build --start-seed`). Targets are the people's captions. `rank1` is by the mean of z among held-out people, `drawn` by
-a drawn z, as published; `distance` 1 is had by whoever knows nothing. Intervals are over people.
+python benchmarks/published.py ridge ZOOS --people DIR         what is there to be read, by kernel ridge regression
+python benchmarks/published.py grid ZOOS --people DIR          the published network, cell by cell; a stopped run goes on
+python benchmarks/published.py online --own ZOO --people DIR    Algorithm 2 begun, without and with the code's slip
+python benchmarks/published.py matching --own ZOO --people DIR  matching updates, from the true start and others
+python benchmarks/published.py plot                            the curves of the grid and what ridge finds, as a figure
+
+The zoos hold the same people, images, recipes and draws. They differ in the start of A, one of its own for each adapter or one
+for all (`zoo build --start-seed`), or in that A stays there (`--defence fewer-factors:freeze_down=true`). `rank1` is by the mean of
+z among held-out people's captions, `drawn` by a drawn z, as published; `distance` 1 is had by whoever knows nothing. `probed` is the
+same of what ridge regression makes of z, for a z that was not drawn to captions. `explained` is how much more of the noise in a
+person's pictures is predicted through their own adapter with their z than with another's, in shares of the loss. Intervals are over
+people.
 """
 
 import argparse
@@ -20,6 +25,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import torch
+from published_scores import explained, judged, scores_of, shown_scores
 
 from loraleak.arms import Scene
 from loraleak.arms.matching import guess, guessed_start
@@ -29,12 +35,10 @@ from loraleak.inversion import since_start, stack_adapters
 from loraleak.inversion.algorithm2 import algorithm2_source
 from loraleak.inversion.learning import TrainingRun
 from loraleak.inversion.public import Examples, PublicPeople, read_public_people
-from loraleak.inversion.published import PublishedEncoder
 from loraleak.inversion.replay import replayed
 from loraleak.inversion.train_settings import Algorithm2, Knowledge, TrainSettings
 from loraleak.inversion.weights import start_factors
 from loraleak.people import identities_in
-from loraleak.scores import bootstrap_mean
 from loraleak.types import StackedFactors
 from loraleak.zoo.store import Zoo
 
@@ -42,7 +46,16 @@ _STARTS: Mapping[str, tuple[str, Knowledge]] = {
     "one start for all": ("shared", "shared-start"),
     "a start of its own": ("own", "start"),
     "a start of its own, and A_0 given": ("given", "start"),
+    "A frozen at a start of its own": ("frozen", "start"),
 }
+_NOISE_ALONE = {
+    "caption_weight": 0.0,
+    "noise_weight": 1.0,
+    "noise_images": 1,
+    "loss_weighting": "uniform",
+    "least_strength": 1.0,
+}
+"""The published loss."""
 _PENALTIES = (1e-3, 1e-2, 1e-1)
 
 
@@ -51,6 +64,7 @@ def main() -> None:
     parser.add_argument("job", choices=("ridge", "grid", "online", "matching", "plot"))
     parser.add_argument("--own", type=Path)
     parser.add_argument("--shared", type=Path)
+    parser.add_argument("--frozen", type=Path)
     parser.add_argument("--people", type=Path)
     parser.add_argument("--work", type=Path, default=Path("published-work"))
     parser.add_argument("--until", type=int, default=20, help="fine-tuning step of the last snapshot that is used")
@@ -67,21 +81,34 @@ def main() -> None:
         _plot(arguments.work, arguments.out)
         return
     base = load_base("pocket", device="cpu")
-    zoos = {name: getattr(arguments, name) for name in ("own", "shared")}
-    public = {
-        name: _until(
-            read_public_people([Zoo(folder)], identities_in(arguments.people), base, held_out=arguments.held_out),
-            arguments.until,
-        )
-        for name, folder in zoos.items()
-        if folder is not None
-    }
+    zoos = {name: folder for name in ("own", "shared", "frozen") if (folder := getattr(arguments, name)) is not None}
+    public = read_zoos(zoos, arguments.people, base, held_out=arguments.held_out, last=arguments.until)
     if "own" in public:
         public["given"] = _in_basis_of_start(public["own"])
     {"ridge": _ridge, "grid": _grid, "online": _online, "matching": _matching}[arguments.job](base, public, arguments)
 
 
-def _until(public: PublicPeople, step: int) -> PublicPeople:
+def read_zoos(zoos: Mapping[str, Path], people: Path, base, *, held_out: float, last: int) -> dict[str, PublicPeople]:
+    """Zoos of the same people, up to a fine-tuning step. Pictures and captions are read once."""
+    opened = {name: Zoo(folder) for name, folder in zoos.items()}
+    first = read_public_people([next(iter(opened.values()))], identities_in(people), base, held_out=held_out)
+    index = {name: i for i, name in enumerate(first.names)}
+    return {
+        name: until(
+            replace(
+                first,
+                zoos=(zoo,),
+                person_of=(np.array([index[person] for person in zoo.manifest["person"].to_pylist()]),),
+                step_of=(zoo.manifest["step"].to_numpy(),),
+                last=(zoo.last_rows(),),
+            ),
+            last,
+        )
+        for name, zoo in opened.items()
+    }
+
+
+def until(public: PublicPeople, step: int) -> PublicPeople:
     """The same people without the snapshots after this step."""
     known = [np.where(steps <= step, people, -1) for people, steps in zip(public.person_of, public.step_of, strict=True)]
     last = [
@@ -129,7 +156,9 @@ def _ridge(base, public: Mapping[str, PublicPeople], arguments) -> None:
         "B A; one start for all": ("shared", "shared", "file"),
         "B A; learned from own starts, asked of one start": ("own", "shared", "file"),
         "B B^T; a start of its own": ("own", "own", "file"),
-        **{f"A and B; {start}": (zoo, zoo, knowledge) for start, (zoo, knowledge) in _STARTS.items()},
+        **{f"A and B; {start}": (zoo, zoo, knowledge) for start, (zoo, knowledge) in _STARTS.items() if zoo != "frozen"},
+        "B; A frozen at a start of its own": ("frozen", "frozen", "file"),
+        "B A; A frozen at a start of its own": ("frozen", "frozen", "file"),
     }
     found = {
         name: _regressed(public[learned], public[asked], knowledge, read=name.partition(";")[0])
@@ -137,36 +166,37 @@ def _ridge(base, public: Mapping[str, PublicPeople], arguments) -> None:
         if learned in public and asked in public
     }
     for name, scores in found.items():
-        print(f"{name:<50} {_shown(scores)}", flush=True)
+        print(f"{name:<50} {shown_scores(scores)}", flush=True)
     arguments.work.mkdir(parents=True, exist_ok=True)
-    ranks = {start: float(found[name]["rank1"].mean()) for start in _STARTS if (name := f"A and B; {start}") in found}
+    read = {start: "B" if zoo == "frozen" else "A and B" for start, (zoo, _) in _STARTS.items()}
+    ranks = {start: float(found[name]["rank1"].mean()) for start in _STARTS if (name := f"{read[start]}; {start}") in found}
     (arguments.work / "ridge.json").write_text(json.dumps(ranks) + "\n")
     for one, other in (("B A; one start for all", "B A; a start of its own"), tuple(cells)[1:3]):
         if one in found and other in found:
             less = {metric: found[one][metric] - found[other][metric] for metric in found[one]}
-            print(f"{one}, less {other.removeprefix('B A; ')}:  {_shown(less)}", flush=True)
+            print(f"{one}, less {other.removeprefix('B A; ')}:  {shown_scores(less)}", flush=True)
 
 
 def _regressed(learned: PublicPeople, asked: PublicPeople, knowledge: Knowledge, *, read: str) -> dict[str, np.ndarray]:
     known, unknown = learned.rows(0, held_out=False, last_only=True), asked.rows(0, held_out=True, last_only=True)
     parts = [learned.examples(0, known, knowledge), asked.examples(0, unknown, knowledge)]
     people, n = torch.cat([part.people for part in parts]), len(known)
-    kernel = _kernel([part.read for part in parts], read)
+    likeness = kernel([part.read for part in parts], read)
     captions = learned.captions.flatten(1)[people[:n]]
     scores = []
     for penalty in _PENALTIES:
-        weights = torch.linalg.solve(kernel[:n, :n] + penalty * torch.eye(n), captions - captions.mean(0))
-        scores.append(_scores(asked, captions.mean(0) + kernel[n:, :n] @ weights, people[n:]))
+        weights = torch.linalg.solve(likeness[:n, :n] + penalty * torch.eye(n), captions - captions.mean(0))
+        scores.append(scores_of(asked, captions.mean(0) + likeness[n:, :n] @ weights, people[n:]))
     return min(scores, key=lambda s: s["distance"].mean())
 
 
-def _kernel(parts: Sequence[StackedFactors], read: str) -> torch.Tensor:
-    """Mean over modules of the cosines between adapters: of `B A`, of `B B^T`, or of B and of the change of A, each on its own."""
+def kernel(parts: Sequence[StackedFactors], read: str) -> torch.Tensor:
+    """Mean over modules of the cosines between adapters: of `B A`, `B B^T`, B, or B and the change of A, each on its own."""
     count = sum(len(part.scales) for part in parts)
     total, terms = torch.zeros(count, count), 0
     for name in parts[0].up:
         up, down = (torch.cat([getattr(part, side)[name].flatten(2) for part in parts]) for side in ("up", "down"))
-        for matrices in {"B A": [up @ down], "B B^T": [up @ up.transpose(1, 2)], "A and B": [up, down]}[read]:
+        for matrices in {"B A": [up @ down], "B B^T": [up @ up.transpose(1, 2)], "B": [up], "A and B": [up, down]}[read]:
             flat = torch.nn.functional.normalize(matrices.flatten(1))
             total, terms = total + flat @ flat.T, terms + 1
     return total / terms
@@ -175,37 +205,47 @@ def _kernel(parts: Sequence[StackedFactors], read: str) -> torch.Tensor:
 def _grid(base, public: Mapping[str, PublicPeople], arguments) -> None:
     held_out: dict[str, dict[str, np.ndarray]] = {}
     for cell in arguments.cells:
-        start, norm = cell.split("|")
+        start, norm, *loss = cell.split("|")
         zoo, knowledge = _STARTS[start]
         if zoo not in public:
             continue
         folder = arguments.work / cell.replace("|", ", ")
         if not (folder / "result.json").exists():
-            settings = TrainSettings(
-                encoder="published",
-                knowledge=knowledge,
-                steps=arguments.updates,
-                batch=arguments.batch,
-                learning_rate=arguments.learning_rate,
-                weight_decay=5e-4,
-                told_steps=1.0,
-                noise_weight=0.0,
-                beta=0.0,
-                early_stopping=False,
-                evaluate_every=100,
-            )
-            training = _Recorded(base, public[zoo], settings, folder, sizes={"normalised": norm == "norm"})
+            settings = settings_of(arguments, knowledge)
+            if loss:
+                settings = replace(settings, **_NOISE_ALONE, noise_adapters=arguments.batch)
+            training = Recorded(base, public[zoo], settings, folder, sizes={"normalised": norm == "norm"})
             training.run(replayed(training))
-            result = _judged(training.best_encoder(), public[zoo], knowledge)
+            result = judged(training.best_encoder(), public[zoo], knowledge) | {
+                "explained": explained(base, training.best_encoder(), public[zoo], knowledge)
+            }
             (folder / "result.json").write_text(json.dumps({"start": start, "norm": norm, **result}) + "\n")
         result = json.loads((folder / "result.json").read_text())
         for people in ("held_out", "trained"):
             scores = {name: np.array(values) for name, values in result[people].items()}
-            print(f"{start:<36} {norm:<8} {people:<9} {_shown(scores)}", flush=True)
+            print(f"{cell:<56} {people:<9} {shown_scores(scores)}", flush=True)
             if people == "held_out":
                 held_out[cell] = scores
         print(f"{'':<46}spread of tokens {result['tokens']:.3f}, of z {result['z']:.3f}", flush=True)
-    _compared(held_out)
+        print(f"{'':<46}{shown_scores({'explained': np.array(result['explained'])})}", flush=True)
+    shown_beside_first(held_out)
+
+
+def settings_of(arguments, knowledge: Knowledge) -> TrainSettings:
+    """Settings with which the published network fits what it learns from. They depart from the published optimiser."""
+    return TrainSettings(
+        encoder="published",
+        knowledge=knowledge,
+        steps=arguments.updates,
+        batch=arguments.batch,
+        learning_rate=arguments.learning_rate,
+        weight_decay=5e-4,
+        told_steps=1.0,
+        noise_weight=0.0,
+        beta=0.0,
+        early_stopping=False,
+        evaluate_every=100,
+    )
 
 
 def _online(base, public: Mapping[str, PublicPeople], arguments) -> None:
@@ -215,13 +255,13 @@ def _online(base, public: Mapping[str, PublicPeople], arguments) -> None:
         folder = arguments.work / f"online, {'with' if slip else 'without'} the slip"
         updates = arguments.updates
         settings = algorithm.applied(TrainSettings(encoder="published", steps=updates, evaluate_every=updates))
-        training = _Recorded(base, public["own"], settings, folder, facts=asdict(algorithm))
+        training = Recorded(base, public["own"], settings, folder, facts=asdict(algorithm))
         training.run(algorithm2_source(training, algorithm))
         lines = [json.loads(line) for line in (folder / "curve.jsonl").read_text().splitlines()]
         losses = [line["noise"] for line in lines if line["of"] == "train"]
-        held_out = _judged(training.best_encoder(), public["own"], "start")["held_out"]
+        held_out = judged(training.best_encoder(), public["own"], "start")["held_out"]
         print(
-            f"{folder.name}: loss {np.mean(losses[:100]):.3f}, then {np.mean(losses[-200:]):.3f}  {_shown(held_out)}",
+            f"{folder.name}: loss {np.mean(losses[:100]):.3f}, then {np.mean(losses[-200:]):.3f}  {shown_scores(held_out)}",
             flush=True,
         )
 
@@ -250,56 +290,24 @@ def _matching(base, public: Mapping[str, PublicPeople], arguments) -> None:
             for key, value in scores.items():
                 found.setdefault(name, {}).setdefault(key, []).append(value)
     for name, scores in found.items():
-        print(f"{name:<18} {len(rows)} people among {len(faces)}  {_shown(scores)}", flush=True)
+        print(f"{name:<18} {len(rows)} people among {len(faces)}  {shown_scores(scores)}", flush=True)
 
 
-def _compared(held_out: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+def shown_beside_first(held_out: Mapping[str, Mapping[str, np.ndarray]]) -> None:
     """Every cell less the first one, person by person."""
     first, *others = held_out
     for other in others:
         less = {metric: held_out[other][metric] - held_out[first][metric] for metric in held_out[first]}
-        print(f"{other}, less {first}:  {_shown(less)}", flush=True)
+        print(f"{other}, less {first}:  {shown_scores(less)}", flush=True)
 
 
-class _Recorded(TrainingRun):
+class Recorded(TrainingRun):
     """A training that also writes its curve, a line for every figure."""
 
     def _log(self, of: str, figures: Mapping[str, float]) -> None:
         super()._log(of, figures)
         with (self.folder / "curve.jsonl").open("a") as file:
             file.write(json.dumps({"step": self.step, "of": of, **figures}) + "\n")
-
-
-@torch.no_grad()
-def _judged(encoder: PublishedEncoder, public: PublicPeople, knowledge: Knowledge) -> dict:
-    """Scores of each person by their last adapter, and how much tokens and z of different people differ."""
-    made: dict = {}
-    for name, held_out in (("held_out", True), ("trained", False)):
-        rows = public.rows(0, held_out=held_out, last_only=True)[:75]
-        examples = public.examples(0, rows, knowledge)
-        posterior = encoder(examples.read, examples.steps)
-        drawn = posterior.sample(torch.Generator().manual_seed(0))
-        made[name] = _scores(public, posterior.mean.flatten(1), examples.people)
-        made[name]["drawn"] = _scores(public, drawn.flatten(1), examples.people)["rank1"]
-        made[name] = {key: values.tolist() for key, values in made[name].items()}
-        if held_out:
-            tokens = encoder.tokens(examples.read, examples.steps)[:, 2:]
-            made["tokens"] = float(((tokens - tokens.mean(0)).norm(dim=2) / tokens.norm(dim=2)).mean())
-            z = posterior.mean
-            made["z"] = float((z - z.mean(0)).square().mean() / public.captions.std(0).square().mean())
-    return made
-
-
-def _scores(public: PublicPeople, z: torch.Tensor, people: torch.Tensor) -> dict[str, np.ndarray]:
-    captions, gallery = public.captions.flatten(1), people.unique()
-    right = gallery[torch.cdist(z, captions[gallery]).argmin(1)] == people
-    distance = (z - captions[people]).square().mean(1) / captions.std(0).square().mean()
-    return {"rank1": right.double().numpy(), "distance": distance.double().numpy()}
-
-
-def _shown(scores: Mapping[str, np.ndarray]) -> str:
-    intervals = {name: bootstrap_mean(np.asarray(values)) for name, values in scores.items()}
-    return "  ".join(f"{name} {i.mean:.3f} [{i.low:.3f}, {i.high:.3f}]" for name, i in intervals.items())
 
 
 def _plot(work: Path, out: Path) -> None:

@@ -14,9 +14,9 @@ from oracles.adapters import random_adapter, refactored
 UNKNOWN = torch.zeros(3, dtype=torch.long)
 
 
-def _encoder(kind: str, base: DiffusersBase, shapes: dict[str, torch.Size]) -> Encoder:
+def _encoder(kind: str, base: DiffusersBase, shapes: dict[str, torch.Size], **sizes: bool | float) -> Encoder:
     torch.manual_seed(0)
-    encoder = new_encoder(kind, shapes, base, steps=True, rank=4).eval()
+    encoder = new_encoder(kind, shapes, base, steps=True, rank=4, sizes=sizes).eval()
     for parameter in encoder.parameters():  # heads start near zero, which would hide a difference
         parameter.data += 0.1 * torch.randn_like(parameter) if parameter.requires_grad else 0
     return encoder
@@ -26,11 +26,13 @@ def _three(shapes: dict[str, torch.Size]) -> list[Adapter]:
     return [random_adapter(shapes, rank, seed) for seed, rank in enumerate((1, 2, 4))]
 
 
+@pytest.mark.parametrize("second_order", [False, True])
 @pytest.mark.parametrize("seed", range(4))
 def test_invariant_does_not_see_how_an_update_is_factored(
-    base: DiffusersBase, shapes: dict[str, torch.Size], seed: int
+    base: DiffusersBase, shapes: dict[str, torch.Size], seed: int, second_order: bool
 ) -> None:
-    encoder, weights = _encoder("invariant", base, shapes).double(), stack_adapters(_three(shapes), shapes).to(torch.float64)
+    encoder = _encoder("invariant", base, shapes, second_order=second_order).double()
+    weights = stack_adapters(_three(shapes), shapes).to(torch.float64)
     with torch.no_grad():
         one, other = encoder(weights, UNKNOWN), encoder(refactored(weights, seed), UNKNOWN)
     torch.testing.assert_close(one.mean, other.mean, atol=1e-4, rtol=1e-4)
@@ -76,6 +78,34 @@ def test_features_are_those_of_the_full_update(base: DiffusersBase, shapes: dict
             torch.testing.assert_close(
                 probed[k, m].view(left.shape[1], -1), left.T @ update @ right / update.norm(), atol=1e-5, rtol=1e-4
             )
+
+
+def test_second_order_features_are_those_of_the_full_update(base: DiffusersBase, shapes: dict[str, torch.Size]) -> None:
+    encoder, adapters = _encoder("invariant", base, shapes, second_order=True), _three(shapes)
+    assert isinstance(encoder, InvariantEncoder)
+    probed, _ = encoder.features(stack_adapters(adapters, shapes))
+    first = encoder.shape.probes**2
+    for m, (name, left) in enumerate(zip(shapes, encoder.left, strict=True)):
+        for k, adapter in enumerate(adapters):
+            update = adapter.factors[name].up @ adapter.factors[name].down
+            square = update @ update.T
+            wanted = left.T @ square @ left / square.norm()
+            torch.testing.assert_close(probed[k, m, first:].view_as(wanted), wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_right_probes_can_be_scaled_by_their_share_of_the_updates(base: DiffusersBase, shapes: dict[str, torch.Size]) -> None:
+    statistics = ProbeStatistics(shapes)
+    statistics.add(stack_adapters(_three(shapes), shapes))
+    plain, scaled = (_encoder("invariant", base, shapes, right_power=power) for power in (0.0, 0.5))
+    assert isinstance(plain, InvariantEncoder) and isinstance(scaled, InvariantEncoder)
+    plain.set_probes(statistics)
+    scaled.set_probes(statistics)
+    name = next(iter(shapes))
+    energies = (plain.right[0].T @ statistics.right[name] @ plain.right[0]).diagonal()
+    torch.testing.assert_close(
+        scaled.right[0].norm(dim=0).square(), (energies / energies[0]).clamp(min=0), atol=1e-4, rtol=1e-3
+    )
+    torch.testing.assert_close(scaled.left[0], plain.left[0])
 
 
 def test_probes_are_the_directions_of_most_energy(base: DiffusersBase, shapes: dict[str, torch.Size]) -> None:

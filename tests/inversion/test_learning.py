@@ -64,7 +64,7 @@ def test_without_the_step_embedding_only_final_weights_are_examples(
     assert training.encoder.steps is None
 
 
-@pytest.mark.parametrize("kind", ["invariant", "published"])
+@pytest.mark.parametrize("kind", ["invariant", "ridge", "published"])
 def test_an_interrupted_training_ends_as_an_undisturbed_one(
     kind: str, base: DiffusersBase, public: PublicPeople, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

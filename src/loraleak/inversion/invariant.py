@@ -1,6 +1,6 @@
 """Our encoder. It reads `dW` through probes, so that `B -> B M^-1, A -> M A` changes nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from loraleak.inversion.encoder import Encoder
 from loraleak.inversion.posterior import Posterior
+from loraleak.inversion.ridge import RidgeMap
 from loraleak.inversion.steps import StepEmbedding
 from loraleak.types import StackedFactors
 
@@ -32,6 +33,13 @@ class InvariantShape:
     dropout: float = 0.2
     missing: float = 0.1
     """Share of modules that training hides, so that files that lack some modules are read too."""
+    second_order: bool = False
+    """Read `U^T dW dW^T U` too, normalised alike. To first order `dW = sum(G) A_0^T A_0`, and each start has another A_0: between two
+    files it blurs the product of the second order less than that of the first."""
+    ridge: bool = False
+    """Add to the mean what ridge regression from the same features says; the perceptron learns what is left. It needs captions."""
+    right_power: float = 0.0
+    """Power of their share of the zoo's updates by which the probes V are scaled. 0: all count alike; .5: strong ones count more."""
 
 
 class InvariantEncoder(Encoder):
@@ -58,7 +66,8 @@ class InvariantEncoder(Encoder):
         self.register_buffer("norm_mean", torch.zeros(modules))
         self.register_buffer("norm_spread", torch.ones(modules))
         self.register_buffer("centre", torch.zeros(condition))
-        self.by_module = nn.Parameter(torch.randn(modules, shape.probes**2, shape.module_width) / shape.probes)
+        features = shape.probes**2 * (1 + shape.second_order)
+        self.by_module = nn.Parameter(torch.randn(modules, features, shape.module_width) / shape.probes)
         self.by_module_bias = nn.Parameter(torch.zeros(modules, shape.module_width))
         self.steps = StepEmbedding(shape.width) if steps else None
         self.enter = nn.Linear(modules * (shape.module_width + 1), shape.width)
@@ -72,14 +81,26 @@ class InvariantEncoder(Encoder):
             nn.init.normal_(head.weight, std=0.1 / shape.code**0.5)
             nn.init.zeros_(head.bias)
         nn.init.constant_(self.log_variance.bias, -4.0)
+        blocks = 1 + shape.second_order
+        self.ridge = RidgeMap(modules, blocks, shape.probes**2, shape.code, condition) if shape.ridge else None
 
     def forward(self, weights: StackedFactors, steps: Int[Tensor, " batch"]) -> Posterior:
-        return self.posterior(self.read(weights, steps))
-
-    def read(self, weights: StackedFactors, steps: Int[Tensor, " batch"]) -> Float[Tensor, "batch code"]:
-        """Code of what is known of the person."""
         probed, norms = self.features(weights)
         present = (norms > _TINY).to(probed)
+        code = self._read(probed, norms, present, steps)
+        mean = self.centre + self.mean(code).unflatten(1, self.condition)
+        if self.ridge is not None:
+            mean = mean + self.ridge(probed, present)
+        return Posterior(mean, self.log_variance(code).unflatten(1, self.condition))
+
+    def _read(
+        self,
+        probed: Float[Tensor, "batch modules features"],
+        norms: Float[Tensor, "batch modules"],
+        present: Float[Tensor, "batch modules"],
+        steps: Int[Tensor, " batch"],
+    ) -> Float[Tensor, "batch code"]:
+        """Code of what is known of the person."""
         if self.training and self.shape.missing:
             present = present * (torch.rand_like(norms) >= self.shape.missing)
         logs = (norms.clamp(min=_TINY).log() - self.norm_mean) / self.norm_spread * present
@@ -90,11 +111,6 @@ class InvariantEncoder(Encoder):
             hidden = hidden + self.steps(steps)
         return self.code(self.mix(hidden))
 
-    def posterior(self, code: Float[Tensor, "batch code"]) -> Posterior:
-        """Posterior of z, given a code."""
-        mean = self.centre + self.mean(code).unflatten(1, self.condition)
-        return Posterior(mean, self.log_variance(code).unflatten(1, self.condition))
-
     def features(
         self, weights: StackedFactors
     ) -> tuple[Float[Tensor, "batch modules features"], Float[Tensor, "batch modules"]]:
@@ -103,8 +119,11 @@ class InvariantEncoder(Encoder):
         for left, right, name in zip(self.left, self.right, self.shapes, strict=True):
             down, up = weights.down[name].flatten(2), weights.up[name] * weights.scales.view(-1, 1, 1)
             norm = _norm(down, up)
-            product = torch.einsum("op,bor->bpr", left, up) @ (down @ right)
-            probed.append(product.flatten(1) / norm[:, None].clamp(min=_TINY))
+            seen = torch.einsum("op,bor->bpr", left, up)
+            products = [(seen @ (down @ right)).flatten(1) / norm[:, None].clamp(min=_TINY)]
+            if self.shape.second_order:
+                products.append(_second_order(seen, down, up).flatten(1))
+            probed.append(torch.cat(products, dim=1))
             norms.append(norm)
         return torch.stack(probed, 1), torch.stack(norms, 1)
 
@@ -112,11 +131,30 @@ class InvariantEncoder(Encoder):
     def set_probes(self, statistics: "ProbeStatistics") -> None:
         """Set the probes to the directions in which the zoo's updates are largest."""
         for k, name in enumerate(self.shapes):
-            for probes, covariance in ((self.left[k], statistics.left[name]), (self.right[k], statistics.right[name])):
-                _, directions = torch.linalg.eigh(covariance)
+            of_sides = (
+                (self.left[k], statistics.left[name], 0.0),
+                (self.right[k], statistics.right[name], self.shape.right_power),
+            )
+            for probes, covariance, power in of_sides:
+                values, directions = torch.linalg.eigh(covariance)
                 wanted = directions[:, -probes.shape[1] :].flip(1)
                 probes.zero_()[:, : wanted.shape[1]] = wanted
+                if power:
+                    share = values.flip(0)[: wanted.shape[1]].clamp(min=0) / values[-1].clamp(min=_TINY)
+                    probes[:, : wanted.shape[1]] *= share**power
         self.set_norms(statistics)
+
+    @torch.no_grad()
+    def set_ridge(
+        self,
+        parts: Iterable[StackedFactors],
+        codes: Float[Tensor, "adapters tokens dim"],
+        people: Int[Tensor, " adapters"],
+    ) -> None:
+        """Solve the ridge regression from these adapters to the codes of their people. `centre` has to be set."""
+        if self.ridge is not None:
+            probed, norms = map(torch.cat, zip(*map(self.features, parts), strict=True))
+            self.ridge.solve(probed, (norms > _TINY).to(probed), codes - self.centre, people)
 
     @torch.no_grad()
     def set_norms(self, statistics: "ProbeStatistics") -> None:
@@ -155,6 +193,16 @@ def _norm(down: Float[Tensor, "batch rank d_in"], up: Float[Tensor, "batch d_out
     """`|B A|`, from the thin factors."""
     inner = (up.transpose(1, 2) @ up) * (down @ down.transpose(1, 2))
     return inner.sum((1, 2)).clamp(min=0).sqrt()
+
+
+def _second_order(
+    seen: Float[Tensor, "batch probes rank"], down: Float[Tensor, "batch rank d_in"], up: Float[Tensor, "batch d_out rank"]
+) -> Float[Tensor, "batch probes probes"]:
+    """`U^T dW dW^T U / |dW dW^T|` with `seen = U^T B`, from the thin factors."""
+    inner = down @ down.transpose(1, 2)
+    turned = up.transpose(1, 2) @ up @ inner
+    size = (turned * turned.transpose(1, 2)).sum((1, 2)).clamp(min=0).sqrt()
+    return seen @ inner @ seen.transpose(1, 2) / size.view(-1, 1, 1).clamp(min=_TINY**2)
 
 
 def _probes(sizes: list[int], probes: int) -> nn.ParameterList:

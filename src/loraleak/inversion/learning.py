@@ -31,6 +31,7 @@ __all__ = ["Decoded", "Source", "TrainingRun", "is_main_process"]
 _OTHERS = 24
 _STATISTICS = 512
 _EVALUATED = 512
+_REGRESSED = 4096
 
 
 Source = Callable[[int], Examples]
@@ -161,7 +162,16 @@ class TrainingRun:
             encoder.set_probes(self._statistics())
             if public.captions is not None:
                 encoder.centre.copy_(public.captions.mean(0))
+                self._solve_ridge(encoder)
         return encoder
+
+    def _solve_ridge(self, encoder: InvariantEncoder) -> None:
+        if encoder.ridge is None:
+            return
+        parts = list(self._sampled(self.rows, np.random.default_rng([self.settings.seed, 6]), _REGRESSED))
+        people = torch.cat([part.people for part in parts])
+        assert self.public.captions is not None
+        encoder.set_ridge([part.read for part in parts], self.public.captions[people], people)
 
     def _warm(self, attack: WeightAutoencoder) -> Encoder:
         """A copy of the attack's encoder that standardises norms by these zoos'."""

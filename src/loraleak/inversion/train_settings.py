@@ -44,7 +44,8 @@ class TrainSettings:
     """Settings of the training of a weight autoencoder."""
 
     encoder: str = "invariant"
-    """Network that reads adapters: `invariant` reads products B A only; `published` (Yao 2024) reads A and B as they are."""
+    """Network that reads adapters: `invariant` reads products B A only; `ridge` does too, and begins with a ridge
+    regression, which suits few people; `published` (Yao 2024) reads A and B as they are."""
     knowledge: Knowledge = "file"
     """Part of an adapter that is read: the `file` as shared, its change since the `start`, which needs the training seed, or its change
     since a `shared-start`, that of all adapters of the zoo."""

@@ -165,6 +165,19 @@ def _invariant(
     return InvariantEncoder(shapes, condition, InvariantShape(**sizes), steps=steps)
 
 
+def _ridge(
+    shapes: Mapping[str, torch.Size],
+    condition: tuple[int, int],
+    base: DiffusersBase,
+    *,
+    steps: bool,
+    sizes: Mapping[str, Any],
+    rank: int | None,
+) -> Encoder:
+    better = {"ridge": True, "second_order": True, "right_power": 0.5}
+    return InvariantEncoder(shapes, condition, InvariantShape(**(better | dict(sizes))), steps=steps)
+
+
 def _published(
     shapes: Mapping[str, torch.Size],
     condition: tuple[int, int],
@@ -182,6 +195,6 @@ def _published(
     )
 
 
-ENCODERS: dict[str, Callable[..., Encoder]] = {"invariant": _invariant, "published": _published}
+ENCODERS: dict[str, Callable[..., Encoder]] = {"invariant": _invariant, "ridge": _ridge, "published": _published}
 """Encoders by name. A new one is one more file and one more line here, or an entry point in the group `loraleak.encoders`: a callable
 that takes `(shapes, condition, base, *, steps, sizes, rank)`."""
