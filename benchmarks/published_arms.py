@@ -98,6 +98,9 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=3, help="pictures of an arm")
     parser.add_argument("--sampler-steps", type=int, default=10)
     parser.add_argument("--updates", type=int, default=600, help="of the published network, as in published.py grid")
+    parser.add_argument(
+        "--ridge-updates", type=int, default=100, help="of the perceptron that learns what the regression leaves"
+    )
     parser.add_argument("--our-updates", type=int, default=1_000, help="of ours, with 64 adapters each")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
@@ -155,10 +158,10 @@ class _Bench:
             settings = TrainSettings(
                 encoder=attack.encoder,
                 knowledge=attack.knowledge,
-                steps=self.arguments.our_updates,
+                steps=self.arguments.ridge_updates if attack.encoder == "ridge" else self.arguments.our_updates,
                 noise_weight=0.0,
                 early_stopping=False,
-                evaluate_every=200,
+                evaluate_every=100,
             )
             folder, sizes = self.work / f"{attack.encoder}, {attack.knowledge}, {attack.learned}", None
         training = Recorded(self.base, self.public[attack.learned], settings, folder, sizes=sizes)
