@@ -28,7 +28,6 @@ from loraleak.inversion import WeightAutoencoder
 from loraleak.inversion.replay import replayed
 from loraleak.inversion.train_settings import Knowledge, TrainSettings
 from loraleak.inversion.universal import learn_universal_z
-from loraleak.people import read_photos
 
 _ARMS = ("base-class", "lora-class", "lora-universal-z", "lora-mean-z", "lora-swapped-z", "base-z", "lora-z")
 _EFFECTS = (("lora-z", "lora-swapped-z"), ("lora-z", "lora-universal-z"), ("lora-z", "lora-mean-z"), ("base-z", "base-class"))
@@ -229,8 +228,7 @@ class _Bench:
     @cached_property
     def faces(self) -> list[Float[np.ndarray, "photos dim"]]:
         """Embeddings of everybody's photos."""
-        mine = self.public["own"]
-        photos = [[photo.picture for photo in read_photos(mine.folder / name, whole=True)] for name in mine.names]
+        photos = [person.everything() for person in self.public["own"].people]
         return [self.embedder.embed(pictures).vectors for pictures in photos]
 
     @cached_property

@@ -19,6 +19,7 @@ from published_scores import scores_of, shown_scores
 from loraleak.bases import load_base
 from loraleak.inversion.public import PublicPeople, read_public_people
 from loraleak.inversion.replay import replayed
+from loraleak.people import identities_in
 from loraleak.zoo.store import Zoo
 
 _WAYS = {
@@ -40,7 +41,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("published-work"))
     arguments = parser.parse_args()
     base = load_base("pocket", device="cpu")
-    public = read_public_people([Zoo(arguments.zoo)], arguments.people, base, held_out=arguments.held_out)
+    public = read_public_people([Zoo(arguments.zoo)], identities_in(arguments.people), base, held_out=arguments.held_out)
     for count in arguments.counts:
         few = public.with_fewer(count, seed=0)
         by_way = {name: _trained(base, few, name, arguments) for name in _WAYS}

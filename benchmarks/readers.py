@@ -23,6 +23,7 @@ from loraleak.bases import load_base
 from loraleak.inversion.public import PublicPeople, read_public_people
 from loraleak.inversion.replay import replayed
 from loraleak.inversion.train_settings import TrainSettings
+from loraleak.people import identities_in
 from loraleak.zoo.store import Zoo
 
 _PENALTIES = (1e-3, 1e-2, 1e-1)
@@ -46,7 +47,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("readers-work"))
     arguments = parser.parse_args()
     base = load_base("pocket", device="cpu")
-    public = read_public_people([Zoo(arguments.zoo)], arguments.people, base, held_out=arguments.held_out)
+    public = read_public_people([Zoo(arguments.zoo)], identities_in(arguments.people), base, held_out=arguments.held_out)
     public = until(public, arguments.until)
     {"ridge": _ridge, "encoders": _encoders}[arguments.job](base, public, arguments)
 
