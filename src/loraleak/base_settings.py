@@ -28,7 +28,7 @@ class BaseSettings:
     dtype: Precision = "float32"
     """Type of the base's weights. Half precision takes half the memory. Factors are learned in float32 in any case."""
     resolution: int | None = None
-    """Side of the pictures in pixels. The base's own, if none is given."""
+    """Side of the pictures in pixels. The default is the base's own."""
     offload: bool = False
     """Keep only the model at work (text encoder, denoiser or autoencoder) in the GPU's memory."""
     save_memory: bool = False

@@ -1,9 +1,11 @@
 """The list of commands: groups, and examples that the parser takes."""
 
+import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
@@ -19,6 +21,19 @@ def test_every_example_is_in_the_help_and_can_be_parsed(command: Command, capsys
     with pytest.raises(SystemExit):
         main([command.name, "--help"])
     assert f"Example: loraleak {command.name} {command.example}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["zoo", "bench", "kit"])
+def test_commands_below_a_command_have_an_example_that_can_be_parsed(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (found,) = (one for one in _COMMANDS if one.name == command)
+    for below in get_args(get_type_hints(found.kind, include_extras=True)["job"]):
+        (verb,) = (note.name for note in below.__metadata__)
+        with pytest.raises(SystemExit):
+            main([command, verb, "--help"])
+        (example,) = re.findall(r"Example: (.*(?:\n(?!\n).*)*)", capsys.readouterr().out)
+        program, *words = shlex.split(example)
+        assert program == "loraleak" and words[:2] == [command, verb]
+        assert type(parse(words).job) is get_args(below)[0]
 
 
 def test_the_help_groups_the_commands(capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,11 +35,11 @@ class AttackSettings(BaseSettings):
     class_prompt: str = "a photo of a person"
     """Prompt of a stranger, without the trigger: the kind of thing that was trained."""
     arms: tuple[str, ...] = ()
-    """Arms by name. All that apply, if none is given."""
+    """Arms by name. The default is all arms that apply."""
     kit: str | None = None
-    """Kit from `loraleak kit build`, a file or a hub id. The one that is installed for the base, if none is given."""
+    """Kit from `loraleak kit build`, a file or a hub id. The default is the kit that is installed for the base."""
     attack: str | None = None
-    """Weight autoencoder from `loraleak train`. The kit's, if none is given."""
+    """Weight autoencoder from `loraleak train`. The default is that of the kit."""
     step: int | None = None
     """Fine-tuning step at which the adapter was saved, if you know it. The attack works without it too."""
     images: int = 8
@@ -64,18 +64,18 @@ class AuditSettings(AttackSettings):
 
     embedder: str = "auto"
     """Embedder: `pocket`, `faces`, `general`, `clip:<folder or id>`, `dino:<folder or id>` or `auto`.
-    `auto` takes `pocket` on pocket, else `faces` if most photos show a face, else `general`."""
+    On pocket, `auto` takes `pocket`. Elsewhere it takes `faces` if most photos show a face, and otherwise `general`."""
     others: Path | None = None
     """Folder with photos like yours of other people, one sub-folder or one photo a person. Nobody in your photos may be in it.
-    If none is given, the people come with the base's controls, or the base draws some."""
+    The default is people that come with the base's controls, or people whom the base draws."""
     held_out: Path | None = None
     """Folder with photos of the same person on which the adapter was not trained. It adds a test of whether somebody can tell that
     one of your photos was used."""
     others_count: int = 99
-    """Number of other people, where the base draws them. 99 people give a smallest p-value of 0.01."""
+    """Number of other people, if the base draws them. 99 people give a smallest p-value of 0.01."""
     known_leaks: Path | None = None
     """Folder of files that are known to give their person away: a sub-folder for each, with adapter.safetensors and its photos.
-    Where an audit finds nothing, it is tried on them. Pocket's come with the package."""
+    An audit that finds nothing is tried on them. Pocket's files come with the package."""
     max_miss_rate: float = 0.1
     """Largest share of such files that an audit may miss, if it is to say `low`."""
     defences: bool = False

@@ -66,9 +66,9 @@ class BenchSettings(BaseSettings):
 
     people: Path | None = None
     """Folder of people, <identity>/<image>.png, some of whom are the victims. Nobody in it may have been seen by the attack.
-    If none is given, people are drawn, which suits pocket."""
+    By default people are drawn, which suits pocket."""
     split: Path | None = None
-    """Split of the people in the folder, such as split.json in the work folder of a kit. All are taken, if none is given."""
+    """Split of the people in the folder, such as split.json in the work folder of a kit. The default is all people."""
     part: str = "quality"
     """Part of the split that is taken."""
     victims: int = 100
@@ -78,9 +78,9 @@ class BenchSettings(BaseSettings):
     embedder: str = "pocket"
     """`pocket`, `faces`, `general`, `clip:<folder or id>` or `dino:<folder or id>`."""
     kit: str | None = None
-    """Kit from `loraleak kit build`, a file or a hub id. The one that is installed for the base, if none is given."""
+    """Kit from `loraleak kit build`, a file or a hub id. The default is the kit that is installed for the base."""
     attack: str | None = None
-    """A weight autoencoder from `loraleak train`. The kit's, if none is given."""
+    """A weight autoencoder from `loraleak train`. The default is that of the kit."""
     recipe: Annotated[Fixed[Recipe], Suppress] = field(default_factory=Recipe)
     """Recipe of every victim's fine-tuning. A grid varies it; the command line does not."""
     sampling: SampleSettings = field(default_factory=SampleSettings)

@@ -51,7 +51,7 @@ def probe_weights(zoos: Sequence[Zoo], people: Sequence[Identity], settings: Pro
     traits = [by_name[name].traits for name in names]
     shared = [trait for trait in traits[0] if all(trait in mine for mine in traits)]
     if not shared:
-        raise UsageError("there is no trait that was written down of everybody")
+        raise UsageError("no trait is known of everybody: write each trait for every person")
     table: dict[str, Any] = {}
     for knowledge in ("file", "start"):
         features = _features(rows, learned, knowledge)

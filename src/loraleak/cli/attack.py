@@ -34,11 +34,11 @@ class Attack:
     json: bool = False
     """Print a list of the output as JSON on stdout."""
     who: bool = False
-    """Ask whether the file opens on one person: a hint, for whoever has no photo, such as a platform."""
+    """Ask whether the file opens on one person: a hint, for readers who have no photo, such as a platform."""
     null: Path | None = None
     """With --who: a folder of .safetensors files of styles and things on this base, to compare with."""
     embedder: str = "auto"
-    """With --who: the embedder. `auto` takes `pocket` on pocket, else `faces`."""
+    """With --who: the embedder. On pocket, `auto` takes `pocket`, and otherwise `faces`."""
     settings: AttackSettings = field(default_factory=AttackSettings)
 
     def __post_init__(self) -> None:

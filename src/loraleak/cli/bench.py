@@ -28,7 +28,10 @@ _GRID = ArmsBench(
 
 @dataclass(frozen=True)
 class Arms:
-    """Fine-tunes on many synthetic victims, samples every arm, and tells how often the right person is found."""
+    """Fine-tunes on many synthetic victims, samples every arm, and tells how often the right person is found.
+
+    Example: loraleak bench arms --victims 10 --work bench
+    """
 
     after_interrupt: ClassVar[str] = "finished victims are kept; the same command goes on with the others"
 
@@ -53,7 +56,10 @@ class Arms:
 
 @dataclass(frozen=True)
 class Probe:
-    """Predicts traits of unseen people from adapters alone, by ridge regression, without any picture."""
+    """Predicts traits of unseen people from adapters alone, by ridge regression, without any picture.
+
+    Example: loraleak bench probe zoo --people people
+    """
 
     zoos: Positional[tuple[str, ...]]
     """One zoo or more, of one base, by folder or URL."""
@@ -83,7 +89,10 @@ class Probe:
 
 @dataclass(frozen=True)
 class Grid:
-    """Runs the bench of arms over variants of fine-tuning, with one table row for each variant."""
+    """Runs the bench of arms over variants of fine-tuning, with one table row for each variant.
+
+    Example: loraleak bench grid transfer --victims 12 --work bench
+    """
 
     after_interrupt: ClassVar[str] = "finished victims are kept; the same command goes on with the others"
 
@@ -115,7 +124,10 @@ class Grid:
 
 @dataclass(frozen=True)
 class Paper:
-    """Compares defences against attacks at several numbers of photos: what each takes from strangers and from the owner."""
+    """Compares defences against attacks at several numbers of photos: what each takes from strangers and from the owner.
+
+    Example: loraleak bench paper --photos 5 --victims 8 --defences gaussian-noise:level=2 --work bench
+    """
 
     after_interrupt: ClassVar[str] = "finished victims are kept; the same command goes on with the others"
 

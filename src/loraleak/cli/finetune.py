@@ -37,7 +37,7 @@ class Finetune:
     layout: Literal["diffusers", "peft"] = "diffusers"
     """Layout of the file: `diffusers` or `peft`."""
     defence: str = ""
-    """A defence, with settings, such as dp-sgd:epsilon=8; docs/private-training.md and docs/defences.md list them. Where it
+    """A defence, with settings, such as dp-sgd:epsilon=8; docs/private-training.md and docs/defences.md list them. If it
     promises privacy, leave the seed out: a secret one is drawn, because its noise must not be known."""
     save_every: int = 0
     """Steps after which the training is kept beside the adapter, as <adapter>.checkpoint. 0 keeps nothing meanwhile."""
@@ -79,7 +79,7 @@ class Finetune:
         checkpoints = self._checkpoints(base, photos)
         if private and checkpoints is not None:
             raise UsageError(
-                f"{self.defence}: a training whose seed is secret cannot be kept meanwhile: leave --save-every and --resume out"
+                f"{self.defence}: a training with a secret seed keeps no checkpoint: leave --save-every and --resume out"
             )
         check_room(self.out, _size(base, trained))
         announce(forecast(base, trained).says)

@@ -30,7 +30,7 @@ class Inspect:
     """Prints layout, base, ranks and spectra of files, and what their metadata give away. Needs no base and no photos."""
 
     file: Positional[tuple[Path, ...]]
-    """The adapters: .safetensors files, PEFT folders, or folders in which all .safetensors files are meant."""
+    """The adapters: .safetensors files, PEFT folders, or folders, which stand for all of their .safetensors files."""
     fail_on: Literal["critical", "high", "medium", "never"] = "high"
     """Exit with 1 if the metadata of a usable file have a finding at or above this level."""
     start: bool = False

@@ -21,7 +21,10 @@ __all__ = ["Kit"]
 
 @dataclass(frozen=True)
 class Build:
-    """Makes a kit from a folder of people. It prints first what it will take, and a stopped build goes on."""
+    """Makes a kit from a folder of people. It prints first what it will take, and a stopped build goes on.
+
+    Example: loraleak kit build --base BASE --people people -o kit.safetensors --work kit-work
+    """
 
     after_interrupt: ClassVar[str] = "finished parts are kept in --work; the same command goes on from there"
 
@@ -38,7 +41,7 @@ class Build:
     ray: str = ""
     """Address of a Ray cluster that builds the zoo, or `local` for a cluster on this machine."""
     zoo: str = ""
-    """Folder of the zoo, or a URL that fsspec knows, such as s3://bucket/zoo, which all workers reach. In --work, if none is given."""
+    """Folder of the zoo, or a URL that fsspec knows, such as s3://bucket/zoo, that all workers reach. The default is in --work."""
     overwrite: bool = False
     """Replace the kit that is there under this name."""
     json: bool = False
@@ -83,7 +86,10 @@ class Build:
 
 @dataclass(frozen=True)
 class Show:
-    """Prints the card of a kit: what it is for, from whom it was made, what audits with it find."""
+    """Prints the card of a kit: what it is for, from whom it was made, what audits with it find.
+
+    Example: loraleak kit show pocket
+    """
 
     kit: Positional[str]
     """A file, a hub id, or `pocket` for the kit that ships."""
@@ -99,7 +105,10 @@ class Show:
 
 @dataclass(frozen=True)
 class Verify:
-    """Measures again what audits with a kit find, on people that you give, none of whom the kit was made from."""
+    """Measures again what audits with a kit find, on people that you give, none of whom the kit was made from.
+
+    Example: loraleak kit verify kit.safetensors --people people --base BASE
+    """
 
     after_interrupt: ClassVar[str] = "finished people are kept in --work; the same command goes on with the others"
 
@@ -110,7 +119,7 @@ class Verify:
     work: Path = Path("kit-check")
     """Folder for adapters and what the arms make of them."""
     most: int | None = None
-    """Most people to take. All, if none is given."""
+    """Most people to take. The default is all."""
     photos: int = 5
     """Photos that each adapter is trained on. Each person needs one more."""
     images: int = 8
@@ -150,7 +159,10 @@ class Verify:
 
 @dataclass(frozen=True)
 class Install:
-    """Checks a kit and keeps it on this machine, so that every audit on its base finds it."""
+    """Checks a kit and keeps it on this machine, so that every audit on its base finds it.
+
+    Example: loraleak kit install kit.safetensors
+    """
 
     kit: Positional[str]
     """A file, or a hub id."""

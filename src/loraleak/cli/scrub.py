@@ -34,7 +34,7 @@ class Scrub:
     """Writes a copy of an adapter without private metadata. Its weights stay the same bits, unless a defence is given."""
 
     file: Positional[Path]
-    """The adapter: a .safetensors file of any layout, a PEFT folder, or a folder in which all .safetensors files are meant."""
+    """The adapter: a .safetensors file of any layout, a PEFT folder, or a folder, which stands for all of its .safetensors files."""
     out: Annotated[Path | None, arg(aliases=("-o",))] = None
     """The copy: a .safetensors file; a folder for PEFT layout, and for the files of a folder."""
     in_place: bool = False

@@ -34,12 +34,12 @@ class Train:
     """Source of examples: `replay` draws snapshots from the zoos; `online` fine-tunes their people anew, and with the encoder
     `published` it is the published Algorithm 2."""
     warm_start: Path | None = None
-    """Finished attack to go on from, for example to make it read defended adapters. Training starts anew, if none is given."""
+    """Finished attack to go on from, for example to make it read defended adapters. Without it, training starts anew."""
     together: int = 1
     """People who are fine-tuned side by side, in mode `online` with another encoder."""
     embedder: str | None = None
-    """Embedder that looks for the same person in two folders before anything is trained, such as `faces`; such folders are held out
-    together or not at all. Nobody looks, if none is given."""
+    """Embedder that looks for the same person in two folders before anything is trained, such as `faces`. Such folders are held out
+    together or not at all. Without it, nothing looks for such folders."""
     overwrite: bool = False
     """Replace the attack that is there under this name."""
     json: bool = False

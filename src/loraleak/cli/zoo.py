@@ -26,7 +26,10 @@ __all__ = ["Zoo"]
 
 @dataclass(frozen=True)
 class Build:
-    """Fine-tunes an adapter on every identity folder. A stopped build goes on, and damaged shards are made anew."""
+    """Fine-tunes an adapter on every identity folder. A stopped build goes on, and damaged shards are made anew.
+
+    Example: loraleak zoo build people -o zoo
+    """
 
     after_interrupt: ClassVar[str] = "finished shards are kept; the same command goes on with the others"
 
@@ -45,7 +48,7 @@ class Build:
     defence: str = ""
     """Training-time defence of every adapter, as in `finetune --defence`."""
     split: Path | None = None
-    """Split of these people, such as split.json in the work folder of a kit; only one part is taken. All are, if none is given."""
+    """Split of these people, such as split.json in the work folder of a kit. Only one part is taken. The default is all people."""
     part: str = "public"
     """Part of the split."""
     embedder: str | None = None
@@ -130,7 +133,10 @@ class Build:
 
 @dataclass(frozen=True)
 class Defend:
-    """Applies a post-hoc defence to every snapshot of a zoo, for an attacker who knows the defence and learns from it."""
+    """Applies a post-hoc defence to every snapshot of a zoo, for an attacker who knows the defence and learns from it.
+
+    Example: loraleak zoo defend zoo --defence gaussian-noise:level=2 -o zoo-noise
+    """
 
     after_interrupt: ClassVar[str] = "finished shards are kept; the same command goes on with the others"
 
@@ -162,7 +168,10 @@ class Defend:
 
 @dataclass(frozen=True)
 class Verify:
-    """Reads every byte of a zoo and lists shards that are missing or damaged. `zoo build` makes those anew."""
+    """Reads every byte of a zoo and lists shards that are missing or damaged. `zoo build` makes those anew.
+
+    Example: loraleak zoo verify zoo
+    """
 
     zoo: Positional[str]
     """The zoo's folder or URL."""
@@ -183,14 +192,17 @@ class Verify:
 
 @dataclass(frozen=True)
 class Export:
-    """Writes one snapshot as an adapter file."""
+    """Writes one snapshot as an adapter file.
+
+    Example: loraleak zoo export zoo public-0007 -o adapter.safetensors
+    """
 
     zoo: Positional[str]
     """The zoo's folder or URL."""
     person: Positional[str]
     """Person whose adapter it is: the name of the identity folder."""
     step: int | None = None
-    """Fine-tuning step of the snapshot. The last one, if none is given."""
+    """Fine-tuning step of the snapshot. The default is the last one."""
     out: Out = Path("adapter.safetensors")
     """The adapter to write: a .safetensors file (diffusers layout), or a folder (PEFT layout)."""
     layout: Literal["diffusers", "peft"] = "diffusers"

@@ -100,7 +100,9 @@ def chained(parts: Sequence[Defence]) -> Defence:
     after = tuple(part for part in parts if part.stage == "post-hoc")
     early = [part for part in parts if part.stage == "training-time"]
     if [*early, *after] != list(parts):
-        raise UsageError(f"{early[-1].name} changes fine-tuning: put it before {after[0].name}, which changes what came of it")
+        raise UsageError(
+            f"{early[-1].name} changes fine-tuning: put it before {after[0].name}, which changes the finished adapter"
+        )
     if not early:
         return PostHocChain(after)
     *changes, training = early

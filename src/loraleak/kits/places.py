@@ -76,7 +76,7 @@ def install(given: str) -> tuple[Kit, Path]:
     try:
         file = installed_file(kit.card.base_sha256)
     except RuntimeError as error:
-        raise UsageError("nobody knows your home folder, where kits are kept: set XDG_DATA_HOME") from error
+        raise UsageError("there is no home folder to keep kits in: set XDG_DATA_HOME") from error
     save_kit(kit, file)
     return kit, file
 
