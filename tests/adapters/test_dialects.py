@@ -391,6 +391,6 @@ def test_a_small_file_cannot_ask_for_much_memory(tmp_path: Path) -> None:
 
 
 def test_all_modules_together_may_not_be_larger_than_memory_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("loraleak.adapters.load._MAX_NUMBERS", 1000)
+    monkeypatch.setattr("loraleak.adapters.opening._MAX_NUMBERS", 1000)
     with pytest.raises(AdapterError, match=r"factors come to 3,072 numbers, more than 1,000: .*loraleak inspect"):
         _read(tmp_path, _loha("lora_unet_conv_in", 32, 8, 64))

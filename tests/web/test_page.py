@@ -15,7 +15,10 @@ from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
@@ -103,8 +106,10 @@ def test_a_visitor_audits_a_file_and_leaves_nothing(served: Served, page: webdri
     """From the file to the report, on a narrow screen; start is pressed with the keyboard."""
     _quick(page)
     page.find_element(By.ID, "start").send_keys(Keys.ENTER)
-    _wait(page, lambda: page.find_elements(By.CSS_SELECTOR, "#going progress"))
+    _wait(page, lambda: " left" in _text(page, "going"))
+    _wait(page, lambda: page.find_elements(By.CSS_SELECTOR, "#so-far img"))
     frame = _wait(page, lambda: page.find_elements(By.CSS_SELECTOR, "iframe.report"))[0]
+    assert not page.find_elements(By.CSS_SELECTOR, "#so-far img")
     assert "Strangers" in frame.get_attribute("srcdoc") and frame.get_attribute("sandbox") == ""
     page.find_element(By.ID, "scrub").click()
     _wait(page, lambda: "Removed" in _text(page, "cleaned"))
@@ -120,14 +125,77 @@ def test_a_visitor_audits_a_file_and_leaves_nothing(served: Served, page: webdri
         urlopen(addresses[1])
 
 
-def test_an_audit_can_be_cancelled(page: webdriver.Chrome) -> None:
-    _drop(page, "lora", DEMO / "adapter.safetensors")
-    _drop(page, "photos", *sorted((DEMO / "photos").iterdir()))
-    _wait(page, lambda: "photo-5" in _text(page, "photos"))
+def _tab_to(page: webdriver.Chrome, where: str) -> list[str]:
+    """Press the tabulator until the focus is in an element. Gives the elements with a name that it came by."""
+    passed: list[str] = []
+    for _ in range(60):
+        ActionChains(page).send_keys(Keys.TAB).perform()
+        inside = page.execute_script(
+            "const ids = []; for (let e = document.activeElement; e; e = e.parentElement) if (e.id) ids.push(e.id); return ids"
+        )
+        passed += [one for one in inside if one not in passed]
+        if where in inside:
+            return passed
+    raise AssertionError(f"the keyboard does not reach {where}: {passed}")
+
+
+def test_an_audit_is_started_and_cancelled_with_the_keyboard_alone(page: webdriver.Chrome) -> None:
+    passed = [
+        name for name in _tab_to(page, "example") if name in ("lora", "photos", "base", "prompt", "start", "stop", "example")
+    ]
+    assert passed == ["lora", "photos", "base", "prompt", "start", "stop", "example"]
+    ActionChains(page).send_keys(Keys.ENTER).perform()
+    _wait(page, lambda: "rank" in _text(page, "told") and "photo-5" in _text(page, "photos"))
+    page.execute_script("document.activeElement.blur(); window.getSelection().removeAllRanges(); scrollTo(0, 0)")
+    _tab_to(page, "start")
+    ActionChains(page).send_keys(Keys.ENTER).perform()
+    _wait(page, lambda: page.find_elements(By.CSS_SELECTOR, "#going progress"))
+    _tab_to(page, "stop")
+    ActionChains(page).send_keys(Keys.ENTER).perform()
+    _wait(page, lambda: "The audit was cancelled." in _text(page, "going"))
+
+
+def test_two_visitors_wait_for_each_other_and_see_nothing_of_each_other(
+    served: Served, page: webdriver.Chrome, tmp_path: Path
+) -> None:
+    mine = tmp_path / "second-visitor.safetensors"
+    save_file({"x": torch.zeros(1)}, mine, {"ss_output_name": "jane doe"})
+    _quick(page)
     page.find_element(By.ID, "start").click()
     _wait(page, lambda: page.find_elements(By.CSS_SELECTOR, "#going progress"))
+    first = page.current_window_handle
+    page.switch_to.new_window("tab")
+    page.get(served.address)
+    _wait(page, lambda: page.find_elements(By.ID, "start"))
+    assert _text(page, "told") == "" and "photo-5" not in _text(page, "photos")
+    _drop(page, "lora", mine)
+    _drop(page, "photos", *sorted((DEMO / "photos").iterdir()))
+    _wait(page, lambda: "jane doe" in _text(page, "told") and "photo-5" in _text(page, "photos"))
+    page.find_element(By.ID, "start").click()
+    _wait(page, lambda: "queue: 1/1" in _text(page, "going"))
+    assert mine.name in {file.name for file in served.left()}
+    page.close()
+    page.switch_to.window(first)
+    _wait(page, lambda: mine.name not in {file.name for file in served.left()})
+    assert "adapter.safetensors" in {file.name for file in served.left()}
     page.find_element(By.ID, "stop").click()
     _wait(page, lambda: "The audit was cancelled." in _text(page, "going"))
+
+
+def test_two_files_stand_side_by_side(page: webdriver.Chrome, tmp_path: Path) -> None:
+    tensors = load_file(DEMO / "adapter.safetensors")
+    named = tmp_path / "named.safetensors"
+    save_file(tensors, named, {"ss_dataset_dirs": '{"10_jane <img src=x>": {"n_repeats": 10, "img_count": 4}}'})
+    page.find_elements(By.CSS_SELECTOR, "button[role=tab]")[1].click()
+    _drop(page, "before", named)
+    _drop(page, "after", DEMO / "adapter.safetensors")
+    _wait(page, lambda: "adapter.safetensors" in _text(page, "after") and "named" in _text(page, "before"))
+    page.find_element(By.ID, "compare").click()
+    told = _wait(page, lambda: "tensors" in _text(page, "compared") and _text(page, "compared"))
+    assert f"the same {len(tensors)} tensors, bit by bit" in told and "jane <img src=x>" in told
+    assert page.find_elements(By.CSS_SELECTOR, "#compared img") == []
+    assert page.execute_script("return document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
+    assert serious_faults(page) == []
 
 
 def test_a_hostile_file_is_one_line(page: webdriver.Chrome, tmp_path: Path) -> None:

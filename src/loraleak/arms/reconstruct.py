@@ -1,6 +1,6 @@
 """Sample arms for one adapter."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 
 from loraleak.arms.guidance import LoraGuidance
@@ -73,10 +73,18 @@ def select_arms(names: Sequence[str] = tuple(ARMS)) -> tuple[Arm, ...]:
 
 
 def reconstruct(
-    scene: Scene, arms: Sequence[Arm], *, images: int, seed: int, steps: int = 20, quiet: bool = True
+    scene: Scene,
+    arms: Sequence[Arm],
+    *,
+    images: int,
+    seed: int,
+    steps: int = 20,
+    quiet: bool = True,
+    seen_by: Callable[[Arm, Images], object] | None = None,
 ) -> dict[str, Images]:
     """Sample `images` pictures of each arm in one batch, from the same initial noise. Arms that lack something are left out.
 
+    `seen_by` gets the pictures of each arm as soon as they are made.
     Raises: BaseMismatchError, if the adapter does not fit the scene's base.
     """
     made: dict[str, Images] = {}
@@ -88,6 +96,8 @@ def reconstruct(
             denoiser = arm.denoiser(scene)
             if denoiser is not None:
                 made[arm.name] = sample(scene.base, denoiser, images, seed=seed, steps=steps)
+                if seen_by is not None:
+                    seen_by(arm, made[arm.name])
             bar.advance(task)
     return made
 

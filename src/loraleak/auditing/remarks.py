@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from loraleak.adapters import header_findings
 from loraleak.arms import Strength
 from loraleak.auditing.audit_settings import AuditSettings
-from loraleak.reporting import DefenceStudy, Verdict
+from loraleak.reporting import DefenceStudy, Verdict, conclusion
 from loraleak.silence import FOUND_NOTHING
 from loraleak.types import Adapter
 
@@ -26,8 +26,8 @@ def knowledge(settings: AuditSettings, strength: Strength, *, reads_weights: boo
     return tuple(known)
 
 
-def advice(verdict: Verdict, adapter: Adapter, study: DefenceStudy | None) -> tuple[str, ...]:
-    """Sentences on what the owner should do."""
+def advice(verdict: Verdict, adapter: Adapter, study: DefenceStudy | None, most_exposed: str = "") -> tuple[str, ...]:
+    """Sentences on what the owner should do, by what this audit measured. `most_exposed` is the name of a photo."""
     sentences: list[str] = []
     if verdict.missing:
         sentences.append(verdict.missing)
@@ -39,12 +39,15 @@ def advice(verdict: Verdict, adapter: Adapter, study: DefenceStudy | None) -> tu
         sentences.append(FOUND_NOTHING)
     if study is not None and study.recommended is not None:
         sentences.append(f"Apply {study.tried[study.recommended].defence}, and audit the file that it makes.")
+    elif study is not None and verdict.level in ("review", "high"):
+        sentences.append(conclusion(study))
     if verdict.level in ("review", "high"):
         if study is None:
             sentences.append("Find out what each defence does to this file: run the audit again with --defences.")
-        sentences.append(
-            "Do not count on fewer steps or a lower rank: on pocket, attacks found people in such files as often (docs/attack.md)."
-        )
+        if most_exposed:
+            sentences.append(
+                f"Look at {most_exposed} first: of your photos, it is the one that these pictures come nearest to."
+            )
     if header_findings(adapter.metadata):
         sentences.append("Remove the file's header before you share it: `loraleak scrub` does that.")
     return tuple(sentences)

@@ -1,6 +1,6 @@
 """The main job: an adapter file and its owner's photos in, a report out."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial, reduce
@@ -8,7 +8,7 @@ from pathlib import Path
 from time import perf_counter
 
 from loraleak.adapters import header_findings, tensor_findings
-from loraleak.arms import Strength, reconstruct, with_turned
+from loraleak.arms import Arm, Strength, reconstruct, with_turned
 from loraleak.auditing.audit_settings import MIN_OTHERS, AuditSettings
 from loraleak.auditing.bystanders import seen_of_bystanders
 from loraleak.auditing.defences import study_defences
@@ -27,15 +27,24 @@ from loraleak.leaks import known_leaks
 from loraleak.progress import announce
 from loraleak.reporting import Answer, Bystander, DefenceStudy, Photo, Report, Verdict
 from loraleak.scores import template
+from loraleak.types import Images
 from loraleak.untrusted import encodable, printable
 from loraleak.version import __version__
 
 __all__ = ["audit"]
 
 
-def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | None = None, *, quiet: bool = True) -> Report:
+def audit(
+    adapter: str | Path,
+    photos: str | Path,
+    settings: AuditSettings | None = None,
+    *,
+    quiet: bool = True,
+    seen_by: Callable[[Arm, Images], object] | None = None,
+) -> Report:
     """Load, check, sample, embed, score, judge, report. Unless `quiet`, an estimate and the progress go to stderr.
 
+    `seen_by` gets the pictures of each arm as soon as they are made.
     Raises: LoraleakError, if the file, the photos, the base or the embedder cannot be used.
     """
     settings = settings or AuditSettings()
@@ -59,7 +68,9 @@ def audit(adapter: str | Path, photos: str | Path, settings: AuditSettings | Non
     arms = with_turned(loaded.arms) if strength.both else loaded.arms
     if strength.says and not quiet:
         announce(strength.says)
-    made = reconstruct(scene, arms, images=settings.images, seed=settings.seed, steps=settings.steps, quiet=quiet)
+    made = reconstruct(
+        scene, arms, images=settings.images, seed=settings.seed, steps=settings.steps, quiet=quiet, seen_by=seen_by
+    )
     marks["sample"] = perf_counter()
     embedded = embed(loaded.embedder, loaded.shown.person.vectors, made)
     scored = recognise(score(arms, made, embedded), embedded, others.photos)
@@ -136,7 +147,7 @@ def _report(
         arms=scored.arms,
         metadata=(*header_findings(adapter.metadata), *tensor_findings(adapter.residue)),
         knowledge=knowledge(settings, strength, reads_weights=reads_weights),
-        advice=advice(verdict, adapter, study),
+        advice=advice(verdict, adapter, study, printable(loaded.photos[int(scored.exposure.argmax())].name, 60)),
         limits=limits(adapter, settings, loaded.doubts, reads_weights=reads_weights, foreign_kit=_foreign(loaded)),
         settings={
             **_plain(settings),

@@ -1,7 +1,8 @@
 """Kits: all that an adversary has learned for one base, in one file. In: a file, a hub id, or a base. Out: a kit, checked.
 
-Reading order: `contents` (what a kit holds), `parsing` (JSON of strangers), `kit_file` (reading and writing), `places` (where kits
-are found and installed), `showing` (its card in words). Building one is `loraleak.kit_building`. Names load on first use.
+Reading order: `contents` (what a kit holds), `parsing` (JSON of strangers), `kit_file` (reading and writing), `installed` (what is on
+this machine), `places` (where kits are found), `showing` (its card in words). Building one is `loraleak.kit_building`. Names load on
+first use.
 """
 
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from loraleak.kits.contents import Row as Row
     from loraleak.kits.contents import SamplingSetup as SamplingSetup
     from loraleak.kits.contents import Table as Table
+    from loraleak.kits.installed import bases_with_kits as bases_with_kits
     from loraleak.kits.kit_file import read_kit as read_kit
     from loraleak.kits.kit_file import save_kit as save_kit
     from loraleak.kits.places import attack_for as attack_for
@@ -33,6 +35,7 @@ __all__, __getattr__, __dir__ = lazy(
     __name__,
     {
         "contents": ["Calibration", "Card", "Controls", "Kit", "People", "Quality", "Row", "SamplingSetup", "Table"],
+        "installed": ["bases_with_kits"],
         "kit_file": ["read_kit", "save_kit"],
         "places": ["attack_for", "controls_for", "install", "kit_for", "located"],
         "showing": ["as_json", "as_lines", "quality_lines"],

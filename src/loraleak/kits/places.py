@@ -1,6 +1,5 @@
 """Places of kits: a file, a hub repository, or installed on this machine for a base."""
 
-import os
 import re
 from pathlib import Path
 
@@ -9,9 +8,10 @@ from loraleak.bases import DiffusersBase
 from loraleak.errors import UsageError
 from loraleak.inversion import WeightAutoencoder, load_attack
 from loraleak.kits.contents import Controls, Kit, SamplingSetup
+from loraleak.kits.installed import installed_file
 from loraleak.kits.kit_file import is_kit, read_kit, save_kit
 
-__all__ = ["attack_for", "controls_for", "install", "installed_file", "kit_for", "located"]
+__all__ = ["attack_for", "controls_for", "install", "kit_for", "located"]
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _HUB_FILE = "kit.safetensors"
@@ -79,15 +79,6 @@ def install(given: str) -> tuple[Kit, Path]:
         raise UsageError("there is no home folder to keep kits in: set XDG_DATA_HOME") from error
     save_kit(kit, file)
     return kit, file
-
-
-def installed_file(base_sha256: str) -> Path:
-    """Where the kit of a base is installed: `$XDG_DATA_HOME/loraleak/kits`, or `~/.local/share/loraleak/kits`.
-
-    Raises: RuntimeError, if nobody knows the home folder.
-    """
-    home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    return home / "loraleak" / "kits" / f"{base_sha256}.safetensors"
 
 
 def _at_hand(base_sha256: str) -> Kit | None:

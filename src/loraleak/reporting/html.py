@@ -28,7 +28,7 @@ from loraleak.reporting.words import (
 )
 from loraleak.types import Picture
 
-__all__ = ["to_html"]
+__all__ = ["data_uri", "to_html"]
 
 _PAIRS = 3
 _MAX_SIDE = 256
@@ -65,8 +65,8 @@ def to_html(report: AuditResult) -> str:
         "percent": percent,
         "chance": chance_in_words,
     }
-    photos = [_data_uri(photo.picture) for photo in report.photos]
-    small = [_data_uri(photo.picture, _SMALL_SIDE) for photo in report.photos]
+    photos = [data_uri(photo.picture) for photo in report.photos]
+    small = [data_uri(photo.picture, _SMALL_SIDE) for photo in report.photos]
     probability = report.verdict.probability
     return environment.get_template("report.html.j2").render(
         report=report,
@@ -83,7 +83,7 @@ def to_html(report: AuditResult) -> str:
         groups=[(group, [(arm, _strip(arm, report, small)) for arm in group.arms]) for group in groups_of(report.arms)],
         comparisons=[(arm, _strip(arm, report, small)) for arm in report.arms if arm.role in ("floor", "control")],
         nobody=any(arm.empty for arm in report.arms),
-        bystanders=[(bystander, _data_uri(bystander.picture)) for bystander in _most_exposed_first(report)],
+        bystanders=[(bystander, data_uri(bystander.picture)) for bystander in _most_exposed_first(report)],
         axis=axis_of(report.arms),
         rows=rows_of(report.arms),
         defences=None if report.defences is None else _defences(report, report.defences),
@@ -96,7 +96,7 @@ def _defences(report: AuditResult, study: DefenceStudy) -> dict[str, object]:
         "conclusion": conclusion(study),
         "command": scrub_command(report),
         "groups": groups_of_study(study),
-        "strips": strips_of_study(study, _data_uri),
+        "strips": strips_of_study(study, data_uri),
     }
 
 
@@ -117,7 +117,7 @@ def _strip(arm: ArmResult, report: AuditResult, photos: list[str]) -> list[Pair]
 def _pair(match: Match, report: AuditResult, photos: list[str]) -> Pair:
     return Pair(
         arm=match.arm.name,
-        made=_data_uri(match.arm.images[match.picture]),
+        made=data_uri(match.arm.images[match.picture]),
         photo=photos[match.photo],
         photo_path=report.photos[match.photo].path,
         cosine=match.cosine,
@@ -126,7 +126,8 @@ def _pair(match: Match, report: AuditResult, photos: list[str]) -> Pair:
     )
 
 
-def _data_uri(picture: Picture, longest: int = _MAX_SIDE) -> str:
+def data_uri(picture: Picture, longest: int = _MAX_SIDE) -> str:
+    """A picture as an address that holds it, as PNG, with its longer side cut down to so many pixels."""
     image = Image.fromarray(picture)
     image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     buffer = BytesIO()

@@ -14,7 +14,7 @@ from loraleak.families import titles
 from loraleak.findings import Finding
 from loraleak.silence import HEADER_ONLY, WEIGHTS_REMAIN
 
-__all__ = ["Told", "cleaned", "fault", "inspected", "one_line"]
+__all__ = ["Told", "cleaned", "fault", "inspected", "one_line", "templates"]
 
 _MAX_FINDINGS = 40
 
@@ -31,17 +31,25 @@ class Told:
     remarks: tuple[str, ...] = ()
 
 
-def inspected(told: Told) -> str:
-    """Facts of a file and what its header gives away."""
-    environment = Environment(
+def templates() -> Environment:
+    """The templates of this room."""
+    return Environment(
         loader=PackageLoader("loraleak.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    return environment.get_template("inspected.html.j2").render(
-        it=told,
-        base=titles(told.families),
-        findings=told.findings[:_MAX_FINDINGS],
-        more=max(0, len(told.findings) - _MAX_FINDINGS),
-        header_only=_with_code(HEADER_ONLY),
+
+
+def inspected(told: Told) -> str:
+    """Facts of a file and what its header gives away."""
+    return (
+        templates()
+        .get_template("inspected.html.j2")
+        .render(
+            it=told,
+            base=titles(told.families),
+            findings=told.findings[:_MAX_FINDINGS],
+            more=max(0, len(told.findings) - _MAX_FINDINGS),
+            header_only=_with_code(HEADER_ONLY),
+        )
     )
 
 

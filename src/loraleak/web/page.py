@@ -11,9 +11,11 @@ import gradio as gr
 from loraleak.assets import DEMO
 from loraleak.auditing import AuditSettings
 from loraleak.errors import LoraleakError
+from loraleak.kits import bases_with_kits
+from loraleak.untrusted import printable
 from loraleak.web import shown
 from loraleak.web.inspected import Told, cleaned, fault, inspected, one_line
-from loraleak.web.running import Cancelled, Done, Event, Going, Job, Running
+from loraleak.web.running import Cancelled, Done, Going, Job, Made, Running
 from loraleak.web.visits import Visits
 
 __all__ = ["CSS", "page_of", "theme"]
@@ -28,6 +30,7 @@ _SHOW_REPORT = "() => document.querySelector('iframe.report')?.scrollIntoView({b
 CSS = """
 .gradio-container { max-width: 1120px !important; margin: 0 auto !important; }
 .report { width: 100%; height: 85vh; border: 1px solid var(--border-color-primary); border-radius: 12px; background: #fff; }
+#going a, #cleaned a { margin: 0; padding: 0; }
 .going label { display: block; margin-bottom: 6px; }
 .going progress { width: 100%; height: 18px; appearance: none; border: 0; border-radius: 9px; overflow: hidden; background: #c9d2e3; }
 .going progress::-webkit-progress-bar { background: #c9d2e3; }
@@ -40,6 +43,18 @@ CSS = """
 .fault { border-left: 5px solid #b3261e; padding: 8px 14px; }
 #photos .file-preview-holder { max-height: 210px; overflow-y: auto; }
 #photos button[aria-label="common.upload"] { display: none; }
+.so-far { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(440px, 100%), 1fr)); gap: 0 24px; }
+.so-far > p { grid-column: 1 / -1; }
+.so-far figure { display: flex; flex-wrap: wrap; gap: 8px; margin: 0 0 14px; }
+.so-far figcaption { flex-basis: 100%; }
+.so-far img { width: 96px; height: 96px; object-fit: contain; border-radius: 8px; background: var(--border-color-primary); }
+.two-files { overflow-x: auto; }
+.two-files table { border-collapse: collapse; width: 100%; min-width: 640px; table-layout: fixed; }
+.two-files th:first-child { width: 26%; }
+.two-files :is(th, td) { text-align: left; vertical-align: top; padding: 6px 12px 6px 8px; overflow-wrap: anywhere; }
+.two-files tr { border-top: 1px solid var(--border-color-primary); }
+.two-files .differs th { border-left: 4px solid #2f52c8; }
+.dark .two-files .differs th { border-left-color: #9db4ff; }
 .inspected dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 16px; }
 .inspected li { margin: 4px 0; overflow-wrap: anywhere; }
 """
@@ -72,9 +87,9 @@ def page_of(visits: Visits, bases: tuple[str, ...], *, local: bool) -> gr.Blocks
     """The page. `local` says that only this machine reaches it; then a visitor may name any base."""
     with gr.Blocks(title="loraleak", analytics_enabled=False, delete_cache=(3600, 24 * 3600)) as page:
         gr.Markdown(_INTRO.format(where=_HERE if local else _ELSEWHERE))
-        with gr.Tab("Audit a file"):
+        with gr.Tab("Audit"):
             _audit_tab(visits, bases, local=local)
-        with gr.Tab("Compare two reports"):
+        with gr.Tab("Compare"):
             _compare_tab(visits)
 
         def leave(request: gr.Request) -> None:
@@ -95,7 +110,7 @@ def _audit_tab(visits: Visits, bases: tuple[str, ...], *, local: bool) -> None:
                 elem_id="photos",
             )
             base = gr.Dropdown(
-                list(bases),
+                _choices(bases, local=local),
                 value=bases[0],
                 label="Base model",
                 info="`pocket`, a diffusers folder, a hub id, or a checkpoint file." if local else None,
@@ -106,6 +121,7 @@ def _audit_tab(visits: Visits, bases: tuple[str, ...], *, local: bool) -> None:
             with gr.Accordion("More settings", open=False):
                 images = gr.Slider(2, 32, value=8, step=1, label="Pictures of each arm", elem_id="images")
                 steps = gr.Slider(2, 100, value=20, step=1, label="Sampler steps", elem_id="steps")
+                defences = gr.Checkbox(label="Measure what defences do to this file, which takes longer", elem_id="defences")
             with gr.Row():
                 start = gr.Button("Start the audit", variant="primary", elem_id="start")
                 stop = gr.Button("Cancel", elem_id="stop")
@@ -116,6 +132,7 @@ def _audit_tab(visits: Visits, bases: tuple[str, ...], *, local: bool) -> None:
             told = gr.HTML(elem_id="told")
             scrub = gr.Button("Make a clean copy", elem_id="scrub")
             copied = gr.HTML(elem_id="cleaned")
+    so_far = gr.HTML(elem_id="so-far")
     report = gr.HTML(elem_id="report")
 
     def inspect(adapter: str | None, request: gr.Request) -> str:
@@ -154,32 +171,38 @@ def _audit_tab(visits: Visits, bases: tuple[str, ...], *, local: bool) -> None:
         prompt: str,
         images: float,
         steps: float,
+        defences: bool,
         request: gr.Request,
-    ) -> Iterator[tuple[str, str]]:
+    ) -> Iterator[tuple[Any, Any, str]]:
         visit = visits.of(_key(request), [adapter, *(uploads or [])])
         try:
-            job = _job(
-                visit.room("photos"), visit.room("report"), adapter, uploads or [], base, prompt, int(images), int(steps)
+            settings = AuditSettings(
+                base=base, prompt=prompt.strip() or None, images=int(images), steps=int(steps), defences=defences
             )
+            job = _job(visit.room("photos"), visit.room("report"), adapter, uploads or [], settings)
             if not local and base not in bases:
                 raise LoraleakError("this server does not offer that base")
         except LoraleakError as error:
-            yield fault(one_line(error)), shown.NOTHING
+            yield fault(one_line(error)), shown.NOTHING, shown.NOTHING
             return
         visit.running = Running(job)
-        event: Event = Going("The audit starts.")
+        made: list[Made] = []
         for event in visit.running.events():
-            if not isinstance(event, Done):
-                yield shown.progress(event), shown.NOTHING
-        if isinstance(event, Done):
-            written = [job.out / name for name in _REPORT_FILES]
-            yield shown.progress(event, written), shown.frame(written[0].read_text("utf-8"), "The report")
+            if isinstance(event, Made):
+                made.append(event)
+                yield gr.skip(), shown.pictures(made), shown.NOTHING
+            elif isinstance(event, Done):
+                written = [job.out / name for name in _REPORT_FILES]
+                report = shown.frame(written[0].read_text("utf-8"), "The report")
+                yield shown.progress(event, written), shown.NOTHING, report
+            else:
+                yield shown.progress(event), gr.skip() if isinstance(event, Going) else shown.NOTHING, shown.NOTHING
 
-    def cancel(request: gr.Request) -> str:
+    def cancel(request: gr.Request) -> tuple[str, str]:
         running = visits.of(_key(request)).running
         if running is not None:
             running.cancel()
-        return shown.progress(Cancelled())
+        return shown.progress(Cancelled()), shown.NOTHING
 
     def take_example() -> tuple[str, list[str], str, str]:
         examples = sorted(map(str, (DEMO / "photos").iterdir()))
@@ -191,8 +214,8 @@ def _audit_tab(visits: Visits, bases: tuple[str, ...], *, local: bool) -> None:
     scrub.click(make_clean, file, copied, **private)
     audited = start.click(
         audit,
-        [file, photos, base, prompt, images, steps],
-        [going, report],
+        [file, photos, base, prompt, images, steps, defences],
+        [going, so_far, report],
         concurrency_limit=1,
         concurrency_id="audit",
         trigger_mode="once",
@@ -201,43 +224,61 @@ def _audit_tab(visits: Visits, bases: tuple[str, ...], *, local: bool) -> None:
         **private,
     )
     audited.then(None, None, None, js=_SHOW_REPORT, **private)
-    stop.click(cancel, None, going, cancels=[audited], queue=False, show_progress="hidden", **private)
+    stop.click(cancel, None, [going, so_far], cancels=[audited], queue=False, show_progress="hidden", **private)
     example.click(take_example, None, [file, photos, base, prompt], **private)
 
 
 def _compare_tab(visits: Visits) -> None:
     with gr.Row():
-        before = gr.File(label="report.json before", file_types=[".json"], elem_id="before")
-        after = gr.File(label="report.json after", file_types=[".json"], elem_id="after")
+        before = gr.File(label="First: a LoRA file or a report.json", file_types=[".safetensors", ".json"], elem_id="before")
+        after = gr.File(label="Second: one of the same kind", file_types=[".safetensors", ".json"], elem_id="after")
     both = gr.Button("Compare", variant="primary", elem_id="compare")
     compared = gr.HTML(elem_id="compared")
 
     def show(first: str | None, second: str | None, request: gr.Request) -> str:
         visits.of(_key(request), [first, second])
         if first is None or second is None:
-            return fault("Drop two files report.json first.")
-        from loraleak.reporting import compare, read_report
-
+            return fault("Drop two LoRA files or two files report.json first.")
+        files = Path(first), Path(second)
         try:
-            comparison = compare(read_report(Path(first)), read_report(Path(second)))
+            match sorted(file.suffix.lower() for file in files):
+                case [".json", ".json"]:
+                    from loraleak.reporting import compare, read_report
+
+                    comparison = compare(*(read_report(file) for file in files))
+                    return shown.frame(comparison.to_html(), "Two reports side by side")
+                case [".safetensors", ".safetensors"]:
+                    from loraleak.web.two_files import side_by_side
+
+                    return side_by_side(*files)
+                case _:
+                    return fault("Drop two files of the same kind: two LoRA files, or two files report.json.")
         except LoraleakError as error:
             return fault(one_line(error))
-        return shown.frame(comparison.to_html(), "Two reports side by side")
 
     both.click(show, [before, after], compared, api_visibility="private")
 
 
-def _job(
-    photos: Path, out: Path, adapter: str | None, uploads: list[str], base: str, prompt: str, images: int, steps: int
-) -> Job:
-    """Copy the photos under names of their own into one folder. Raises: LoraleakError, if something is missing or out of bounds."""
+def _job(photos: Path, out: Path, adapter: str | None, uploads: list[str], settings: AuditSettings) -> Job:
+    """Copy the photos into one folder, those of the same name under names of their own.
+
+    Raises: LoraleakError, if something is missing or out of bounds.
+    """
     if adapter is None or not uploads:
         raise LoraleakError("drop a LoRA file and the photos that it was trained on first")
     if len(uploads) > MAX_PHOTOS:
         raise LoraleakError(f"{len(uploads)} photos are too many: give at most {MAX_PHOTOS}")
     for i, upload in enumerate(uploads):
-        shutil.copyfile(upload, photos / f"{i + 1:02d}-{Path(upload).name}")
-    return Job(Path(adapter), photos, out, AuditSettings(base=base, prompt=prompt.strip() or None, images=images, steps=steps))
+        name = Path(upload).name
+        shutil.copyfile(upload, photos / (f"{i + 1:02d}-{name}" if (photos / name).exists() else name))
+    return Job(Path(adapter), photos, out, settings)
+
+
+def _choices(bases: tuple[str, ...], *, local: bool) -> list[tuple[str, str]]:
+    """Words and names of the bases to choose from: those that were given, and on this machine those whose kits are installed."""
+    kits = bases_with_kits() if local else ()
+    names = dict.fromkeys((*bases, *kits))
+    return [(f"{printable(name, 80)}{' (kit installed)' if name in kits else ''}", name) for name in names]
 
 
 def _key(request: gr.Request) -> str:

@@ -12,10 +12,14 @@ from loraleak.auditing import AuditSettings
 from loraleak.errors import LoraleakError, of_system
 from loraleak.untrusted import printable
 
-__all__ = ["Cancelled", "Done", "Event", "Failed", "Going", "Job", "Running"]
+__all__ = ["Cancelled", "Done", "Event", "Failed", "Going", "Job", "Made", "Running"]
 
 _LOOKS_EVERY = 0.5
 _MAX_LENGTH = 2000
+_SHOWN = 4
+"""Pictures of each arm that are shown as they come."""
+_SIDE = 192
+"""Their longest side, in pixels."""
 _NO_RESULT = "The audit ended without a result. Perhaps this machine has too little memory for the base."
 
 
@@ -39,6 +43,17 @@ class Going:
 
 
 @dataclass(frozen=True)
+class Made:
+    """The first pictures of one arm, as soon as they are there."""
+
+    arm: str
+    role: str
+    """`attack`, `control`, `floor` or `ceiling`."""
+    pictures: tuple[str, ...]
+    """As data addresses."""
+
+
+@dataclass(frozen=True)
 class Done:
     """The report is written."""
 
@@ -55,7 +70,7 @@ class Cancelled:
     """Somebody ended the audit."""
 
 
-Event: TypeAlias = Going | Done | Failed | Cancelled
+Event: TypeAlias = Going | Made | Done | Failed | Cancelled
 
 
 @dataclass
@@ -67,7 +82,7 @@ class Running:
     _cancelled: bool = field(default=False, init=False)
 
     def events(self) -> Iterator[Event]:
-        """Start the audit and tell what happens. The last event is no `Going`. Twice a second the newest event comes again."""
+        """Start the audit and tell what happens. The last event ends the audit. Twice a second the newest `Going` comes again."""
         if self._cancelled:
             yield Cancelled()
             return
@@ -82,7 +97,11 @@ class Running:
                 yield newest
                 try:
                     if receiver.poll(_LOOKS_EVERY):
-                        newest = receiver.recv()
+                        told: Event = receiver.recv()
+                        if isinstance(told, Made):
+                            yield told
+                        else:
+                            newest = told
                 except EOFError:
                     newest = Cancelled() if self._cancelled else Failed(_NO_RESULT)
             yield newest
@@ -101,12 +120,18 @@ class Running:
 
 
 def _audit(job: Job, sender: Connection) -> None:
+    from loraleak.arms import Arm
     from loraleak.auditing import audit
     from loraleak.progress import heard_by
+    from loraleak.reporting.html import data_uri
+    from loraleak.types import Images
+
+    def seen_by(arm: Arm, images: Images) -> None:
+        sender.send(Made(arm.name, arm.role, tuple(data_uri(picture, _SIDE) for picture in images[:_SHOWN])))
 
     try:
         with heard_by(lambda says, share: sender.send(Going(says, share))):
-            audit(job.adapter, job.photos, job.settings, quiet=False).write(job.out)
+            audit(job.adapter, job.photos, job.settings, quiet=False, seen_by=seen_by).write(job.out)
         sender.send(Done())
     except LoraleakError as error:
         sender.send(Failed(printable(" ".join(str(error).split()), _MAX_LENGTH)))

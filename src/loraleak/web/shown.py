@@ -6,14 +6,32 @@ from pathlib import Path
 from urllib.parse import quote
 
 from loraleak.web.inspected import fault
-from loraleak.web.running import Cancelled, Done, Event, Failed, Going
+from loraleak.web.running import Cancelled, Done, Failed, Going, Made
 
-__all__ = ["NOTHING", "frame", "links", "progress"]
+__all__ = ["NOTHING", "frame", "links", "pictures", "progress"]
 
 NOTHING = ""
 
 
-def progress(event: Event, written: Sequence[Path] = ()) -> str:
+_ROLES = {"attack": "from your file", "control": "a control", "floor": "the base model alone", "ceiling": "with your prompt"}
+
+
+def pictures(made: Sequence[Made]) -> str:
+    """Pictures of an audit that still runs, the newest arm first."""
+    rows = (
+        f"<figure><figcaption><b>{escape(one.arm)}</b> {_ROLES[one.role]}</figcaption>"
+        + "".join(
+            f'<img src="{escape(picture)}" alt="picture {i + 1} of {escape(one.arm)}">'
+            for i, picture in enumerate(one.pictures)
+        )
+        + "</figure>"
+        for one in reversed(made)
+    )
+    title = "Pictures so far. The report will tell whom they show." if made else ""
+    return f'<div class="so-far"><p>{title}</p>{"".join(rows)}</div>' if made else NOTHING
+
+
+def progress(event: Going | Done | Failed | Cancelled, written: Sequence[Path] = ()) -> str:
     """A bar with words, or how the audit ended. `written` are files to download."""
     match event:
         case Going(says, share):
