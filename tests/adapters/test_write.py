@@ -222,7 +222,12 @@ def test_what_kohya_and_comfyui_have_no_words_for_is_refused_by_name(tmp_path: P
     cases: list[tuple[dict[str, Factors], Layout, str]] = [
         ({"unet.odd.layer": one}, "kohya", r"no family that we know has these layers, so kohya's names"),
         ({"unet.conv_in": one, "unet.odd.layer": one}, "comfyui", r"ComfyUI's layout has no name for unet\.odd\.layer"),
-        ({"transformer.blocks.0.odd": one}, "kohya", r"no family that we know has these layers"),
+        ({"transformer.blocks.0.odd": one}, "kohya", r"no family that we know has these layers.*: keep the file in the layout"),
+        (
+            {"language_model.model.layers.0.self_attn.q_proj": one},
+            "kohya",
+            "takes a language model in kohya's layout: write it in peft layout",
+        ),
         (
             {"transformer.transformer_blocks.0.attn.to_q": one},
             "comfyui",

@@ -178,7 +178,7 @@ KREA2 = Family(
     encoders={"text_encoder": frozenset({2560})},
     header=r"krea[_-]?2",
     pipelines=("Krea2Pipeline",),
-    writes={"comfyui": "original"},
+    writes={"kohya": "original", "comfyui": "original"},
 )
 
 _HIDREAM_BLOCK = {

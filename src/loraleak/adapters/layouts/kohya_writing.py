@@ -59,8 +59,8 @@ def _names(adapter: Adapter, layout: OriginalLayout) -> Mapping[str, Layer]:
         if adapter.format == layout == "comfyui" and not any(name.startswith("text_encoder") for name in adapter.factors):
             return {f"diffusion_model.{split_component(name)[1]}": Layer((name,)) for name in adapter.factors}
         raise AdapterError(
-            f"no family that we know has these layers, so {_TITLES[layout]} names for them are not known: {_IN_DIFFUSERS}, or keep "
-            "the file as it is"
+            f"no family that we know has these layers, so {_TITLES[layout]} names for them are not known: keep the file in the layout "
+            "that it has"
         )
     first, *others = (FAMILIES[name] for name in families)
     names = _family_names(adapter, layout, first)
@@ -95,7 +95,8 @@ def _named(module: str, layout: OriginalLayout, family: Family) -> tuple[str, La
         return _text_name(module, component, path, layout, family), Layer((module,))
     style = family.writes.get(layout)
     if style is None:
-        raise AdapterError(f"no loader that we know takes {family.title} in {_TITLES[layout]} layout: {_IN_DIFFUSERS}")
+        remedy = _IN_DIFFUSERS if family.in_diffusers else "write it in peft layout, or keep the file as it is"
+        raise AdapterError(f"no loader that we know takes {family.title} in {_TITLES[layout]} layout: {remedy}")
     found = family.whole(path)
     if component != family.component or found is None:
         raise AdapterError(f"{_TITLES[layout]} layout has no name for {printable(module)}: {_IN_DIFFUSERS}, which can hold all")
