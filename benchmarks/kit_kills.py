@@ -3,9 +3,13 @@
 It builds a small kit of drawn people on a tiny pipeline undisturbed. It builds the kit once more in another folder, kills that build
 (SIGKILL) and starts it again `--kills` times, and lets it end. Then it compares the two kits byte for byte. The kills are spread over
 the stages: each waits until its stage has begun or is half done, and then a random moment.
+
+With `--zoo URL`, such as s3://bucket/zoo, the killed build has its zoo there and builds it with Ray on this machine. In the zoo's stage
+a Ray worker is then killed before each kill. The undisturbed build has its zoo in a folder.
 """
 
 import argparse
+import contextlib
 import math
 import random
 import subprocess
@@ -14,7 +18,9 @@ import tempfile
 import time
 from pathlib import Path
 
+import psutil
 from true_pipelines import TINY, make_pipeline
+from upath import UPath
 
 _PIPELINE = {
     "unet": {
@@ -53,7 +59,9 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=22)
     parser.add_argument("--delay", type=float, default=3, help="seconds between the sign of a stage and a kill, at most")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--zoo", default="", help="URL of an empty place for the zoo, which Ray then builds")
     arguments = parser.parse_args()
+    elsewhere = ("--zoo", arguments.zoo, "--ray", "local") if arguments.zoo else ()
     rng = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -62,23 +70,49 @@ def main() -> None:
         start = time.perf_counter()
         _run(*_build(people, base, folder / "whole"))
         print(f"undisturbed: {time.perf_counter() - start:.0f} s", flush=True)
-        kills, ended = 0, False
+        kills, workers, ended = 0, 0, False
         for kill in range(arguments.kills):
             stage = list(_STAGES)[kill * len(_STAGES) // arguments.kills]
             pattern, share = _STAGES[stage]
             wanted = math.ceil(share * len(list((folder / "whole").glob(pattern))))
-            with _started(*_build(people, base, folder / "killed")) as process:
-                while process.poll() is None and len(list((folder / "killed").glob(pattern))) < wanted:
+            there = (
+                UPath(arguments.zoo, use_listings_cache=False)
+                if arguments.zoo and pattern.startswith("zoo/")
+                else folder / "killed" / "zoo"
+            )
+            with _started(*_build(people, base, folder / "killed"), *elsewhere) as process:
+                while process.poll() is None and _there(folder / "killed", there, pattern) < wanted:
                     time.sleep(0.05)
+                workers += bool(elsewhere) and stage == "zoo" and _worker_killed(process.pid)
                 ended = _ended_within(process, rng.uniform(0, arguments.delay))
                 process.kill()
             kills += not ended
             print(f"kill {kill + 1:>2} in or after {stage}{', but it had ended' if ended else ''}", flush=True)
         (folder / "killed.safetensors").unlink(missing_ok=True)
-        _run(*_build(people, base, folder / "killed"))
+        _run(*_build(people, base, folder / "killed"), *elsewhere)
         whole, killed = ((folder / f"{name}.safetensors").read_bytes() for name in ("whole", "killed"))
-        print(f"{kills} kills; {len(whole)} bytes; the kits are {'equal' if whole == killed else 'DIFFERENT'}")
+        verdict = "equal" if whole == killed else "DIFFERENT"
+        print(f"{kills} kills, {workers} of Ray workers besides; {len(whole)} bytes; the kits are {verdict}")
         sys.exit(whole != killed)
+
+
+def _there(work: Path, zoo: Path | UPath, pattern: str) -> int:
+    """Number of files of a stage."""
+    inside = pattern.removeprefix("zoo/")
+    return len(list((work if inside == pattern else zoo).glob(inside)))
+
+
+def _worker_killed(build: int, seconds: float = 60) -> bool:
+    """SIGKILL a Ray worker of the build that has a shard in hand."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and psutil.pid_exists(build):
+        for process in psutil.Process(build).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if "ray::build_one" in " ".join(process.cmdline()):
+                    process.kill()
+                    return True
+        time.sleep(0.02)
+    return False
 
 
 def _build(people: Path, base: Path, work: Path) -> tuple[object, ...]:

@@ -10,8 +10,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from loraleak.assets import DEMO
+from loraleak.assets import DEMO, POCKET_KIT
 from loraleak.cli import main
+from loraleak.kits import read_kit, save_kit
 from loraleak.reporting import LEVELS, DefenceStudy, Report
 
 
@@ -68,3 +69,14 @@ def test_a_clean_copy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         )
         _validator("scrub").validate(plain)
     _refused("scrub", plain, lambda done: done.update(sha256_after="unknown"))
+
+
+def test_the_card_of_a_kit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bare = read_kit(POCKET_KIT).without_templates()
+    save_kit(replace(bare, card=replace(bare.card, quality=None)), tmp_path / "bare.safetensors")
+    for kit in ("pocket", tmp_path / "bare.safetensors"):
+        plain = _printed(capsys, "kit", "show", kit)
+        _validator("kit").validate(plain)
+        _refused("kit", plain, lambda shown: shown["card"].pop("licence"))
+        _refused("kit", plain, lambda shown: shown.update(controls=-1))
+        _refused("kit", plain, lambda shown: shown["card"].update(base_sha256="../etc"))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from loraleak.assets import POCKET_KIT
 from loraleak.bench.arms import bench_arms
 from loraleak.bench.bench_settings import ArmsBench, PaperBench, SampleSettings
 from loraleak.bench.grid import transfer
@@ -16,6 +17,7 @@ from loraleak.bench.pareto import as_markdown, draw_pareto, summaries
 from loraleak.defences.undefended import Undefended
 from loraleak.errors import UsageError
 from loraleak.finetuning.recipe import Recipe
+from loraleak.kits import read_kit, save_kit
 from loraleak.people.split_file import PeopleSplit, read_split, write_split
 
 _RECIPE = Recipe(steps=2, rank=1, alpha=1.0, batch=1, prior_batch=0)
@@ -109,3 +111,11 @@ def test_the_same_person_in_two_folders_is_told_before_anybody_is_trained_on(
         bench_arms(settings, tmp_path / "work")
     (told,) = [line for line in capsys.readouterr().err.splitlines() if "seem to show the same person" in line]
     assert "ada" in told and "cy" in told
+
+
+def test_a_kit_of_another_checkpoint_lends_other_people_and_no_control_adapters(settings: ArmsBench, tmp_path: Path) -> None:
+    pocket = read_kit(POCKET_KIT)
+    save_kit(replace(pocket, attack=None, sampling=replace(pocket.sampling, attack_sha256="")), tmp_path / "kit.safetensors")
+    verdict = bench_arms(replace(settings, kit=str(tmp_path / "kit.safetensors")), tmp_path / "work")["verdict"]
+    assert (verdict["controls"], verdict["other_people"]) == (0, 200) and verdict["own_photos"]["audits"] == 2
+    assert "no other people" in bench_arms(settings, tmp_path / "work")["verdict"]["null"]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from loraleak.auditing.nulls.other_people import OtherPeople as OtherPeople
     from loraleak.auditing.nulls.other_people import against_other_people as against_other_people
     from loraleak.auditing.nulls.sources import people_of as people_of
+    from loraleak.auditing.nulls.sources import people_of_kit as people_of_kit
     from loraleak.auditing.run import audit as audit
     from loraleak.auditing.verdict import verdict_of as verdict_of
     from loraleak.auditing.without_photos import Attacked as Attacked
@@ -28,7 +29,7 @@ __all__, __getattr__, __dir__ = lazy(
         "audit_settings": ["AttackSettings", "AuditSettings"],
         "nulls.controls": ["against_controls"],
         "nulls.other_people": ["OtherPeople", "against_other_people"],
-        "nulls.sources": ["people_of"],
+        "nulls.sources": ["people_of", "people_of_kit"],
         "run": ["audit"],
         "verdict": ["verdict_of"],
         "without_photos": ["Attacked", "attack"],

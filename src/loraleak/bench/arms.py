@@ -9,13 +9,13 @@ import numpy as np
 from jaxtyping import Float
 
 from loraleak.arms import ARMS, select_arms
-from loraleak.auditing import OtherPeople, against_controls, against_other_people, people_of, verdict_of
+from loraleak.auditing import OtherPeople, against_controls, against_other_people, people_of, people_of_kit, verdict_of
 from loraleak.bases import load_base
 from loraleak.bench.bench_settings import ArmsBench
 from loraleak.bench.cases import CaseSettings, bench_cases, person_on, templates
 from loraleak.bench.runs import run_cases
 from loraleak.embedders import load_embedder
-from loraleak.kits import Controls, attack_for, controls_for, kit_for
+from loraleak.kits import Controls, Kit, attack_for, controls_for, kit_for
 from loraleak.reporting import Verdict
 from loraleak.scores import accept_threshold, bootstrap_mean, gallery_ranks, mean_cosine, nearest, paired_difference, template
 from loraleak.types import Embeddings, Interval, Sightings
@@ -57,6 +57,7 @@ def bench_arms(settings: ArmsBench, folder: Path) -> dict[str, Any]:
     scored = {name: victim_scores([m[name] for m in made], photos, gallery) for name in made[0]}
     beside = {arm.name: arm.control for arm in arms}
     attacks = tuple(arm.name for arm in arms if arm.role == "attack")
+    of_same_embedder = kit if kit is not None and kit.sampling.embedder == embedder.name else None
     given = {"people": settings.people, "split": settings.split}
     return {
         "schema": "loraleak.bench-arms/1",
@@ -75,7 +76,7 @@ def bench_arms(settings: ArmsBench, folder: Path) -> dict[str, Any]:
             for effect, (one, other) in _EFFECTS.items()
             if one in scored and other in scored
         },
-        "verdict": _verdicts([result.sightings for result in results], photos, attacks, controls),
+        "verdict": _verdicts([result.sightings for result in results], photos, attacks, controls, of_same_embedder),
     }
 
 
@@ -131,18 +132,25 @@ def _verdicts(
     photos: Sequence[Float[np.ndarray, "photos dim"]],
     attacks: tuple[str, ...],
     controls: Controls | None,
+    kit: Kit | None,
 ) -> dict[str, Any]:
-    """Verdicts on every victim's adapter, with the victim's own photos and with every other victim's."""
-    if controls is None:
-        return {"null": "no control adapters for this base, embedder and way of sampling"}
-    others = people_of(controls)
+    """Verdicts on every victim's adapter, with the victim's own photos and with every other victim's.
+
+    Control adapters of another checkpoint, or otherwise sampled, say nothing; `kit` then gives other people to compare with.
+    """
+    if controls is not None:
+        others = people_of(controls)
+    elif kit is not None and kit.people:
+        others = people_of_kit(kit)
+    else:
+        return {"null": "no control adapters and no other people for this base, embedder and way of sampling"}
     everybody = range(len(made))
     pairs = {
         "own_photos": [[i] for i in everybody],
         "other_persons_photos": [[j for j in everybody if j != i] for i in everybody],
     }
 
-    table: dict[str, Any] = {"controls": len(controls), "other_people": len(others)}
+    table: dict[str, Any] = {"controls": 0 if controls is None else len(controls), "other_people": len(others)}
     for name, partners in pairs.items():
         verdicts = [
             [verdict_on(made[i], photos[j], others, controls, attacks) for j in mine] for i, mine in enumerate(partners)
