@@ -66,8 +66,13 @@ def main() -> None:
     work: Path = arguments.work
 
     base, embedder = load_base("pocket", device="cpu"), load_embedder("pocket")
-    public = read_public_people([Zoo(arguments.zoo)], identities_in(arguments.people), base, held_out=_TRAINING.held_out)
-    learned = {count: _attack(base, public, count, work) for count in arguments.counts}
+    files = {count: work / f"attack-{count}.safetensors" for count in arguments.counts}
+    if not all(file.exists() for file in files.values()):
+        people = identities_in(arguments.people)
+        public = read_public_people([Zoo(arguments.zoo)], people, base, held_out=_TRAINING.held_out)
+        for count, file in files.items():
+            _attack(base, public, count, work).save(file)
+    learned = {count: read_attack(file).on(base) for count, file in files.items()}
     kit = kit_for(base)
     assert kit is not None
     shipped = kit.attack_on(base)
@@ -149,8 +154,7 @@ def _attack(base: DiffusersBase, public: PublicPeople, count: int, work: Path) -
     training.run(replayed(training))
     assert public.captions is not None
     captions = public.captions[torch.tensor(sorted(public.held_out))]
-    file = work / f"attack-{count}.safetensors"
-    WeightAutoencoder(
+    return WeightAutoencoder(
         kind=_TRAINING.encoder,
         knowledge=_TRAINING.knowledge,
         encoder=training.best_encoder(),
@@ -158,8 +162,7 @@ def _attack(base: DiffusersBase, public: PublicPeople, count: int, work: Path) -
         others=captions,
         mean_z=captions.mean(0),
         universal_z=captions.mean(0),
-    ).save(file)
-    return read_attack(file).on(base)
+    )
 
 
 def _joined(one: Sequence[Arms], other: Sequence[Arms]) -> list[Arms]:

@@ -2,8 +2,8 @@
 
     python benchmarks/real_rates.py PIPELINE --device cuda --dtype bfloat16 --together 1 2 4 8 16
 
-Both train rank 8 on one private image a step, with latents and text states made beforehand. An adapter is 1,000 steps. On a CPU, seconds
-are those of all its cores together, so that other work on the machine does not count.
+Both train rank 8 on one private image a step, with latents and text states made beforehand. An adapter is 1,000 steps. On a CPU,
+seconds are those of all its cores together, so that other work on the machine does not count.
 """
 
 import argparse

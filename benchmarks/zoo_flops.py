@@ -14,10 +14,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from loraleak.assets import POCKET
 
+__all__ = ["DEVICES", "UNETS", "forward_flops"]
+
 _STEPS, _SAMPLES = 1000, 2
 """Steps of one adapter and samples a step, as in the paper: one private and one class image."""
 
-_UNETS: Mapping[str, tuple[dict[str, Any], int]] = {
+UNETS: Mapping[str, tuple[dict[str, Any], int]] = {
     "pocket": (UNet2DConditionModel.load_config(POCKET / "unet"), 32),
     "SD 1.5": ({"sample_size": 64, "cross_attention_dim": 768, "attention_head_dim": 8}, 77),
     "SD 2.1": (
@@ -41,7 +43,7 @@ _UNETS: Mapping[str, tuple[dict[str, Any], int]] = {
         77,
     ),
 }
-_DEVICES: Mapping[str, tuple[float, float]] = {
+DEVICES: Mapping[str, tuple[float, float]] = {
     "2 CPU cores": (0.143e12, 0.69),
     "RTX 4090": (165e12, 0.35),
     "A100": (312e12, 0.35),
@@ -52,14 +54,14 @@ _DEVICES: Mapping[str, tuple[float, float]] = {
 
 def main() -> None:
     print(f"one adapter: {_STEPS} steps of {_SAMPLES} samples; adapters an hour")
-    print(f"{'base':<10}{'GFLOP a sample':>16}" + "".join(f"{device:>14}" for device in _DEVICES))
-    for name, (config, tokens) in _UNETS.items():
-        flops = 2 * _forward_flops(config, tokens)
-        rates = [peak * share * 3600 / (flops * _STEPS * _SAMPLES) for peak, share in _DEVICES.values()]
+    print(f"{'base':<10}{'GFLOP a sample':>16}" + "".join(f"{device:>14}" for device in DEVICES))
+    for name, (config, tokens) in UNETS.items():
+        flops = 2 * forward_flops(config, tokens)
+        rates = [peak * share * 3600 / (flops * _STEPS * _SAMPLES) for peak, share in DEVICES.values()]
         print(f"{name:<10}{flops / 1e9:>16.1f}" + "".join(f"{rate:>14.3g}" for rate in rates))
 
 
-def _forward_flops(config: dict[str, Any], tokens: int) -> int:
+def forward_flops(config: dict[str, Any], tokens: int) -> int:
     with torch.device("meta"):
         unet = UNet2DConditionModel.from_config(config)
         size, channels = unet.config["sample_size"], unet.config["in_channels"]
