@@ -12,7 +12,7 @@ RUN pip install --no-cache-dir --extra-index-url "$TORCH_INDEX" -c constraints.t
     && useradd --create-home --uid 1000 loraleak \
     && mkdir /data && chown loraleak /data
 
-USER loraleak
+USER 1000
 WORKDIR /data
 ENTRYPOINT ["loraleak"]
 CMD ["--help"]

@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PROSE = $(filter-out docs/commands.md,$(wildcard *.md docs/*.md))
 TEXTLINT := $(VENV)/prose/node_modules
 
-.PHONY: demo test lint prose dist site data browser fuzz clean
+.PHONY: demo test lint prose dist site data image browser fuzz clean
 
 demo: $(VENV)/ready
 	$(BIN)/loraleak demo --out demo
@@ -45,6 +45,11 @@ site: $(VENV)/ready-dev
 # What others need to compare with our numbers (docs/data.md).
 data: $(VENV)/ready-dev
 	$(BIN)/python benchmarks/data.py data --victims $${VICTIMS:-50}
+
+# The image of the Dockerfile, built and run once. Buildah builds and runs it too: buildah bud, buildah run.
+image:
+	@builder=$$(command -v docker || command -v podman) || { echo "no docker and no podman: install one of them"; exit 1; }; \
+	$$builder build -t loraleak $(if $(TORCH_INDEX),--build-arg TORCH_INDEX=$(TORCH_INDEX)) . && $$builder run --rm loraleak --version
 
 # Longer than the smoke among the tests; what it finds stays in found/.
 fuzz: $(VENV)/ready-dev
