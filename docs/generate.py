@@ -54,7 +54,7 @@ def _help(words: list[str]) -> str:
 def _write_notebook(file: Path) -> None:
     """Run a notebook, and write it beside itself as a page, with its pictures."""
     notebook = nbformat.read(file, as_version=4)
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(file.parent)}}).execute()
+    NotebookClient(notebook, timeout=None, startup_timeout=600, resources={"metadata": {"path": str(file.parent)}}).execute()
     for cell in notebook.cells:
         cell.outputs = [output for output in cell.get("outputs", ()) if output.get("name") != "stderr"]
     exporter = MarkdownExporter()
