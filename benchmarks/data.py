@@ -9,13 +9,7 @@ import json
 from pathlib import Path
 from shutil import copyfile, copytree
 
-import numpy as np
-from PIL import Image
-
 from loraleak.assets import DEMO, POCKET_KIT, POCKET_KNOWN_LEAKS
-from loraleak.bases import load_base
-from loraleak.bench.cases import VICTIM_SEED, CaseSettings, draw_cases
-from loraleak.bench.runs import fine_tuned
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -38,15 +32,23 @@ def main() -> None:
     copytree(POCKET_KNOWN_LEAKS, out / "known-leaks")
     copytree(DEMO, out / "demo")
     if arguments.victims:
-        write_victims(out / "victims", arguments.victims, CaseSettings(photos=arguments.photos), arguments.work)
+        write_victims(out / "victims", arguments.victims, arguments.photos, arguments.work)
     files = sorted(file for file in out.rglob("*") if file.is_file())
     sums = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.relative_to(out).as_posix()}" for file in files]
     (out / "SHA256SUMS").write_text("\n".join(sums) + "\n", "utf-8")
     print(f"{out}: {len(files)} files, {sum(file.stat().st_size for file in files) / 1e6:.1f} MB")
 
 
-def write_victims(out: Path, count: int, settings: CaseSettings, work: Path) -> None:
+def write_victims(out: Path, count: int, photos: int, work: Path) -> None:
     """Write the first victims of the bench: adapter, the photos that it was trained on, and who they are."""
+    import numpy as np
+    from PIL import Image
+
+    from loraleak.bases import load_base
+    from loraleak.bench.cases import VICTIM_SEED, CaseSettings, draw_cases
+    from loraleak.bench.runs import fine_tuned
+
+    settings = CaseSettings(photos=photos)
     cases = draw_cases("victims", count, seed=VICTIM_SEED)
     for case, file in fine_tuned(load_base("pocket"), cases, settings, work / "cases").items():
         folder = out / f"victim-{case.index:03}"
