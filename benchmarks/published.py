@@ -314,22 +314,27 @@ def _plot(work: Path, out: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(1, 2, figsize=(10, 4), sharex=True)
-    colours = dict(zip(_STARTS, ("#1f6feb", "#d1242f", "#1a7f37"), strict=True))
+    panels = 3 if any(work.glob("*, noise alone/curve.jsonl")) else 2
+    figure, axes = plt.subplots(1, panels, figsize=(5 * panels, 4))
+    colours = dict(zip(_STARTS, ("#1f6feb", "#d1242f", "#1a7f37", "#8250df"), strict=True))
     for folder in sorted(path.parent for path in work.glob("*/curve.jsonl")):
-        start, norm = folder.name.rsplit(", ", 1)
+        start, *cell = folder.name.removesuffix(", noise alone").rsplit(", ", 1)
         if start not in colours:
             continue
+        alone = folder.name.endswith("noise alone")
         lines = [json.loads(line) for line in (folder / "curve.jsonl").read_text().splitlines()]
-        style = {"color": colours[start], "linestyle": "-" if norm == "norm" else ":"}
-        trained = [(line["step"], line["caption"]) for line in lines if line["of"] == "train"]
+        style = {"color": colours[start], "linestyle": "-" if cell == ["norm"] else ":"}
+        trained = [(line["step"], line["noise" if alone else "caption"]) for line in lines if line["of"] == "train"]
         held_out = [(line["step"], line["loss"], line["rank1"]) for line in lines if line["of"] == "held-out"]
+        panel = axes[2] if alone else axes[0]
         steps, losses = (np.array(column) for column in zip(*trained, strict=True))
         smooth = np.convolve(losses, np.ones(50) / 50, mode="valid")
-        axes[0].plot(steps[len(steps) - len(smooth) :], smooth, alpha=0.35, **style)
+        panel.plot(steps[len(steps) - len(smooth) :], smooth, alpha=0.35, **style)
         steps, losses, ranks = (np.array(column) for column in zip(*held_out, strict=True))
-        axes[0].plot(steps, losses, marker="o", markersize=3, **style)
-        axes[1].plot(steps, ranks, marker="o", markersize=3, label=f"{start}{'' if norm == 'norm' else ', no norm'}", **style)
+        panel.plot(steps, losses, marker="o", markersize=3, **style)
+        if not alone:
+            label = start if cell == ["norm"] else f"{start}, no norm"
+            axes[1].plot(steps, ranks, marker="o", markersize=3, label=label, **style)
     for start, rank in json.loads((work / "ridge.json").read_text()).items():
         axes[1].axhline(rank, color=colours[start], linewidth=0.8, linestyle="--")
     axes[0].axhline(1, color="grey", linewidth=0.8)
@@ -337,6 +342,8 @@ def _plot(work: Path, out: Path) -> None:
     axes[0].set_ylim(0, 2.2)
     axes[1].set_ylabel("held-out adapters whose person z finds\n(dashed: kernel ridge regression)")
     axes[1].set_ylim(0, 0.7)
+    if panels == 3:
+        axes[2].set_ylabel("noise-prediction loss, where it is the only one\n(pale: people it learns from)")
     for axis in axes:
         axis.set_xlabel("updates of the encoder")
         axis.spines[["top", "right"]].set_visible(False)

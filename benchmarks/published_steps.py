@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("zoo", type=Path)
     parser.add_argument("--people", type=Path, required=True)
     parser.add_argument("--counts", type=int, nargs="+", default=[50, 200, 331])
-    parser.add_argument("--updates", type=int, default=300)
+    parser.add_argument("--updates", type=int, default=150)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--held-out", type=float, default=0.18)
@@ -56,7 +56,7 @@ def main() -> None:
 def _trained(base, public: PublicPeople, way: str, arguments) -> dict[str, np.ndarray]:
     folder = arguments.work / f"{len(public.trained)} people, {way}"
     if not (folder / "result.json").exists():
-        settings = replace(settings_of(arguments, "shared-start"), **_WAYS[way])
+        settings = replace(settings_of(arguments, "shared-start"), warmup=30, **_WAYS[way])
         training = Recorded(base, public, settings, folder)
         training.run(replayed(training))
         rows = public.rows(0, held_out=True, last_only=True)
