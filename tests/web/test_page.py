@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlencode
-from urllib.request import Request, urlopen
+from urllib.request import HTTPCookieProcessor, OpenerDirector, Request, build_opener, urlopen
 
 import pytest
 import torch
@@ -208,13 +208,26 @@ def test_a_hostile_file_is_one_line(page: webdriver.Chrome, tmp_path: Path) -> N
     _wait(page, lambda: "drop a LoRA file and the photos" in _text(page, "going"))
 
 
-def test_other_machines_need_the_token(tmp_path: Path) -> None:
-    with _served(tmp_path, "--host", "0.0.0.0") as served:
+def test_other_machines_need_the_token_and_large_files_are_refused(tmp_path: Path) -> None:
+    with _served(tmp_path, "--host", "0.0.0.0", "--max-upload-mb", "1") as served:
         with pytest.raises(HTTPError, match="401"):
             urlopen(f"{served.address}config")
-        for given, does in (("wrong", "400"), (served.token, "200")):
+        visitor = build_opener(HTTPCookieProcessor())
+        for given, status in (("wrong", 400), (served.token, 200)):
             form = urlencode({"username": "anyone", "password": given}).encode()
-            try:
-                assert str(urlopen(Request(f"{served.address}login", form)).status) == does
-            except HTTPError as error:
-                assert str(error.code) == does
+            assert _status(visitor, Request(f"{served.address}login", form)) == status
+        for size, status in ((2**21, 413), (2**19, 200)):
+            assert _status(visitor, _upload(served.address, bytes(size))) == status
+
+
+def _status(visitor: OpenerDirector, request: Request) -> int:
+    try:
+        return int(visitor.open(request).status)
+    except HTTPError as error:
+        return error.code
+
+
+def _upload(address: str, content: bytes) -> Request:
+    head = b'--cut\r\nContent-Disposition: form-data; name="files"; filename="a.safetensors"\r\n\r\n'
+    kind = {"Content-Type": "multipart/form-data; boundary=cut"}
+    return Request(f"{address}gradio_api/upload", head + content + b"\r\n--cut--\r\n", kind)
