@@ -87,7 +87,8 @@ def main() -> None:
                 ended = _ended_within(process, rng.uniform(0, arguments.delay))
                 process.kill()
             kills += not ended
-            print(f"kill {kill + 1:>2} in or after {stage}{', but it had ended' if ended else ''}", flush=True)
+            told = f", but it had ended with {process.returncode}" if ended else ""
+            print(f"kill {kill + 1:>2} in or after {stage}{told}", flush=True)
         (folder / "killed.safetensors").unlink(missing_ok=True)
         _run(*_build(people, base, folder / "killed"), *elsewhere)
         whole, killed = ((folder / f"{name}.safetensors").read_bytes() for name in ("whole", "killed"))
