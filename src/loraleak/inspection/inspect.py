@@ -174,8 +174,9 @@ def _start_findings(path: str | Path, fields: Mapping[str, str]) -> list[Finding
         return []
     says = (
         f"The random numbers that training began from can be rebuilt: seed {found.seed}, {len(found.down)} of "
-        f"{len(adapter.factors)} modules, correlation {found.correlation:.4f}. Somebody who fine-tunes other "
-        "people from this seed reads your file better: with the built-in base, 55 of 100 people were found instead of 32."
+        f"{len(adapter.factors)} modules, correlation {found.correlation:.4f}. A reader of A and B, such as the published attack, "
+        "needs this start. With the built-in base it found 40 of 69 people from one start, and 1 of 69 otherwise. Our best reader "
+        "needs no start: it found 39."
     )
     return [Finding("weights", "high", says, "seeds")]
 
