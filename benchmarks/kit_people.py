@@ -3,7 +3,7 @@
     loraleak people public --split public --count 400 --images 8 --seed 20
     recipe="--ranks 8 --alpha-by-rank 1 --learning-rate 3e-3 6e-3 --images 4 8 --prior-share 1 --batch 2 --prior-batch 1"
     loraleak zoo build public --out zoo $recipe --steps 20 20 --snapshots 2 --seed 20
-    python benchmarks/kit_people.py work --zoo zoo --people public --counts 50 200 331 --victims 50
+    python benchmarks/kit_people.py work --zoo zoo --people public --counts 50 200 331 --victims 100
 
 The victims' files are stopped after 20 steps, as are the adapters of the zoo. The people of the kits are nested, and their readers
 learn from captions alone. z is compared with the mean prompt embedding of a person's captions: the victim's own, or another victim's,
@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--zoo", type=Path, required=True)
     parser.add_argument("--people", type=Path, required=True)
     parser.add_argument("--counts", type=int, nargs="+", default=[50, 200, 331])
-    parser.add_argument("--victims", type=int, default=50)
+    parser.add_argument("--victims", type=int, default=100)
     arguments = parser.parse_args()
     work: Path = arguments.work
 
