@@ -7,7 +7,8 @@ Each stage is a command in a process of its own: two steps of fine-tuning, two s
 embedders and photos of 12 megapixels), and a zoo of two people. The estimate is the line that the command prints. The peak is the
 process's largest resident memory, or on a GPU what the process holds of the card's memory. `--rates` adds seconds a step and
 adapters an hour by the number of adapters in a batch, beside a loop of peft over one person at a time. `--file` takes a LoRA
-that fits in the place of the one that fine-tuning makes.
+that fits in the place of the one that fine-tuning makes. `--times` weakens a LoRA first: random weights answer it much more than
+trained ones do, and attacks then search long for an ordinary strength, which was .02 times that of the made one.
 """
 
 import argparse
@@ -27,6 +28,8 @@ from PIL import Image
 from real_rates import print_rates
 from true_pipelines import PIPELINES, TINY, make_pipeline
 
+from loraleak.adapters import load_adapter, save_adapter
+from loraleak.arms import at_strength
 from loraleak.bases import load_base
 from loraleak.people.avatars import draw_look, render
 from loraleak.people.splits import draw_people
@@ -56,6 +59,7 @@ def main() -> None:
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--resolution", type=int, help="side of the pictures; the pipeline's own if none is given")
     parser.add_argument("--file", type=Path, help="a LoRA that fits the pipeline")
+    parser.add_argument("--times", type=float, default=1.0, help="factor of the LoRA's update in attack and audit")
     parser.add_argument("--rates", action="store_true", help="seconds a step and adapters an hour, by the adapters in a batch")
     arguments = parser.parse_args()
     if arguments.device == "cpu" and {"sd3", "flux"} & set(arguments.pipelines):
@@ -70,8 +74,11 @@ def main() -> None:
         common = ["--base", str(folder), "--device", arguments.device, "--dtype", arguments.dtype]
         if arguments.resolution:
             common += ["--resolution", str(arguments.resolution)]
-        for stage, command in _commands(arguments.work, name, arguments.file, common).items():
+        for stage, command in _commands(arguments.work, name, arguments.file, arguments.times, common).items():
             if stage in arguments.stages:
+                if stage == "attack" and arguments.times != 1:
+                    made = load_adapter(arguments.file or arguments.work / f"{name}.safetensors")
+                    save_adapter(at_strength(made, arguments.times), _weak(arguments.work, name))
                 got = measured(command, arguments.work / "cache", on_gpu=arguments.device != "cpu")
                 row = f"{got.estimate / 2**30:.2f} | {got.peak / 2**30:.2f} | {got.estimate / got.peak:.2f} | {got.seconds:.0f}"
                 print(f"| {name} | {arguments.resolution or 'own'} | {stage} | {row} |", flush=True)
@@ -80,9 +87,13 @@ def main() -> None:
             print_rates(load_base(str(folder), **settings))
 
 
-def _commands(work: Path, name: str, file: Path | None, common: Sequence[str]) -> Mapping[str, Sequence[str]]:
+def _weak(work: Path, name: str) -> Path:
+    return work / f"{name}-weak.safetensors"
+
+
+def _commands(work: Path, name: str, file: Path | None, times: float, common: Sequence[str]) -> Mapping[str, Sequence[str]]:
     made = work / f"{name}.safetensors"
-    adapter = str(file or made)
+    adapter = str(file or made) if times == 1 else str(_weak(work, name))
     few = ["--batch", "1", "--prior-batch", "0"]
     sampled = ["--arms", "lora-class", "--images", "2", "--steps", "2"]
     zoo = tempfile.mkdtemp(prefix="zoo-", dir=work)
