@@ -76,7 +76,7 @@ def main() -> None:
             common += ["--resolution", str(arguments.resolution)]
         for stage, command in _commands(arguments.work, name, arguments.file, arguments.times, common).items():
             if stage in arguments.stages:
-                if stage == "attack" and arguments.times != 1:
+                if stage in ("attack", "audit") and arguments.times != 1:
                     made = load_adapter(arguments.file or arguments.work / f"{name}.safetensors")
                     save_adapter(at_strength(made, arguments.times), _weak(arguments.work, name))
                 got = measured(command, arguments.work / "cache", on_gpu=arguments.device != "cpu")
