@@ -22,7 +22,7 @@ lint: $(VENV)/ready-dev
 
 # The rules of docs/style.md that a machine can hold, in .textlintrc.json. textlint comes from npm.
 prose:
-	@test -x $(TEXTLINT)/.bin/textlint || { command -v npm >/dev/null && npm install --silent --no-audit --no-fund --no-save \
+	@test -x $(TEXTLINT)/.bin/textlint || { command -v npm >/dev/null && npm install --silent --no-audit --no-fund --no-save --fetch-retries=1 --fetch-timeout=20000 \
 	  --prefix $(VENV)/prose textlint@15.8.0 textlint-rule-sentence-length@5.2.1 @textlint-rule/textlint-rule-pattern@2.0.2; } \
 	|| { echo "no npm, or no network: textlint is left out"; exit 0; }; \
 	! test -x $(TEXTLINT)/.bin/textlint || $(TEXTLINT)/.bin/textlint --rules-base-directory $(TEXTLINT) $(filter-out docs/style.md docs/api.md,$(PROSE))
