@@ -12,6 +12,10 @@ from loraleak.errors import UsageError
 from loraleak.types import Adapter
 
 
+_NEEDED = {"decoys": ":people=folder"}
+"""Settings without a default."""
+
+
 @dataclass(frozen=True)
 class Third(PostHoc):
     """Stands for a third party's."""
@@ -37,7 +41,7 @@ def third(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", sorted(DEFENCES))
 def test_every_defence_comes_back_from_how_it_is_spelled(name: str) -> None:
-    defence = parse_defence(name)
+    defence = parse_defence(f"{name}{_NEEDED.get(name, '')}")
     assert defence.name == name
     assert defence.says.endswith((".", ")"))
     assert parse_defence(spelled(defence)) == defence
