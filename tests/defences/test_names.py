@@ -11,7 +11,6 @@ from loraleak.defences.finished.scaling import Scaling
 from loraleak.errors import UsageError
 from loraleak.types import Adapter
 
-
 _NEEDED = {"decoys": ":people=folder"}
 """Settings without a default."""
 
