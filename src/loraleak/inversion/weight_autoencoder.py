@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -161,21 +162,9 @@ def _invariant(
     steps: bool,
     sizes: Mapping[str, Any],
     rank: int | None,
+    usual: Mapping[str, Any],
 ) -> Encoder:
-    return InvariantEncoder(shapes, condition, InvariantShape(**sizes), steps=steps)
-
-
-def _ridge(
-    shapes: Mapping[str, torch.Size],
-    condition: tuple[int, int],
-    base: DiffusersBase,
-    *,
-    steps: bool,
-    sizes: Mapping[str, Any],
-    rank: int | None,
-) -> Encoder:
-    better = {"ridge": True, "second_order": True, "right_power": 0.5}
-    return InvariantEncoder(shapes, condition, InvariantShape(**(better | dict(sizes))), steps=steps)
+    return InvariantEncoder(shapes, condition, InvariantShape(**{**usual, **sizes}), steps=steps)
 
 
 def _published(
@@ -195,6 +184,13 @@ def _published(
     )
 
 
-ENCODERS: dict[str, Callable[..., Encoder]] = {"invariant": _invariant, "ridge": _ridge, "published": _published}
+_RIDGE = {"ridge": True, "second_order": True, "right_power": 0.5}
+"""Sizes of `ridge`, which is `invariant` with them."""
+
+ENCODERS: dict[str, Callable[..., Encoder]] = {
+    "invariant": partial(_invariant, usual={}),
+    "ridge": partial(_invariant, usual=_RIDGE),
+    "published": _published,
+}
 """Encoders by name. A new one is one more file and one more line here, or an entry point in the group `loraleak.encoders`: a callable
 that takes `(shapes, condition, base, *, steps, sizes, rank)`."""
