@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PROSE = $(filter-out docs/commands.md,$(wildcard *.md docs/*.md))
-TEXTLINT := $(VENV)/prose/node_modules
+TEXTLINT := $(CURDIR)/$(VENV)/prose/node_modules
 
 .PHONY: demo test lint prose dist site data image browser fuzz clean
 
