@@ -81,6 +81,9 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=8)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--tuning", action="store_true")
+    parser.add_argument(
+        "--people", type=Path, help="folder of decoys; drawn people whom nothing else has seen if none is given"
+    )
     arguments = parser.parse_args()
 
     base, embedder = load_base("pocket", device="cpu"), load_embedder("pocket")
@@ -90,8 +93,8 @@ def main() -> None:
     split, seed = ("controls", _TUNING_SEED) if arguments.tuning else ("victims", VICTIM_SEED)
     gallery = draw_cases(split, _GALLERY, seed=seed)
     victims = gallery[: arguments.victims]
-    people = arguments.work / "decoys"
-    if not (people / "NOTICE").exists():
+    people = arguments.people or arguments.work / "decoys"
+    if arguments.people is None and not (people / "NOTICE").exists():
         write_people(
             people, draw_people("controls", _DECOYS, seed=_DECOY_SEED), images=_DECOY_IMAGES, size=64, seed=_DECOY_SEED
         )

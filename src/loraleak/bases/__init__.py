@@ -9,7 +9,7 @@ from loraleak.bases.diffusers_base import DiffusersBase
 from loraleak.bases.families.stable_diffusion import StableDiffusion
 from loraleak.bases.load import load_base
 from loraleak.bases.pocket_autoencoder import PocketAutoencoder
-from loraleak.bases.sampling import Denoiser, Timestep, guided, sample
+from loraleak.bases.sampling import Denoiser, Timestep, guided, sample, sampled_at_once
 from loraleak.bases.stacked_layers import Stack
 
 __all__ = [
@@ -22,4 +22,5 @@ __all__ = [
     "guided",
     "load_base",
     "sample",
+    "sampled_at_once",
 ]

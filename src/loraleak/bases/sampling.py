@@ -9,13 +9,18 @@ from torch import Tensor
 from loraleak.bases.diffusers_base import DiffusersBase
 from loraleak.types import Images
 
-__all__ = ["Denoiser", "Timestep", "guided", "sample"]
+__all__ = ["Denoiser", "Timestep", "guided", "sample", "sampled_at_once"]
 
 Timestep = int | float
 """Timestep of a schedule: a whole number for diffusion, a real one for flow matching."""
 
 Denoiser = Callable[[Float[Tensor, "batch channels h w"], Timestep], Float[Tensor, "batch channels h w"]]
 """Function of noisy latents and a timestep: what the base predicts there, noise or a velocity. Guidance is linear in either."""
+
+
+def sampled_at_once(base: DiffusersBase) -> int:
+    """Number of pictures to sample in one batch, where many are wanted."""
+    return 32 if base.resolution <= 128 else 4
 
 
 @torch.no_grad()

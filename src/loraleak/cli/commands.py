@@ -40,6 +40,7 @@ GROUPS: Mapping[str, tuple[Command, ...]] = {
         Command("scrub", "my-lora.safetensors -o clean.safetensors"),
         Command("page", "-o index.html"),
         Command("finetune", "my-photos -o my-lora.safetensors --trigger zqkv"),
+        Command("decoys", "decoys --count 12 --images 10"),
     ),
     "Research": (
         Command("attack", "my-lora.safetensors -o pictures"),

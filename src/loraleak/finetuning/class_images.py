@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from loraleak.bases import DiffusersBase, guided, sample
+from loraleak.bases import DiffusersBase, guided, sample, sampled_at_once
 from loraleak.cache import cache_folder, cached
 from loraleak.finetuning.recipe import Recipe
 from loraleak.types import Images
 
-__all__ = ["at_once", "cached_file", "class_images"]
+__all__ = ["cached_file", "class_images"]
 
 
 def class_images(base: DiffusersBase, recipe: Recipe) -> Images:
@@ -20,7 +20,7 @@ def class_images(base: DiffusersBase, recipe: Recipe) -> Images:
     def make() -> Images:
         condition, empty = base.embed([recipe.class_prompt, ""])
         denoiser = guided(base, condition, empty, recipe.guidance_scale)
-        size = at_once(base)
+        size = sampled_at_once(base)
         counts = [min(size, recipe.class_count - start) for start in range(0, recipe.class_count, size)]
         return np.concatenate([sample(base, denoiser, count, seed=1_000_000 + i) for i, count in enumerate(counts)])
 
@@ -32,8 +32,3 @@ def cached_file(base: DiffusersBase, recipe: Recipe) -> Path:
     other = [base.resolution] if base.resolution != base.own_resolution else []
     key = json.dumps([base.sha256, recipe.class_prompt, recipe.class_count, recipe.guidance_scale, *other])
     return cache_folder() / f"class-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
-
-
-def at_once(base: DiffusersBase) -> int:
-    """Number of class images that are sampled in one batch."""
-    return 32 if base.resolution <= 128 else 4

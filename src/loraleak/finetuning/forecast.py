@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 
-from loraleak.bases import DiffusersBase
+from loraleak.bases import DiffusersBase, sampled_at_once
 from loraleak.bases.estimate import Estimate, estimate, with_stack
-from loraleak.finetuning.class_images import at_once, cached_file
+from loraleak.finetuning.class_images import cached_file
 from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.targets import target_modules
 
@@ -29,7 +29,7 @@ def forecast_class_images(base: DiffusersBase, recipe: Recipe) -> Estimate | Non
     if cached_file(base, recipe).exists():
         return None
     twice = 1 if base.distilled else 2
-    batch = min(at_once(base), recipe.class_count) * twice
+    batch = min(sampled_at_once(base), recipe.class_count) * twice
     return estimate(base, passes=recipe.class_count * _SAMPLER_STEPS * twice, batch=batch)
 
 

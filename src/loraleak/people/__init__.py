@@ -3,7 +3,8 @@
 Reading order: `names` (splits and styles), `styles` (what a drawing style can draw), `avatars` (one person, one look, one
 picture), `captions` (words for it), `splits` (who is in which split), `writing` (their folders), `photos` (one photo file),
 `folders` (photo folders as people have them), `identities` (one type for drawn people and folders), `split_file` (who is in
-which part of a folder). Names load on first use.
+which part of a folder), `descriptions` (people in words), `drawn_by_base` (people whom a base draws of
+such words). Names load on first use.
 """
 
 from typing import TYPE_CHECKING
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from loraleak.people.captions import CLASS_PROMPT as CLASS_PROMPT
     from loraleak.people.captions import caption as caption
     from loraleak.people.captions import varied_caption as varied_caption
+    from loraleak.people.descriptions import Described as Described
+    from loraleak.people.descriptions import described_avatars as described_avatars
+    from loraleak.people.descriptions import described_people as described_people
+    from loraleak.people.drawn_by_base import drawn_by as drawn_by
+    from loraleak.people.drawn_by_base import estimate_of_drawing as estimate_of_drawing
     from loraleak.people.folders import PhotoFolder as PhotoFolder
     from loraleak.people.folders import identity_folders as identity_folders
     from loraleak.people.folders import list_photos as list_photos
@@ -46,6 +52,8 @@ __all__, __getattr__, __dir__ = lazy(
     {
         "avatars": ["Look", "Person", "draw_look", "render"],
         "captions": ["CLASS_PROMPT", "caption", "varied_caption"],
+        "descriptions": ["Described", "described_avatars", "described_people"],
+        "drawn_by_base": ["drawn_by", "estimate_of_drawing"],
         "folders": ["PhotoFolder", "identity_folders", "list_photos", "read_captions", "read_photos", "stray_images"],
         "identities": ["Identity", "identities_in", "pictures"],
         "names": ["SPLITS", "Split", "StyleName", "TRAINING_STYLES"],

@@ -15,7 +15,7 @@ _DRAWING: dict[str, Any] = {"class_prompt": "a photo of a person", "steps": 2, "
 
 
 def test_they_are_drawn_once_and_a_stopped_run_goes_on(base: DiffusersBase, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drawn, "_batch", lambda base: 3)
+    monkeypatch.setattr(drawn, "sampled_at_once", lambda base: 3)
     estimate = drawn.estimate_of_drawing(base, count=7, **_DRAWING)
     assert estimate is not None and estimate.seconds > 0
     whole = drawn.draw_people(base, count=7, **_DRAWING)

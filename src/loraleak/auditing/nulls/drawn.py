@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from loraleak.bases import DiffusersBase, guided, sample
+from loraleak.bases import DiffusersBase, guided, sample, sampled_at_once
 from loraleak.bases.estimate import Estimate, estimate
 from loraleak.cache import cache_folder, cached
 from loraleak.progress import track
@@ -24,7 +24,7 @@ def draw_people(
 ) -> Images:
     """Sample `count` pictures of the class prompt, one for each person. A stopped run goes on from the batches in the cache."""
     files = _files(base, class_prompt, count, steps, guidance_scale)
-    size = _batch(base)
+    size = sampled_at_once(base)
 
     def draw(i: int) -> Images:
         condition, empty = base.embed([class_prompt, ""])
@@ -45,15 +45,11 @@ def estimate_of_drawing(
     if not missing:
         return None
     passes = 1 if base.distilled else 2
-    pictures = min(missing * _batch(base), count)
-    return estimate(base, passes=passes * pictures * steps, batch=passes * min(_batch(base), pictures))
-
-
-def _batch(base: DiffusersBase) -> int:
-    return 32 if base.resolution <= 128 else 4
+    pictures = min(missing * sampled_at_once(base), count)
+    return estimate(base, passes=passes * pictures * steps, batch=passes * min(sampled_at_once(base), pictures))
 
 
 def _files(base: DiffusersBase, class_prompt: str, count: int, steps: int, guidance_scale: float) -> list[Path]:
     key = json.dumps([base.sha256, base.resolution, class_prompt, count, steps, guidance_scale])
     folder = cache_folder() / f"people-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-    return [folder / f"{i:04d}.npy" for i in range(-(-count // _batch(base)))]
+    return [folder / f"{i:04d}.npy" for i in range(-(-count // sampled_at_once(base)))]

@@ -48,8 +48,8 @@ class Decoys(TrainingTime):
     name: ClassVar[str] = "decoys"
     needs_secret_seed: ClassVar[bool] = True
     people: str
-    """Folder of other people, `people/<identity>/<image>`, from which the decoys are drawn. A stranger must not have it: whoever
-    does can tell the decoys from the person who is not in it."""
+    """Folder of other people, `people/<identity>/<image>`, from which the decoys are drawn. `loraleak decoys` makes one
+    of people who do not exist. A stranger must not have it: it tells the decoys from the person who is not in it."""
     count: int = 3
     """Decoys beside the owner's person."""
     rank: int = 16
