@@ -1,14 +1,18 @@
 """Arms: same noise, right model, right condition."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
-from loraleak.arms import ARMS, LoraGuidance, Scene, reconstruct, select_arms
-from loraleak.bases import DiffusersBase
+from loraleak.arms import ARMS, Arm, LoraGuidance, Scene, reconstruct, select_arms
+from loraleak.bases import Denoiser, DiffusersBase, guided, sample
 from loraleak.errors import UsageError
 from loraleak.inversion.weight_autoencoder import WeightAutoencoder, new_encoder
-from loraleak.types import Adapter, Factors
+from loraleak.types import Adapter, ArmRole, Factors
 
 
 @pytest.fixture
@@ -109,6 +113,51 @@ def test_z_arms_decode_what_their_names_say(base: DiffusersBase, adapter: Adapte
     with base.adapted(adapter), torch.no_grad():
         same("base-z", expected)
         assert not torch.allclose(arms["lora-z"].denoiser(scene)(latents, 400), expected, atol=1e-2)
+
+
+def test_arms_together_make_the_pictures_of_each_alone_in_fewer_passes(
+    base: DiffusersBase, adapter: Adapter, attack: WeightAutoencoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = Scene(base, adapter, owner_prompt="a photo of zqkv person", attack=attack)
+    arms, images, steps = select_arms(), 2, 3
+    passes, denoise = [], base._denoise
+
+    def counted(latents: Tensor, *rest: Any) -> Tensor:
+        passes.append(len(latents))
+        return denoise(latents, *rest)
+
+    monkeypatch.setattr(base, "_denoise", counted)
+    together = reconstruct(scene, arms, images=images, seed=0, steps=steps)
+    assert sum(passes) == images * (11 + (steps - 1) * 27)  # 28 passes a step and picture, if nothing is shared
+    passes.clear()
+    with base.adapted(adapter):
+        for arm in arms:
+            denoiser = arm.denoiser(scene)
+            assert denoiser is not None
+            alone = sample(base, lambda *noisy, of=denoiser: of(*noisy), images, seed=0, steps=steps)
+            levels = np.abs(together[arm.name].astype(int) - alone)
+            assert levels.max() <= 1 and (levels > 0).mean() < 0.01  # float32, in batches of other sizes
+    assert sum(passes) == images * steps * 27
+
+
+def test_an_arm_with_a_denoiser_of_its_own_is_sampled_beside_the_others(base: DiffusersBase, adapter: Adapter) -> None:
+    @dataclass(frozen=True)
+    class Half(Arm):
+        name: str = "half"
+        role: ArmRole = "attack"
+        says: str = "Half of what the empty prompt predicts."
+        control: str | None = "base-class"
+
+        def denoiser(self, scene: Scene) -> Denoiser:
+            (empty,) = scene.base.embed([""])
+            return lambda latents, timestep: guided(scene.base, empty, empty, 1.0)(latents, timestep) / 2
+
+    arms = (*select_arms(("lora-class",)), Half(), *select_arms(("lora-empty",)))
+    made = reconstruct(Scene(base, adapter), arms, images=2, seed=0, steps=2)
+    assert list(made) == ["base-class", "lora-class", "half", "lora-empty"]
+    (alone,) = reconstruct(Scene(base, adapter), [Half()], images=2, seed=0, steps=2).values()
+    assert np.array_equal(made["half"], alone)
+    assert not np.array_equal(made["half"], made["lora-empty"])
 
 
 def test_random_codes_have_the_mean_and_spread_of_public_ones(attack: WeightAutoencoder) -> None:

@@ -5,8 +5,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from loraleak.arms.scene import Arm, Scene, without_adapter
-from loraleak.bases import Denoiser, Timestep, guided
+from loraleak.arms.scene import Arm, Scene
+from loraleak.bases import Denoiser, Mixture, Pass
 from loraleak.types import Adversary, ArmRole
 
 __all__ = ["LoraGuidance"]
@@ -28,11 +28,8 @@ class LoraGuidance(Arm):
         (tuned_condition,) = scene.base.embed([scene.class_prompt])
         with scene.base.bare():
             (condition,) = scene.base.embed([scene.class_prompt])
-        tuned = guided(scene.base, tuned_condition, tuned_condition, 1.0)
-        plain = without_adapter(scene.base, guided(scene.base, condition, condition, 1.0))
 
-        def denoiser(latents: Tensor, timestep: Timestep) -> Tensor:
-            before = plain(latents, timestep)
-            return before + self.weight * (tuned(latents, timestep) - before)
+        def amplified(before: Tensor, tuned: Tensor) -> Tensor:
+            return before + self.weight * (tuned - before)
 
-        return denoiser
+        return Mixture(scene.base, (Pass(condition, strength=0.0), Pass(tuned_condition)), amplified)

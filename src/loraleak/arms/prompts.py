@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from loraleak.arms.scene import Arm, Need, Scene, without_adapter
-from loraleak.bases import Denoiser, guided
+from loraleak.arms.scene import Arm, Need, Scene
+from loraleak.bases import Denoiser, guided, times_strength
 from loraleak.types import Adversary, ArmRole
 
 __all__ = ["BaseClass", "LoraClass", "LoraEmpty", "LoraTrigger"]
@@ -20,7 +20,7 @@ class BaseClass(Arm):
     def denoiser(self, scene: Scene) -> Denoiser:
         with scene.base.bare():
             condition, empty = scene.base.embed([scene.class_prompt, ""])
-        return without_adapter(scene.base, guided(scene.base, condition, empty, scene.guidance_scale))
+        return times_strength(guided(scene.base, condition, empty, scene.guidance_scale), 0.0)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Sample arms for one adapter."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import reduce
 
 from loraleak.arms.guidance import LoraGuidance
@@ -18,8 +19,9 @@ from loraleak.arms.weights import (
     LoraZGuidance,
     LoraZKey,
 )
-from loraleak.bases import sample
+from loraleak.bases import Denoiser, DiffusersBase, Mixture, sample_together
 from loraleak.bases.estimate import Estimate, estimate, with_adapter
+from loraleak.bases.sampling import Known
 from loraleak.errors import UsageError
 from loraleak.plugins import third_party
 from loraleak.progress import progress_bar
@@ -82,24 +84,53 @@ def reconstruct(
     quiet: bool = True,
     seen_by: Callable[[Arm, Images], object] | None = None,
 ) -> dict[str, Images]:
-    """Sample `images` pictures of each arm in one batch, from the same initial noise. Arms that lack something are left out.
+    """Sample `images` pictures of each arm, from the same initial noise. Arms that lack something are left out.
 
-    `seen_by` gets the pictures of each arm as soon as they are made.
+    Arms next to each other are sampled together, as many as fill a batch. `seen_by` gets the pictures of each arm as soon as they
+    are made.
     Raises: BaseMismatchError, if the adapter does not fit the scene's base.
     """
     made: dict[str, Images] = {}
+    known: Known = {}
+    at_most = _at_most(scene.base, images)
     with progress_bar(hidden=quiet) as bar, scene.base.adapted(scene.adapter):
         ready = [arm for arm in arms if arm.needs <= scene.offers]
         task = bar.add_task("sampling", total=len(ready), figures="")
-        for arm in ready:
-            bar.update(task, figures=arm.name)
-            denoiser = arm.denoiser(scene)
-            if denoiser is not None:
-                made[arm.name] = sample(scene.base, denoiser, images, seed=seed, steps=steps)
+        for group in _groups(scene, ready, at_most // images):
+            bar.update(task, figures=", ".join(arm.name for arm, _ in group))
+            together = sample_together(
+                scene.base, [d for _, d in group], images, seed=seed, steps=steps, at_most=at_most, known=known
+            )
+            for (arm, _), pictures in zip(group, together, strict=True):
+                made[arm.name] = pictures
                 if seen_by is not None:
-                    seen_by(arm, made[arm.name])
-            bar.advance(task)
+                    seen_by(arm, pictures)
+            bar.advance(task, float(len(group)))
+        bar.advance(task, float(len(ready) - len(made)))  # arms that have nothing to read
     return made
+
+
+def _groups(scene: Scene, arms: Sequence[Arm], most: int) -> Iterator[list[tuple[Arm, Denoiser]]]:
+    """Arms and their denoisers, so many together that no strength of the adapter is asked for more than `most` passes a picture."""
+    group: list[tuple[Arm, Denoiser]] = []
+    asked: Counter[float] = Counter()
+    for arm in arms:
+        denoiser = arm.denoiser(scene)
+        if denoiser is None:
+            continue
+        mine = Counter(each.strength for each in denoiser.passes) if isinstance(denoiser, Mixture) else Counter({1.0: most})
+        if group and max((asked + mine).values()) > most:
+            yield group
+            group, asked = [], Counter()
+        group.append((arm, denoiser))
+        asked += mine
+    if group:
+        yield group
+
+
+def _at_most(base: DiffusersBase, images: int) -> int:
+    """Pictures that go through the denoiser in one batch."""
+    return max(base.at_once, (1 if base.distilled else 2) * images)
 
 
 def forecast(scene: Scene, arms: Sequence[Arm], *, images: int, steps: int = 20) -> Estimate:
@@ -108,7 +139,10 @@ def forecast(scene: Scene, arms: Sequence[Arm], *, images: int, steps: int = 20)
     twice = 1 if scene.base.distilled else 2
     ready = [arm for arm in arms if arm.needs <= scene.offers]
     sampling = estimate(
-        scene.base, passes=twice * images * steps * len(ready), batch=twice * images, inside=with_adapter(scene.adapter)
+        scene.base,
+        passes=twice * images * steps * len(ready),
+        batch=_at_most(scene.base, images),
+        inside=with_adapter(scene.adapter),
     )
     searches = [search for arm in ready if (search := arm.search(scene.base)) is not None]
     return reduce(Estimate.then, searches, sampling)

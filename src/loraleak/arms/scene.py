@@ -3,14 +3,12 @@
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
-from torch import Tensor
-
-from loraleak.bases import Denoiser, DiffusersBase, Timestep
+from loraleak.bases import Denoiser, DiffusersBase
 from loraleak.bases.estimate import Estimate
 from loraleak.inversion import WeightAutoencoder
 from loraleak.types import Adapter, Adversary, ArmRole
 
-__all__ = ["Arm", "Need", "Scene", "without_adapter"]
+__all__ = ["Arm", "Need", "Scene"]
 
 Need: TypeAlias = Literal["attack", "prompt"]
 """Needs of arms: `attack` is a weight autoencoder that reads this adapter, `prompt` the owner's own prompt."""
@@ -83,13 +81,3 @@ class Arm(Protocol):
     def denoiser(self, scene: Scene) -> Denoiser | None:
         """The prediction to sample with; None where the adapter has nothing that this arm reads."""
         ...
-
-
-def without_adapter(base: DiffusersBase, denoiser: Denoiser) -> Denoiser:
-    """The same denoiser, with the adapter off."""
-
-    def bare(latents: Tensor, timestep: Timestep) -> Tensor:
-        with base.bare():
-            return denoiser(latents, timestep)
-
-    return bare

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from loraleak.arms.scene import Arm, Need, Scene
 from loraleak.arms.strength import at_strength
-from loraleak.bases import Denoiser, DiffusersBase, Timestep
+from loraleak.bases import Denoiser, DiffusersBase, Mixture, Timestep, times_strength
 from loraleak.bases.estimate import Estimate
 from loraleak.types import Adversary, ArmRole
 
@@ -53,6 +53,9 @@ class Turned(Arm):
             straight = self.arm.denoiser(replace(scene, adapter=at_strength(scene.adapter, -1.0)))
         if straight is None:
             return None
+
+        if isinstance(straight, Mixture):
+            return times_strength(straight, -1.0)
 
         def turned(latents: Tensor, timestep: Timestep) -> Tensor:
             with base.multiplied(-1.0):

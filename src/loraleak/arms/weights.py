@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from loraleak.arms.scene import Arm, Need, Scene, without_adapter
-from loraleak.bases import Denoiser, Timestep, guided
+from loraleak.arms.scene import Arm, Need, Scene
+from loraleak.bases import Denoiser, Mixture, Pass, times_strength
 from loraleak.inversion import WeightAutoencoder
 from loraleak.types import Adversary, ArmRole
 
@@ -40,7 +40,7 @@ class DecodesZ(Arm):
         """Codes of the pictures: picture `i` is made with code `i`, modulo their number."""
         return attack.z([scene.adapter], [scene.step], seed=scene.seed)
 
-    def decoded(self, scene: Scene, attack: WeightAutoencoder) -> Denoiser:
+    def decoded(self, scene: Scene, attack: WeightAutoencoder) -> Mixture:
         """The prediction under the codes."""
         return decoded(scene, self.codes(scene, attack))
 
@@ -66,16 +66,14 @@ class LoraZGuidance(DecodesZ):
     control: str | None = "lora-swapped-z"
     weight: float = 1.0
 
-    def decoded(self, scene: Scene, attack: WeightAutoencoder) -> Denoiser:
-        z = self.codes(scene, attack).to(scene.base.device)
-        guided_by_z, with_z = decoded(scene, z), guided(scene.base, z, z[0], 1.0)
-        plain = without_adapter(scene.base, with_z)
+    def decoded(self, scene: Scene, attack: WeightAutoencoder) -> Mixture:
+        z = self.codes(scene, attack)
+        guided_by_z = decoded(scene, z)
 
-        def denoiser(latents: Tensor, timestep: Timestep) -> Tensor:
-            before = plain(latents, timestep)
-            return guided_by_z(latents, timestep) + self.weight * (with_z(latents, timestep) - before)
+        def amplified(without: Tensor, tuned: Tensor, before: Tensor) -> Tensor:
+            return guided_by_z.mix(without, tuned) + self.weight * (tuned - before)
 
-        return denoiser
+        return Mixture(scene.base, (*guided_by_z.passes, Pass(z, strength=0.0)), amplified)
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ class LoraZKey(DecodesZ):
     says: str = "The same reader, who also uses one code that was learned to open any such file."
     control: str | None = "lora-swapped-z"
 
-    def decoded(self, scene: Scene, attack: WeightAutoencoder) -> Denoiser:
+    def decoded(self, scene: Scene, attack: WeightAutoencoder) -> Mixture:
         return decoded(scene, self.codes(scene, attack), attack.universal_z[None])
 
 
@@ -101,8 +99,8 @@ class BaseZ(DecodesZ):
     )
     control: str | None = "base-class"
 
-    def decoded(self, scene: Scene, attack: WeightAutoencoder) -> Denoiser:
-        return without_adapter(scene.base, super().decoded(scene, attack))
+    def decoded(self, scene: Scene, attack: WeightAutoencoder) -> Mixture:
+        return times_strength(super().decoded(scene, attack), 0.0)
 
 
 @dataclass(frozen=True)
@@ -153,20 +151,15 @@ _MAX_IMAGES = 64
 """Number of different random codes. Further pictures use them again."""
 
 
-def decoded(scene: Scene, *conditions: Float[Tensor, "codes tokens dim"]) -> Denoiser:
+def decoded(scene: Scene, *conditions: Float[Tensor, "codes tokens dim"]) -> Mixture:
     """The prediction `eps_0(empty) + w (eps_ft(z) - eps_0(empty))`, the mean over the conditions. Picture `i` has code `i`.
 
     Guidance leads away from the *base's* prediction for the empty prompt, because the adapter may show the person there too.
     """
     with scene.base.bare():
         (empty,) = scene.base.embed([""])
-    plain = without_adapter(scene.base, guided(scene.base, empty, empty, 1.0))
-    of_each = [z.to(scene.base.device) for z in conditions]
 
-    def denoiser(latents: Tensor, timestep: Timestep) -> Tensor:
-        without = plain(latents, timestep)
-        chosen = [z[torch.arange(len(latents)) % len(z)] for z in of_each]
-        tuned = torch.stack([guided(scene.base, z, empty, 1.0)(latents, timestep) for z in chosen]).mean(0)
-        return without + scene.guidance_scale * (tuned - without)
+    def mix(without: Tensor, *tuned: Tensor) -> Tensor:
+        return without + scene.guidance_scale * (torch.stack(tuned).mean(0) - without)
 
-    return denoiser
+    return Mixture(scene.base, (Pass(empty, strength=0.0), *map(Pass, conditions)), mix)

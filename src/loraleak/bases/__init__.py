@@ -9,12 +9,24 @@ from loraleak.bases.diffusers_base import DiffusersBase
 from loraleak.bases.families.stable_diffusion import StableDiffusion
 from loraleak.bases.load import load_base
 from loraleak.bases.pocket_autoencoder import PocketAutoencoder
-from loraleak.bases.sampling import Denoiser, Timestep, guided, sample, sampled_at_once
+from loraleak.bases.sampling import (
+    Denoiser,
+    Mixture,
+    Pass,
+    Timestep,
+    guided,
+    sample,
+    sample_together,
+    sampled_at_once,
+    times_strength,
+)
 from loraleak.bases.stacked_layers import Stack
 
 __all__ = [
     "Denoiser",
     "DiffusersBase",
+    "Mixture",
+    "Pass",
     "PocketAutoencoder",
     "StableDiffusion",
     "Stack",
@@ -22,5 +34,7 @@ __all__ = [
     "guided",
     "load_base",
     "sample",
+    "sample_together",
     "sampled_at_once",
+    "times_strength",
 ]
