@@ -175,10 +175,11 @@ def _start_findings(path: str | Path, fields: Mapping[str, str]) -> list[Finding
     says = (
         f"The random numbers that training began from can be rebuilt: seed {found.seed}, {len(found.down)} of "
         f"{len(adapter.factors)} modules, correlation {found.correlation:.4f}. A reader of A and B, such as the published attack, "
-        "needs this start. With the built-in base it found 40 of 69 people from one start, and 1 of 69 otherwise. Our best reader "
-        "needs no start: it found 39."
+        "needs this start. With the built-in base a linear one found 40 of 69 people from one start, and 1 of 69 otherwise. But a "
+        "stranger can do without: our reader of B A found 39 where each file had its own start. A start in common did not help it to "
+        "name more people, and helped it a little in pictures."
     )
-    return [Finding("weights", "high", says, "seeds")]
+    return [Finding("weights", "medium", says, "seeds")]
 
 
 def _facts(update: Update, layout: str, *, with_spectrum: bool) -> ModuleFacts:
