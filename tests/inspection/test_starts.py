@@ -101,9 +101,7 @@ def test_inspection_tries_the_seed_that_the_header_names_first(tmp_path: Path) -
 
 def test_a_start_that_can_be_rebuilt_weighs_no_more_than_a_seed_in_the_header(tmp_path: Path) -> None:
     save_adapter(_moved(_peft_start(1337), by=0.01), tmp_path / "a.safetensors")
-    save_adapter(
-        replace(_moved(_peft_start(123_457), by=0.01), metadata={"ss_seed": "123457"}), tmp_path / "b.safetensors"
-    )
+    save_adapter(replace(_moved(_peft_start(123_457), by=0.01), metadata={"ss_seed": "123457"}), tmp_path / "b.safetensors")
     by_weights = inspect_adapter(tmp_path / "a.safetensors", start=True).findings
     by_header = inspect_adapter(tmp_path / "b.safetensors").findings
     assert [f.severity for f in by_weights if f.field == "weights"] == ["medium"]
