@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 
 from loraleak.adapters import load_adapter, save_adapter
+from loraleak.arms import Arm
 from loraleak.assets import POCKET_KIT, POCKET_KNOWN_LEAKS
-from loraleak.auditing import loading
+from loraleak.auditing import loading, run
 from loraleak.auditing.audit_settings import AuditSettings
 from loraleak.auditing.run import audit
 from loraleak.bases import DiffusersBase
@@ -131,3 +132,44 @@ def test_an_audit_says_why_a_kits_controls_are_not_used(
     says = loading.unused_controls(loaded)
     assert says.endswith("differs from theirs in the embedder (faces-sface-1), the sampler steps (20).")
     assert loaded.controls is None and loaded.others is None
+
+
+def test_an_audit_stops_as_soon_as_its_level_is_certain(
+    adapter: Path, photos: Path, pipeline_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Sees:
+        """The owner on the photos and on what the adapter draws, somebody else on everything else."""
+
+        name = "sees"
+        same_person = None
+        rng = np.random.default_rng(0)
+
+        def embed(self, images: Sequence[Picture]) -> Sightings:
+            vectors = self.rng.standard_normal((len(images), 64)).astype(np.float32)
+            owner = np.eye(64, dtype=np.float32)[0]
+            shown = [owner if leaking(image) else vector for image, vector in zip(images, vectors, strict=True)]
+            return Sightings.one_each(np.stack(shown) / np.linalg.norm(shown, axis=1, keepdims=True))
+
+    floor: list[bytes] = []
+
+    def leaking(image: Picture) -> bool:
+        return image.tobytes() not in floor
+
+    def drawn(scene: object, *_: object, **__: object) -> Images:
+        people = np.random.default_rng(1).integers(0, 256, (99, 16, 16, 3), dtype=np.uint8)
+        floor.extend(person.tobytes() for person in people)
+        return people
+
+    def note_floor(arm: Arm, images: Images) -> None:
+        if arm.role == "floor":
+            floor.extend(image.tobytes() for image in images)
+
+    monkeypatch.setattr(loading, "load_embedder", lambda name: Sees())
+    monkeypatch.setattr(run, "draw_people", drawn)
+    settings = AuditSettings(base=str(pipeline_folder), device="cpu", images=2, steps=2, until_decided=True)
+    stopped = audit(adapter, photos, settings, seen_by=note_floor)
+    assert stopped.verdict.level == "high" and stopped.verdict.p_value == 0.01
+    assert [arm.name for arm in stopped.arms] == ["base-class", "lora-guidance"]
+    assert any("stopped after one attack" in limit for limit in stopped.limits)
+    whole = audit(adapter, photos, replace(settings, until_decided=False), seen_by=note_floor)
+    assert whole.verdict.p_value == 0.01 and len(whole.arms) > 3

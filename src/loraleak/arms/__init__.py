@@ -10,7 +10,7 @@ from loraleak.arms.prompts import BaseClass, LoraClass, LoraEmpty, LoraTrigger
 from loraleak.arms.reconstruct import ARMS, SLOW_ARMS, forecast, reconstruct, select_arms, usual_arms
 from loraleak.arms.scene import Arm, Need, Scene
 from loraleak.arms.self_key import LoraSelfKey
-from loraleak.arms.strength import Strength, at_strength, changes_nothing, find_strength, search_of_strength
+from loraleak.arms.strength import Strength, at_strength, changes_nothing, find_strength
 from loraleak.arms.turned import Turned, with_turned
 from loraleak.arms.weights import (
     BaseZ,
@@ -53,7 +53,6 @@ __all__ = [
     "find_strength",
     "forecast",
     "reconstruct",
-    "search_of_strength",
     "select_arms",
     "usual_arms",
     "with_turned",

@@ -9,6 +9,7 @@ from loraleak.arms.matching import MatchingUpdates
 from loraleak.arms.prompts import BaseClass, LoraClass, LoraEmpty, LoraTrigger
 from loraleak.arms.scene import Arm, Scene
 from loraleak.arms.self_key import LoraSelfKey
+from loraleak.arms.strength import PASSES, PICTURES
 from loraleak.arms.weights import (
     BaseZ,
     LoraMeanZ,
@@ -83,11 +84,12 @@ def reconstruct(
     steps: int = 20,
     quiet: bool = True,
     seen_by: Callable[[Arm, Images], object] | None = None,
+    enough: Callable[[Mapping[str, Images]], bool] | None = None,
 ) -> dict[str, Images]:
     """Sample `images` pictures of each arm, from the same initial noise. Arms that lack something are left out.
 
     Arms next to each other are sampled together, as many as fill a batch. `seen_by` gets the pictures of each arm as soon as they
-    are made.
+    are made. `enough` gets the new pictures after each attack, and ends the sampling if it says so.
     Raises: BaseMismatchError, if the adapter does not fit the scene's base.
     """
     made: dict[str, Images] = {}
@@ -96,7 +98,7 @@ def reconstruct(
     with progress_bar(hidden=quiet) as bar, scene.base.adapted(scene.adapter):
         ready = [arm for arm in arms if arm.needs <= scene.offers]
         task = bar.add_task("sampling", total=len(ready), figures="")
-        for group in _groups(scene, ready, at_most // images):
+        for group in _groups(scene, ready, at_most // images, each_attack=enough is not None):
             bar.update(task, figures=", ".join(arm.name for arm, _ in group))
             together = sample_together(
                 scene.base, [d for _, d in group], images, seed=seed, steps=steps, at_most=at_most, known=known
@@ -106,24 +108,29 @@ def reconstruct(
                 if seen_by is not None:
                     seen_by(arm, pictures)
             bar.advance(task, float(len(group)))
+            if enough is not None and enough({arm.name: pictures for (arm, _), pictures in zip(group, together, strict=True)}):
+                break
         bar.advance(task, float(len(ready) - len(made)))  # arms that have nothing to read
     return made
 
 
-def _groups(scene: Scene, arms: Sequence[Arm], most: int) -> Iterator[list[tuple[Arm, Denoiser]]]:
-    """Arms and their denoisers, so many together that no strength of the adapter is asked for more than `most` passes a picture."""
+def _groups(scene: Scene, arms: Sequence[Arm], most: int, *, each_attack: bool = False) -> Iterator[list[tuple[Arm, Denoiser]]]:
+    """Arms and their denoisers, so many together that no strength of the adapter is asked for more than `most` passes a picture. The
+    first is alone, so that its pictures can be seen soon. With `each_attack`, a group ends with an attack."""
     group: list[tuple[Arm, Denoiser]] = []
+    ends = True
     asked: Counter[float] = Counter()
     for arm in arms:
         denoiser = arm.denoiser(scene)
         if denoiser is None:
             continue
         mine = Counter(each.strength for each in denoiser.passes) if isinstance(denoiser, Mixture) else Counter({1.0: most})
-        if group and max((asked + mine).values()) > most:
+        if group and (ends or max((asked + mine).values()) > most):
             yield group
-            group, asked = [], Counter()
+            group, asked, ends = [], Counter(), False
         group.append((arm, denoiser))
         asked += mine
+        ends |= each_attack and arm.role == "attack"
     if group:
         yield group
 
@@ -134,14 +141,16 @@ def _at_most(base: DiffusersBase, images: int) -> int:
 
 
 def forecast(scene: Scene, arms: Sequence[Arm], *, images: int, steps: int = 20) -> Estimate:
-    """Estimate of these arms: their searches, and about two passes a step for each picture, one where the base is distilled."""
+    """Estimate of an adapter's strength and these arms: their searches, and about two passes a step for each picture, one where the
+    base is distilled."""
     scene.base.check(scene.adapter)
     twice = 1 if scene.base.distilled else 2
     ready = [arm for arm in arms if arm.needs <= scene.offers]
     sampling = estimate(
         scene.base,
-        passes=twice * images * steps * len(ready),
+        passes=PASSES + twice * images * steps * len(ready),
         batch=_at_most(scene.base, images),
+        pictures=PICTURES + images * len(ready),
         inside=with_adapter(scene.adapter),
     )
     searches = [search for arm in ready if (search := arm.search(scene.base)) is not None]

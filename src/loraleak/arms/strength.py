@@ -15,10 +15,9 @@ from torch import Tensor
 
 from loraleak.arms.probes import DRAWING_STEPS, class_latents, noisy_probes, rare_prompts
 from loraleak.bases import DiffusersBase
-from loraleak.bases.estimate import Estimate, estimate
 from loraleak.types import Adapter, Factors
 
-__all__ = ["ORDINARY", "Strength", "at_strength", "changes_nothing", "find_strength", "search_of_strength"]
+__all__ = ["ORDINARY", "PASSES", "PICTURES", "Strength", "at_strength", "changes_nothing", "find_strength"]
 
 ORDINARY = (0.02, 0.3)
 """Responses that count as ordinary. 45 files of pocket's default recipe and the demo's lie between 0.03 and 0.17."""
@@ -27,6 +26,10 @@ _USUAL = 0.08
 
 _WORDS = 16
 _PROBES = 4
+PICTURES = _PROBES
+"""Pictures that `find_strength` decodes."""
+PASSES = _PROBES * (2 * DRAWING_STEPS + 3 * _WORDS)
+"""Pictures that `find_strength` takes through the denoiser, for an adapter of ordinary strength."""
 _SURE = 1.3
 """Ratio of the responses of both signs from which the greater one decides. It was set on 36 files: 27 lie beyond it, all the right way,
 and the greatest ratio the wrong way is 1.27."""
@@ -83,12 +86,6 @@ def at_strength(adapter: Adapter, factor: float) -> Adapter:
     """The adapter with its update times `factor`, where `factor` is not 1: then an unknown scale counts as 1, and a scale of 0,
     which hides an update, as the file's usual one."""
     return adapter if factor == 1 else _multiplied(adapter, factor)
-
-
-def search_of_strength(base: DiffusersBase) -> Estimate:
-    """Time and memory that `find_strength` takes for an adapter of ordinary strength."""
-    passes = _PROBES * (2 * DRAWING_STEPS + 3 * _WORDS)
-    return estimate(base, passes=passes, batch=max(2 * _PROBES, base.at_once))
 
 
 def find_strength(base: DiffusersBase, adapter: Adapter, class_prompt: str, *, guidance_scale: float, seed: int) -> Strength:

@@ -78,6 +78,9 @@ class AuditSettings(AttackSettings):
     An audit that finds nothing is tried on them. Pocket's files come with the package."""
     max_miss_rate: float = 0.1
     """Largest share of such files that an audit may miss, if it is to say `low`."""
+    until_decided: bool = False
+    """Stop as soon as the level is certain. A file that gives the person away then takes a part of the time, and its report has
+    fewer arms."""
     defences: bool = False
     """Measure what each post-hoc defence does to leak and use, and recommend one. Each takes as long as two arms."""
 

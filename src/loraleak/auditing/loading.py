@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loraleak.adapters import load_adapter
-from loraleak.arms import Arm, Scene, changes_nothing, forecast, search_of_strength, select_arms, usual_arms
+from loraleak.arms import Arm, Scene, changes_nothing, forecast, select_arms, usual_arms
 from loraleak.assets import POCKET_KNOWN_LEAKS
 from loraleak.auditing.audit_settings import MIN_OTHERS, AuditSettings
 from loraleak.auditing.defences import check_reach
@@ -101,7 +101,7 @@ def load(adapter: str | Path, photos: str | Path, settings: AuditSettings) -> Lo
     elif controls is not None:
         others = people_of(controls)
     else:
-        others = _of_another_checkpoint(kit, base, embedder)
+        others = _of_kit(kit, base, embedder)
     held_out = () if settings.held_out is None else _held_out(settings.held_out, photo_files.photos)
     leaks_in = settings.known_leaks or (POCKET_KNOWN_LEAKS if settings.base == "pocket" else None)
     leaks = () if leaks_in is None else read_known_leaks(leaks_in, embedder)
@@ -146,11 +146,12 @@ def unused_controls(loaded: Loaded) -> str:
     return f"The kit's control adapters are not used, because this audit differs from theirs in {differing}."
 
 
-def _of_another_checkpoint(kit: Kit | None, base: DiffusersBase, embedder: Embedder) -> OtherPeople | None:
-    """The kit's people, where its controls are none for this base; None where there are none whom this embedder has seen."""
-    if kit is None or kit.is_for(base) or not kit.people or kit.sampling.embedder != embedder.name:
+def _of_kit(kit: Kit | None, base: DiffusersBase, embedder: Embedder) -> OtherPeople | None:
+    """The kit's people, where its controls were sampled in another way or from another checkpoint: their photos do not depend on
+    that. None where there are none whom this embedder has seen."""
+    if kit is None or kit.controls is None or kit.sampling.embedder != embedder.name:
         return None
-    return people_of_kit(kit)
+    return people_of(kit.controls) if kit.is_for(base) else people_of_kit(kit)
 
 
 def check(loaded: Loaded, settings: AuditSettings) -> None:
@@ -190,6 +191,5 @@ def refuse_untrained(adapter: Adapter, path: Path) -> None:
 def estimate_of(loaded: Loaded, settings: AuditSettings) -> Estimate:
     """Time and memory that sampling takes, other people included where the base has to draw them."""
     arms = forecast(loaded.scene, loaded.arms, images=settings.images, steps=settings.steps)
-    arms = search_of_strength(loaded.scene.base).then(arms)
     drawing = None if loaded.others is not None else estimate_of_drawing(loaded.scene.base, **settings.drawing)
     return arms if drawing is None else drawing.then(arms)

@@ -54,14 +54,24 @@ def advice(verdict: Verdict, adapter: Adapter, study: DefenceStudy | None, most_
 
 
 def limits(
-    adapter: Adapter, settings: AuditSettings, doubts: Sequence[str], *, reads_weights: bool, foreign_kit: str = ""
+    adapter: Adapter,
+    settings: AuditSettings,
+    doubts: Sequence[str],
+    *,
+    reads_weights: bool,
+    foreign_kit: str = "",
+    stopped_after: int = 0,
 ) -> tuple[str, ...]:
-    """Sentences on what the audit cannot say. `foreign_kit` names the base of a kit that was made for another checkpoint."""
+    """Sentences on what the audit cannot say. `foreign_kit` names the base of a kit that was made for another checkpoint.
+    `stopped_after` is the number of attacks after which an audit stopped, where it did."""
     sentences = [
         f"Similarity is what the embedder “{settings.embedder}” sees; people may judge otherwise.",
         f"{settings.images} pictures an arm: intervals are over pictures of this one adapter.",
     ]
     sentences += doubts
+    if stopped_after:
+        tried = "one attack" if stopped_after == 1 else f"{stopped_after} attacks"
+        sentences.append(f"The audit stopped after {tried}, because its level was certain. What the others show is not known.")
     if foreign_kit:
         sentences.append(
             f"The kit was made for another checkpoint, {foreign_kit}. Its attack was tried on this one all the same, as a stranger "

@@ -1,6 +1,6 @@
 """The main job: an adapter file and its owner's photos in, a report out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial, reduce
@@ -14,7 +14,9 @@ from loraleak.auditing.bystanders import seen_of_bystanders
 from loraleak.auditing.defences import study_defences
 from loraleak.auditing.leaks import answer, estimates
 from loraleak.auditing.loading import Loaded, check, estimate_of, load, unused_controls
+from loraleak.auditing.looking import Stopped, deciding_first
 from loraleak.auditing.nulls.drawn import draw_people
+from loraleak.auditing.nulls.looks import Looks
 from loraleak.auditing.nulls.other_people import OtherPeople
 from loraleak.auditing.nulls.sources import people_drawn
 from loraleak.auditing.remarks import advice, knowledge, limits
@@ -68,8 +70,16 @@ def audit(
     arms = with_turned(loaded.arms) if strength.both else loaded.arms
     if strength.says and not quiet:
         announce(strength.says)
+    looks = _looks(loaded, arms, others) if settings.until_decided else None
     made = reconstruct(
-        scene, arms, images=settings.images, seed=settings.seed, steps=settings.steps, quiet=quiet, seen_by=seen_by
+        scene,
+        arms if looks is None else deciding_first(arms),
+        images=settings.images,
+        seed=settings.seed,
+        steps=settings.steps,
+        quiet=quiet,
+        seen_by=seen_by,
+        enough=None if looks is None else looks.enough,
     )
     marks["sample"] = perf_counter()
     embedded = embed(loaded.embedder, loaded.shown.person.vectors, made)
@@ -82,6 +92,7 @@ def audit(
         loaded.controls,
         partial(tried, loaded, settings, others, quiet=quiet),
         calibration_of(loaded, settings, scored.attacks),
+        looks,
     )
     bystanders = seen_of_bystanders(loaded.shown.bystanders, loaded.folder, embedded, scored, others)
     marks["score"] = perf_counter()
@@ -98,7 +109,17 @@ def audit(
             steps=settings.steps,
         )
         marks["defences"] = perf_counter()
-    return _report(loaded, strength, settings, scored, bystanders, answers, verdict, study, len(others), _timings(marks))
+    stopped_after = len(scored.attacks) if looks is not None and looks.stopped else 0
+    return _report(
+        loaded, strength, settings, scored, bystanders, answers, verdict, study, len(others), _timings(marks), stopped_after
+    )
+
+
+def _looks(loaded: Loaded, arms: Sequence[Arm], others: OtherPeople) -> Stopped:
+    photos, tests = loaded.shown.person.vectors, 1 if loaded.controls is None else 2
+    floor = next(arm.name for arm in arms if arm.role == "floor")
+    attacks = [arm.name for arm in deciding_first(arms) if arm.role == "attack"]
+    return Stopped(Looks(photos, others), loaded.embedder, attacks, floor, tests)
 
 
 def _other_people(loaded: Loaded, settings: AuditSettings, *, quiet: bool) -> OtherPeople:
@@ -124,6 +145,7 @@ def _report(
     study: DefenceStudy | None,
     others: int,
     timings: dict[str, float],
+    stopped_after: int,
 ) -> Report:
     adapter, base = loaded.scene.adapter, loaded.scene.base
     reads_weights = loaded.scene.attack is not None
@@ -148,7 +170,14 @@ def _report(
         metadata=(*header_findings(adapter.metadata), *tensor_findings(adapter.residue)),
         knowledge=knowledge(settings, strength, reads_weights=reads_weights),
         advice=advice(verdict, adapter, study, printable(loaded.photos[int(scored.exposure.argmax())].name, 60)),
-        limits=limits(adapter, settings, loaded.doubts, reads_weights=reads_weights, foreign_kit=_foreign(loaded)),
+        limits=limits(
+            adapter,
+            settings,
+            loaded.doubts,
+            reads_weights=reads_weights,
+            foreign_kit=_foreign(loaded),
+            stopped_after=stopped_after,
+        ),
         settings={
             **_plain(settings),
             "embedder_version": loaded.embedder.name,

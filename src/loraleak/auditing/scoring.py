@@ -86,8 +86,9 @@ def _arm_result(arm: Arm, images: Images, embedded: Embedded) -> ArmResult:
     similarity = embedded.arms[arm.name] @ embedded.photos.T
     each = mean_cosine(embedded.arms[arm.name], embedded.photos)
     excess = None
-    if arm.control is not None:
-        excess = paired_difference(each, mean_cosine(embedded.arms[arm.control], embedded.photos))
+    control = arm.control if arm.control in embedded.arms else None  # an audit may stop before an arm's control
+    if control is not None:
+        excess = paired_difference(each, mean_cosine(embedded.arms[control], embedded.photos))
     return ArmResult(
         name=arm.name,
         role=arm.role,
@@ -95,7 +96,7 @@ def _arm_result(arm: Arm, images: Images, embedded: Embedded) -> ArmResult:
         images=images,
         similarity=bootstrap_mean(each),
         excess=excess,
-        over=arm.control,
+        over=control,
         adversary=arm.adversary,
         nearest=tuple(int(i) for i in similarity.argmax(axis=1)),
         nearest_similarity=tuple(float(s) for s in similarity.max(axis=1)),

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from loraleak.adapters import load_adapter
-from loraleak.arms import Scene, forecast, reconstruct, search_of_strength, select_arms, with_turned
+from loraleak.arms import Scene, forecast, reconstruct, select_arms, with_turned
 from loraleak.assets import POCKET_WHO
 from loraleak.auditing.audit_settings import AttackSettings
 from loraleak.auditing.levels import REVIEW
@@ -200,8 +200,7 @@ def null_setup(base: DiffusersBase, embedder: Embedder, settings: AttackSettings
 
 def _estimate(scene: Scene, settings: AttackSettings, *, files: int) -> Estimate:
     sampling = forecast(scene, select_arms(_ARMS), images=settings.images, steps=settings.steps)
-    one = search_of_strength(scene.base).then(sampling)
-    return replace(one, seconds=one.seconds * files)
+    return replace(sampling, seconds=sampling.seconds * files)
 
 
 def _chosen(embedder: str, base: str) -> str:

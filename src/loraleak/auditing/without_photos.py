@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loraleak.adapters import load_adapter
-from loraleak.arms import forecast, reconstruct, search_of_strength, select_arms, usual_arms, with_turned
+from loraleak.arms import forecast, reconstruct, select_arms, usual_arms, with_turned
 from loraleak.auditing.audit_settings import AttackSettings
 from loraleak.auditing.loading import refuse_untrained
 from loraleak.auditing.scene import scene_of, strength_of, strengthened
@@ -38,8 +38,7 @@ def attack(adapter: str | Path, settings: AttackSettings | None = None, *, quiet
     scene = scene_of(loaded, base, settings, kit_for(base, settings.kit))
     arms = select_arms(settings.arms or usual_arms(scene))
     if not quiet:
-        sampling = forecast(scene, arms, images=settings.images, steps=settings.steps)
-        announce(search_of_strength(base).then(sampling).says)
+        announce(forecast(scene, arms, images=settings.images, steps=settings.steps).says)
     strength = strength_of(scene)
     scene = strengthened(scene, strength)
     if strength.both:

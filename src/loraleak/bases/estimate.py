@@ -1,24 +1,23 @@
 """Estimates of what a long run takes. Memory is counted on a copy of the models without data, beside what the process holds
-already; time is measured on one pass."""
+already. `speed` tells the time."""
 
-import time
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import psutil
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from loraleak.bases import lora_layers
 from loraleak.bases.diffusers_base import DiffusersBase
+from loraleak.bases.ghost import fused_attention, without_data
+from loraleak.bases.speed import speed_of
 from loraleak.bases.stacked_layers import Stack
 from loraleak.types import Adapter
 
@@ -66,26 +65,33 @@ class Estimate:
 
 
 def estimate(
-    base: DiffusersBase, *, passes: int, batch: int, trained: Collection[str] = (), inside: Inside | None = None
+    base: DiffusersBase,
+    *,
+    passes: int,
+    batch: int,
+    pictures: int = 0,
+    trained: Collection[str] = (),
+    inside: Inside | None = None,
 ) -> Estimate:
-    """Estimate a run in which `passes` pictures go through the denoiser, at most `batch` at once. `trained` names the modules
-    whose inputs a backward pass needs. `inside` puts adapters into a copy of the base.
+    """Estimate a run in which `passes` pictures go through the denoiser, at most `batch` at once, and `pictures` are decoded.
+    `trained` names the modules whose inputs a backward pass needs. `inside` puts adapters into a copy of the base.
 
-    The time of one picture is measured here, once for a base, on the second of two passes; a backward pass counts as two.
+    The time of one picture is measured here, once for a base; a backward pass counts as two.
     """
     held = _program(base)
     sizes = [_weights(model) for model in (*base.components.values(), base.vae)]
     offloaded = getattr(base.pipeline, "_offload_device", None) is not None
     size = 1 if base.one_at_a_time and not trained else batch
     working = max(denoiser_work(base, size, trained, inside), encoder_work(base) if trained else decoder_work(base))
-    seconds = passes * _seconds(base) * (3 if trained else 1)
+    speed = speed_of(base)
+    seconds = passes * speed.denoising * (3 if trained else 1) + pictures * speed.decoding
     return Estimate(max(sizes) if offloaded else sum(sizes), working, seconds, held)
 
 
 def denoiser_work(base: DiffusersBase, batch: int, trained: Collection[str] = (), inside: Inside | None = None) -> int:
     """Peak bytes of one pass of `batch` pictures, and of its backward pass where modules are trained."""
     ghost = copy(base)
-    ghost.denoiser = _without_data(base.denoiser)
+    ghost.denoiser = without_data(base.denoiser)
     ghost.components = {base.denoiser_name: ghost.denoiser}
     if base.one_at_a_time:
         ghost.denoiser.enable_gradient_checkpointing()
@@ -98,7 +104,7 @@ def denoiser_work(base: DiffusersBase, batch: int, trained: Collection[str] = ()
     timesteps = base.timesteps[:1].to("meta").expand(batch)
     peak = _Peak(ghost.denoiser, copies=base.device.type == "cpu")
     adapters = nullcontext() if inside is None else inside(ghost)
-    with torch.set_grad_enabled(bool(trained)), _fused_attention(), peak, adapters:
+    with torch.set_grad_enabled(bool(trained)), fused_attention(), peak, adapters:
         output = ghost._denoise(latents, timesteps, condition, 1.0)
         if trained:
             torch.autograd.backward(output.sum())
@@ -134,7 +140,7 @@ def decoder_work(base: DiffusersBase) -> int:
     """Peak bytes of decoding `at_once` pictures."""
     ghost, peak = _ghost_of_autoencoder(base)
     latents = torch.empty(base.at_once, *base.latent_shape, dtype=base.vae.dtype, device="meta")
-    with torch.no_grad(), _fused_attention(), peak:
+    with torch.no_grad(), fused_attention(), peak:
         ghost.pixels(latents)
     return peak.most
 
@@ -143,14 +149,14 @@ def encoder_work(base: DiffusersBase) -> int:
     """Peak bytes of encoding `at_once` pictures."""
     ghost, peak = _ghost_of_autoencoder(base)
     pixels = torch.empty(base.at_once, 3, base.resolution, base.resolution, dtype=base.vae.dtype, device="meta")
-    with torch.no_grad(), _fused_attention(), peak:
+    with torch.no_grad(), fused_attention(), peak:
         ghost.latents(pixels)
     return peak.most
 
 
 def _ghost_of_autoencoder(base: DiffusersBase) -> "tuple[DiffusersBase, _Peak]":
     ghost = copy(base)
-    ghost.vae = _without_data(base.vae)
+    ghost.vae = without_data(base.vae)
     if base.one_at_a_time and hasattr(ghost.vae, "enable_tiling"):
         ghost.vae.enable_tiling()
     return ghost, _Peak(ghost.vae, copies=base.device.type == "cpu")
@@ -198,32 +204,6 @@ def _reordered(function: Any, args: Any) -> int:
     return read.nbytes + weight.nbytes if max(weight.shape[2:]) > 1 else 0
 
 
-@contextmanager
-def _fused_attention() -> Iterator[None]:
-    """Context in which attention is computed as devices do, without the matrix of attention weights. Tensors without data would
-    make that matrix otherwise.
-
-    torch's function itself is replaced, so that the passes that gradients recompute use the new one too.
-    """
-    usual = F.scaled_dot_product_attention
-
-    def fused(query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any) -> Tensor:
-        attended: Tensor = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(query, key, value)[0]
-        return attended
-
-    F.scaled_dot_product_attention = fused
-    try:
-        yield
-    finally:
-        F.scaled_dot_product_attention = usual
-
-
-def _without_data(model: Any) -> Any:
-    with torch.device("meta"):
-        ghost = type(model).from_config(model.config).requires_grad_(False).eval()
-    return nn.Module.to(ghost, next(model.parameters()).dtype)
-
-
 def _weights(model: nn.Module) -> int:
     return sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))
 
@@ -235,28 +215,6 @@ def _program(base: DiffusersBase) -> int:
     base.sha256  # noqa: B018 - it reads every weight, so that all of them are in memory, and can be taken off
     models = sum(_weights(model) for model in (*base.components.values(), base.vae))
     return max(0, psutil.Process().memory_info().rss - models)
-
-
-def _seconds(base: DiffusersBase) -> float:
-    if base not in _TIMES:
-        _TIMES[base] = _measured(base)
-    return _TIMES[base]
-
-
-_TIMES: WeakKeyDictionary[DiffusersBase, float] = WeakKeyDictionary()
-"""Seconds of one picture through the denoiser, by base."""
-
-
-@torch.no_grad()
-def _measured(base: DiffusersBase) -> float:
-    latents = torch.zeros(1, *base.latent_shape, device=base.device, dtype=base.like.dtype)
-    condition = torch.zeros(1, *base.condition_shape, device=base.device, dtype=base.like.dtype)
-    timesteps = base.timesteps[:1].to(base.device)
-    start = 0.0
-    for _ in range(2):
-        start = time.perf_counter()
-        base.predict(latents, timesteps, condition).cpu()  # waits for the device
-    return time.perf_counter() - start
 
 
 def _bytes(count: int) -> str:

@@ -46,7 +46,9 @@ def estimate_of_drawing(
         return None
     passes = 1 if base.distilled else 2
     pictures = min(missing * sampled_at_once(base), count)
-    return estimate(base, passes=passes * pictures * steps, batch=passes * min(sampled_at_once(base), pictures))
+    return estimate(
+        base, passes=passes * pictures * steps, batch=passes * min(sampled_at_once(base), pictures), pictures=pictures
+    )
 
 
 def _files(base: DiffusersBase, class_prompt: str, count: int, steps: int, guidance_scale: float) -> list[Path]:
