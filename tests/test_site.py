@@ -42,7 +42,7 @@ def test_pages_are_built_from_parser_docstrings_and_notebooks(site: Path) -> Non
     assert all(f"loraleak {words} [-h]" in _read(site, "commands") for words in ("zoo build", "bench paper", "kit install"))
     assert all(f">{name}<" in _read(site, "api") for name in set(loraleak.__all__) - {"__version__"})
     tour = _read(site, "notebooks/first-audit")
-    assert "review 0.05" in tour and ".png" in tour and str(Path.home()) not in tour
+    assert "high 0.005" in tour and ".png" in tour and str(Path.home()) not in tour
     assert "drop-modules: -" in _read(site, "notebooks/own-defence")
 
 
