@@ -48,10 +48,10 @@ def test_p_values_are_those_of_counting() -> None:
 
 
 def test_it_says_why_a_question_is_not_tested(photos: list[Picture]) -> None:
-    leak = Membership()
-    assert "--held-out" in leak.lacks(Evidence(photos, _names(10)))
-    assert "1 held-out photos beside 3 are too few" in leak.lacks(Evidence(photos[:3], _names(3), photos[3:4]))
-    assert leak.lacks(Evidence(photos[:3], _names(3), photos[3:6])) == ""
+    leak, scene = Membership(), Scene(load_base("pocket", device="cpu"), load_adapter(DEMO / "adapter.safetensors"))
+    assert "--held-out" in leak.lacks(scene, Evidence(photos, _names(10)))
+    assert "1 held-out photos beside 3 are too few" in leak.lacks(scene, Evidence(photos[:3], _names(3), photos[3:4]))
+    assert leak.lacks(scene, Evidence(photos[:3], _names(3), photos[3:6])) == ""
 
 
 def test_leaks_are_known_by_name() -> None:

@@ -12,7 +12,7 @@ from loraleak.checks import SEEDS, out_of_bounds, refuse
 from loraleak.finetuning import Recipe
 from loraleak.people import TRAINING_STYLES, StyleName
 
-__all__ = ["DEFENCES", "ArmsBench", "BenchSettings", "PaperBench", "ProbeSettings", "SampleSettings"]
+__all__ = ["DEFENCES", "ArmsBench", "BenchSettings", "LeaksSettings", "PaperBench", "ProbeSettings", "SampleSettings"]
 
 _PRIVATE = "fewer-factors:rank=1,targets=cross-attention+dp-sgd:epsilon={epsilon},batch=20,multiplicity=1,learning_rate=0.02"
 """The DP-SGD that keeps the most use, among the settings that `benchmarks/private_settings.py` tries."""
@@ -155,3 +155,16 @@ class ProbeSettings:
     def __post_init__(self) -> None:
         faults = out_of_bounds(self, {"learned_from": (10, 1_000_000), "unseen": (10, 1_000_000), "seed": SEEDS})
         refuse(*faults, *([] if self.learned_from else ["learned_from is empty, give at least 10 people"]))
+
+
+@dataclass(frozen=True)
+class LeaksSettings:
+    """Settings of readers of weights: whom they are judged on."""
+
+    kept_apart: int = 60
+    """People to judge on. Nothing is learned from them."""
+    seed: int = 0
+    """Seed of the choice of these people."""
+
+    def __post_init__(self) -> None:
+        refuse(*out_of_bounds(self, {"kept_apart": (2, 1_000_000), "seed": SEEDS}))

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,6 +63,7 @@ class Attack:
 
     def _sample(self) -> int:
         from loraleak.auditing import attack
+        from loraleak.untrusted import printable
 
         made = attack(self.file, self.settings, quiet=False)
         self._write(made.arms)
@@ -71,8 +72,11 @@ class Attack:
             "adapter_sha256": made.adapter_sha256,
             "base_sha256": made.base_sha256,
             "arms": {name: len(images) for name, images in made.arms.items()},
+            "answers": [asdict(answer) for answer in made.answers],
         }
-        print(json.dumps(facts) if self.json else f"{self.out / 'sheet.png'}: {', '.join(made.arms)}")
+        lines = [f"{self.out / 'sheet.png'}: {', '.join(made.arms)}"]
+        lines += [printable(f"{answer.question} {answer.says}", 2000) for answer in made.answers]
+        print(json.dumps(facts) if self.json else "\n".join(lines))
         return 0
 
     def _write(self, pictures: "Mapping[str, Images]") -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import tyro
 from tyro.conf import Positional
 
-from loraleak.bench import ArmsBench, PaperBench, ProbeSettings, SampleSettings
+from loraleak.bench import ArmsBench, LeaksSettings, PaperBench, ProbeSettings, SampleSettings
 from loraleak.cli.extras import needs_extra
 from loraleak.errors import UsageError
 
@@ -84,6 +84,40 @@ class Probe:
         results = probe_weights([Zoo(zoo) for zoo in self.zoos], identities_in(self.people), self.settings)
         write_json(self.work / "probe.json", results)
         print(json.dumps(results)) if self.json else _print_probe(results)
+        return 0
+
+
+@dataclass(frozen=True)
+class Leaks:
+    """Learns readers of weights from zoos, and tells on people kept apart how well they read traits and the number of photos.
+
+    Example: loraleak bench leaks zoo --people people
+    """
+
+    zoos: Positional[tuple[str, ...]]
+    """One zoo or more, of one base, by folder or URL."""
+    people: tuple[Path, ...]
+    """Folders of the people that the zoos were built from, with the true traits of each in person.json, under `attributes`."""
+    work: Path = Path("bench")
+    """Folder for the results, leaks.json."""
+    json: bool = False
+    """Print the results as JSON on stdout."""
+    settings: LeaksSettings = field(default_factory=LeaksSettings)
+
+    def run(self) -> int:
+        from loraleak.outputs import check_work
+
+        check_work(self.work)
+        with needs_extra("zoo", "pyarrow", why="the zoo is not installed"):
+            from loraleak.bench import bench_leaks
+            from loraleak.zoo import Zoo
+        from loraleak.files import write_json
+        from loraleak.people import identities_in
+
+        people = [person for folder in self.people for person in identities_in(folder)]
+        results = bench_leaks([Zoo(zoo) for zoo in self.zoos], people, self.settings)
+        write_json(self.work / "leaks.json", results)
+        print(json.dumps(results)) if self.json else _print_leaks(results)
         return 0
 
 
@@ -164,11 +198,12 @@ class Paper:
 
 @dataclass(frozen=True)
 class Bench:
-    """Attacks over held-out people: arms, grid, paper, probe."""
+    """Attacks over held-out people: arms, grid, leaks, paper, probe."""
 
     job: (
         Annotated[Arms, tyro.conf.subcommand("arms")]
         | Annotated[Grid, tyro.conf.subcommand("grid")]
+        | Annotated[Leaks, tyro.conf.subcommand("leaks")]
         | Annotated[Paper, tyro.conf.subcommand("paper")]
         | Annotated[Probe, tyro.conf.subcommand("probe")]
     )
@@ -232,3 +267,17 @@ def _print_probe(results: dict[str, Any]) -> None:
     for knowledge, table in results["knowledge"].items():
         for people, row in table.items():
             print(f"{knowledge + ', ' + people + ' people':<22}" + "".join(f"{_shown(row[t]):>20}" for t in [*traits, "all"]))
+
+
+def _print_leaks(results: dict[str, Any]) -> None:
+    measured = results["measured"]
+    print(f"learned from {results['people']} people; {measured['people']} people kept apart, 95% intervals over them")
+    print(f"{'trait':<16}{'right':>20}{'most usual word':>20}")
+    for trait, right in measured["right"].items():
+        print(f"{trait:<16}{_shown(right):>20}{_shown(measured['majority'][trait]):>20}")
+    if measured["calibration_error"] is not None:
+        print(f"calibration error {_shown(measured['calibration_error'])}")
+    print("number of photos, error as a power of 2:")
+    for name, row in {"reader": measured["size_error"], "guess": measured["size_guess"], "DSiRe": results["dsire"]}.items():
+        print(f"{name:<16}{_shown(row):>20}")
+    print(f"within its bounds {_shown(measured['size_covered'])}")

@@ -158,6 +158,51 @@ class Verify:
 
 
 @dataclass(frozen=True)
+class AddReaders:
+    """Adds readers of weights to a kit: small maps from a file to traits in words and to the number of photos.
+
+    Example: loraleak kit readers kit.safetensors --zoos zoo --people people -o kit-with-readers.safetensors
+    """
+
+    kit: Positional[str]
+    """A file, a hub id, or `pocket` for the kit that ships."""
+    zoos: tuple[str, ...]
+    """Zoos of the kit's base to learn from, by folder or URL."""
+    people: tuple[Path, ...]
+    """Folders of the people that the zoos were built from. Traits are those in person.json, under `attributes`."""
+    out: Out = Path("kit.safetensors")
+    """The kit to write."""
+    kept_apart: int = 60
+    """People from whom nothing is learned, on whom the readers are measured."""
+    seed: int = 0
+    """Seed of the choice of these people."""
+    overwrite: bool = False
+    """Replace the kit that is there under this name."""
+    json: bool = False
+    """Print the card as JSON on stdout."""
+
+    def __post_init__(self) -> None:
+        refuse(*out_of_bounds(self, {"kept_apart": (2, 100_000)}))
+
+    def run(self) -> int:
+        from loraleak.outputs import check_new, save
+
+        check_new(self.out, overwrite=self.overwrite)
+        with needs_extra("zoo", "pyarrow", why="the zoo is not installed"):
+            from loraleak.kit_building import with_readers
+            from loraleak.zoo import Zoo
+        from loraleak.kits import located, read_kit, save_kit
+        from loraleak.people import identities_in
+
+        people = [person for folder in self.people for person in identities_in(folder)]
+        zoos = [Zoo(zoo) for zoo in self.zoos]
+        made = with_readers(read_kit(located(self.kit)), zoos, people, kept_apart=self.kept_apart, seed=self.seed)
+        save(self.out, lambda place: save_kit(made, place))
+        _show(read_kit(self.out), as_json=self.json)
+        return 0
+
+
+@dataclass(frozen=True)
 class Install:
     """Checks a kit and keeps it on this machine, so that every audit on its base finds it.
 
@@ -179,12 +224,13 @@ class Install:
 
 @dataclass(frozen=True)
 class Kit:
-    """All that an adversary has learned for one base: build, show, verify, install."""
+    """All that an adversary has learned for one base: build, show, verify, readers, install."""
 
     job: (
         Annotated[Build, tyro.conf.subcommand("build")]
         | Annotated[Show, tyro.conf.subcommand("show")]
         | Annotated[Verify, tyro.conf.subcommand("verify")]
+        | Annotated[AddReaders, tyro.conf.subcommand("readers")]
         | Annotated[Install, tyro.conf.subcommand("install")]
     )
 

@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from loraleak.bases import DiffusersBase
 from loraleak.inversion import StoredAttack, WeightAutoencoder
+from loraleak.readers import Readers
 from loraleak.scores import nearest
 from loraleak.types import Embeddings, Interval, Sightings
 
@@ -179,6 +180,8 @@ class Kit:
     """Control adapters and other people, as embeddings; None where templates were left out."""
     sensitivity: Table | None = None
     calibration: Calibration | None = None
+    readers: Readers | None = None
+    """Readers of traits and of the number of photos; None where nobody learned any."""
     sha256: str = ""
     """Hash of the file's bytes; empty where there is no file yet."""
 

@@ -7,7 +7,8 @@ controls/found/<arm>     [controls, images]       number of them on each picture
 controls/cohort          [people, dim]            templates of other people
 controls/people          [photos, dim]            embeddings of these people's photos, person after person
 controls/counts          [people]                 number of photos of each
-header, field loraleak   JSON: schema, card, sampling, attack, sensitivity, calibration
+readers/<name>           readers of traits and of the number of photos; older kits have none
+header, field loraleak   JSON: schema, card, sampling, attack, sensitivity, calibration, readers
 ```
 """
 
@@ -27,13 +28,14 @@ from loraleak.files import write_bytes
 from loraleak.inversion import StoredAttack
 from loraleak.kits.contents import Calibration, Card, Controls, Kit, SamplingSetup, Table
 from loraleak.kits.parsing import parsed
+from loraleak.readers import Readers, ReadersCard, checked
 from loraleak.types import Sightings
 
 __all__ = ["SCHEMA", "is_kit", "kit_bytes", "read_kit", "save_kit"]
 
 SCHEMA = "loraleak.kit/1"
 
-_ATTACK, _ARM, _FOUND = "attack/", "controls/arm/", "controls/found/"
+_ATTACK, _ARM, _FOUND, _READERS = "attack/", "controls/arm/", "controls/found/", "readers/"
 _HASH = re.compile(r"[0-9a-f]{64}")
 _MOST_FOUND = 10_000
 """Most faces on a picture, and most photos of a person."""
@@ -55,6 +57,8 @@ def kit_bytes(kit: Kit) -> bytes:
         tensors |= {f"{_ARM}{name}": shown.vectors for name, shown in kit.controls.arms.items() if len(shown.vectors)}
         tensors["controls/cohort"] = kit.controls.cohort
         tensors["controls/people"] = np.concatenate(kit.controls.people)
+    if kit.readers is not None:
+        tensors |= {f"{_READERS}{name}": value for name, value in kit.readers.tensors.items()}
     halves: dict[str, np.ndarray] = {name: np.ascontiguousarray(value, np.float16) for name, value in tensors.items()}
     if kit.controls is not None:
         for name, shown in kit.controls.arms.items():
@@ -67,6 +71,7 @@ def kit_bytes(kit: Kit) -> bytes:
         "attack": None if kit.attack is None else dict(kit.attack.facts),
         "sensitivity": None if kit.sensitivity is None else asdict(kit.sensitivity),
         "calibration": None if kit.calibration is None else asdict(kit.calibration),
+        **({} if kit.readers is None else {"readers": asdict(kit.readers.card)}),
     }
     return save(halves, metadata={"loraleak": json.dumps(facts, allow_nan=False)})
 
@@ -111,12 +116,15 @@ def _kit(held: Container, facts: Mapping[str, Any]) -> Kit:
         controls=_controls(held, sampling),
         sensitivity=None if facts["sensitivity"] is None else parsed(Table, facts["sensitivity"], "sensitivity"),
         calibration=None if facts["calibration"] is None else parsed(Calibration, facts["calibration"], "calibration"),
+        readers=_readers(held, facts.get("readers")),
         sha256=held.sha256,
     )
     if not _HASH.fullmatch(sampling.base_sha256):  # it becomes the name of a file
         raise ValueError("the hash of its base is no hash")
     if kit.card.base_sha256 != sampling.base_sha256:
         raise ValueError("its card is for another base than its sampling")
+    if kit.readers is not None and kit.readers.card.base_sha256 != sampling.base_sha256:
+        raise ValueError("its readers are for another base than its sampling")
     if kit.attack is not None and (kit.attack.base_sha256, kit.attack.sha256) != (sampling.base_sha256, sampling.attack_sha256):
         raise ValueError("its attack is not the one that its controls were sampled with")
     if kit.sensitivity is not None and not all(0 <= row.high <= row.review <= row.files > 0 for row in kit.sensitivity.rows):
@@ -131,6 +139,14 @@ def _attack(held: Container, facts: object) -> StoredAttack | None:
     if not isinstance(facts, dict) or not names:
         raise ValueError("its attack lacks its header or its numbers")
     return StoredAttack(facts, {name.removeprefix(_ATTACK): held.tensors[name] for name in names})
+
+
+def _readers(held: Container, facts: object) -> Readers | None:
+    if facts is None:
+        return None
+    names = [name for name in held.tensors if name.startswith(_READERS)]
+    card = parsed(ReadersCard, facts, "readers")
+    return checked(Readers(card, {name.removeprefix(_READERS): held.tensors[name] for name in names}))
 
 
 def _controls(held: Container, sampling: SamplingSetup) -> Controls | None:

@@ -5,10 +5,11 @@ from dataclasses import asdict
 from typing import Any
 
 from loraleak.kits.contents import Kit, Quality
+from loraleak.readers import ReadersCard
 from loraleak.types import Interval
 from loraleak.untrusted import printable
 
-__all__ = ["as_json", "as_lines", "quality_lines"]
+__all__ = ["as_json", "as_lines", "quality_lines", "reader_lines"]
 
 _BIOMETRIC = (
     "It holds templates of people, computed from their photos. Where these are real people, the templates are biometric data: they can "
@@ -33,6 +34,7 @@ def as_lines(kit: Kit) -> tuple[str, ...]:
         f"licence: {card.licence or 'none is stated'}",
         *(f"recipes: {', '.join(f'{name} {_short(value)}' for name, value in recipe.items())}" for recipe in card.recipes),
         *([] if card.quality is None else quality_lines(card.quality)),
+        *([] if kit.readers is None else reader_lines(kit.readers.card)),
         _BIOMETRIC if kit.controls is not None else _NO_TEMPLATES,
     ]
     if card.quality is None:
@@ -52,6 +54,7 @@ def as_json(kit: Kit) -> dict[str, Any]:
         "templates": len(kit.people),
         "sensitivity": kit.sensitivity is not None,
         "calibration": kit.calibration is not None,
+        "readers": None if kit.readers is None else asdict(kit.readers.card),
     }
 
 
@@ -71,6 +74,24 @@ def quality_lines(quality: Quality) -> Iterator[str]:
     )
     for arm, share in (quality.rank1 or {}).items():
         yield f"  {arm}: {_interval(share)} of the pictures show the right one of {quality.gallery} people"
+
+
+def reader_lines(card: ReadersCard) -> Iterator[str]:
+    """What the readers get right, line by line."""
+    words = ", ".join(trait.name for trait in card.traits) or "no traits"
+    yield f"readers of weights, learned from {card.people} people with {card.fewest} to {card.most} photos: {words}"
+    measured = card.measured
+    if measured is None:
+        return
+    for trait, share in measured.right.items():
+        yield f"  {trait}: {_interval(share)} of {measured.people} people right; most usual word {_interval(measured.majority[trait])}"
+    if measured.calibration_error is not None:
+        yield f"  the stated confidence is wrong by {_interval(measured.calibration_error)}"
+    if measured.size_error is not None and measured.size_guess is not None:
+        yield (
+            f"  number of photos: wrong by a factor of 2 to the {_interval(measured.size_error)}; the usual number as a guess "
+            f"{_interval(measured.size_guess)}"
+        )
 
 
 def _levels(shares: Mapping[str, Interval]) -> str:

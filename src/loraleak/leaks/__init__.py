@@ -1,12 +1,14 @@
 """What else an adapter gives away, beside pictures of the person. In: a scene and evidence. Out: answers with a null each.
 
 Reading order: `protocol` (what a leak is), `photo_scores` (how well a model knows one photo), `membership` (which photos were trained
-on), `names` (all of them by name).
+on), `traits` and `dataset_size` (what readers of weights say), `needs` (why they cannot), `names` (all of them by name).
 """
 
+from loraleak.leaks.dataset_size import DatasetSize
 from loraleak.leaks.membership import Membership
 from loraleak.leaks.names import LEAKS, known_leaks
 from loraleak.leaks.photo_scores import PHOTO_SCORES, PhotoScore
 from loraleak.leaks.protocol import Evidence, Leak
+from loraleak.leaks.traits import Traits
 
-__all__ = ["LEAKS", "PHOTO_SCORES", "Evidence", "Leak", "Membership", "PhotoScore", "known_leaks"]
+__all__ = ["LEAKS", "PHOTO_SCORES", "DatasetSize", "Evidence", "Leak", "Membership", "PhotoScore", "Traits", "known_leaks"]

@@ -33,7 +33,7 @@ class Membership(Leak):
     score: str = "loss-ratio"
     """One of `PHOTO_SCORES`."""
 
-    def lacks(self, evidence: Evidence) -> str:
+    def lacks(self, scene: Scene, evidence: Evidence) -> str:
         used, others = len(evidence.photos), len(evidence.held_out)
         if not others:
             return "Not tested. It takes photos of the same person on which the file was not trained: give a folder with --held-out."

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 
+from loraleak.leaks.dataset_size import DatasetSize
 from loraleak.leaks.membership import Membership
+from loraleak.leaks.traits import Traits
 from loraleak.plugins import third_party
 
 __all__ = ["LEAKS", "known_leaks"]
 
-LEAKS: Mapping[str, type] = {"membership": Membership}
+LEAKS: Mapping[str, type] = {"membership": Membership, "traits": Traits, "dataset-size": DatasetSize}
 """Our leaks. A new one is one more file and one more line here, or an entry point in the group `loraleak.leaks`."""
 
 

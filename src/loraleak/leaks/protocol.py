@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from loraleak.arms import Scene
 from loraleak.bases.estimate import Estimate
+from loraleak.readers import Readers
 from loraleak.reporting.results import Answer
 from loraleak.types import Picture
 
@@ -16,11 +17,13 @@ __all__ = ["Evidence", "Leak"]
 class Evidence:
     """What leaks are tested with, beside the scene."""
 
-    photos: Sequence[Picture]
-    names: Sequence[str]
+    photos: Sequence[Picture] = ()
+    names: Sequence[str] = ()
     """Names of the photos, for the answer."""
     held_out: Sequence[Picture] = ()
     """Photos of the same person that the adapter was not trained on."""
+    readers: Readers | None = None
+    """Readers of weights of the kit; None where there are none."""
 
 
 @runtime_checkable
@@ -35,7 +38,7 @@ class Leak(Protocol):
         """The question in an owner's words."""
         ...
 
-    def lacks(self, evidence: Evidence) -> str:
+    def lacks(self, scene: Scene, evidence: Evidence) -> str:
         """Why the question cannot be answered, and what to give; empty where it can."""
         ...
 

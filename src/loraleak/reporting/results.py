@@ -22,6 +22,7 @@ __all__ = [
     "PhotoAnswer",
     "PositiveControl",
     "Probability",
+    "Reading",
     "Side",
     "Verdict",
 ]
@@ -123,6 +124,22 @@ class PhotoAnswer:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """One word about the person."""
+
+    trait: str
+    value: str
+    confidence: float
+    """How sure the reader is, from 0 to 1."""
+    usual: float
+    """Share of people who have this value."""
+    right: float | None
+    """Share of people kept apart whose value of this trait was read rightly; None where nobody measured it."""
+    sensitive: bool
+    """Whether it is shown only because a stranger could read it too."""
+
+
+@dataclass(frozen=True)
 class Answer:
     """The answer to one question of what else a file tells."""
 
@@ -135,6 +152,8 @@ class Answer:
     p_value: float | None = None
     """None where the question was not tested."""
     photos: tuple[PhotoAnswer, ...] = ()
+    readings: tuple[Reading, ...] = ()
+    """Words about the person, for the question that asks for them."""
 
 
 @dataclass(frozen=True)
