@@ -11,6 +11,13 @@ from loraleak.types import Adapter
 
 __all__ = ["advice", "knowledge", "limits"]
 
+_DECOYS = (
+    "Or train again with decoys, other people in the same file (`finetune --defence decoys:people=DIR`). A stranger then cannot see "
+    "which of them is real. Somebody who has a photo of the person still finds them."
+)
+_DECOYS_MEASURED = ("pocket",)
+"""Bases on which decoys were measured."""
+
 
 def knowledge(settings: AuditSettings, strength: Strength, *, reads_weights: bool) -> tuple[str, ...]:
     """Sentences on what the adversary had."""
@@ -26,8 +33,10 @@ def knowledge(settings: AuditSettings, strength: Strength, *, reads_weights: boo
     return tuple(known)
 
 
-def advice(verdict: Verdict, adapter: Adapter, study: DefenceStudy | None, most_exposed: str = "") -> tuple[str, ...]:
-    """Sentences on what the owner should do, by what this audit measured. `most_exposed` is the name of a photo."""
+def advice(
+    verdict: Verdict, adapter: Adapter, study: DefenceStudy | None, *, base: str, most_exposed: str = ""
+) -> tuple[str, ...]:
+    """Sentences on what the owner should do, by what this audit measured, on this base. `most_exposed` is the name of a photo."""
     sentences: list[str] = []
     if verdict.missing:
         sentences.append(verdict.missing)
@@ -41,6 +50,8 @@ def advice(verdict: Verdict, adapter: Adapter, study: DefenceStudy | None, most_
         sentences.append(f"Apply {study.tried[study.recommended].defence}, and audit the file that it makes.")
     elif study is not None and verdict.level in ("review", "high"):
         sentences.append(conclusion(study))
+        if base in _DECOYS_MEASURED:
+            sentences.append(_DECOYS)
     if verdict.level in ("review", "high"):
         if study is None:
             sentences.append("Find out what each defence does to this file: run the audit again with --defences.")

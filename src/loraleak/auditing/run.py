@@ -169,7 +169,13 @@ def _report(
         arms=scored.arms,
         metadata=(*header_findings(adapter.metadata), *tensor_findings(adapter.residue)),
         knowledge=knowledge(settings, strength, reads_weights=reads_weights),
-        advice=advice(verdict, adapter, study, printable(loaded.photos[int(scored.exposure.argmax())].name, 60)),
+        advice=advice(
+            verdict,
+            adapter,
+            study,
+            base=settings.base,
+            most_exposed=printable(loaded.photos[int(scored.exposure.argmax())].name, 60),
+        ),
         limits=limits(
             adapter,
             settings,
