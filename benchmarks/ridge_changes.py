@@ -38,6 +38,7 @@ def main() -> None:
     parser.add_argument("job", choices=("curve", "changes"))
     parser.add_argument("zoos", type=Path, nargs="+")
     parser.add_argument("--people", type=Path, required=True)
+    parser.add_argument("--changes", nargs="+", help="names of the changes to try, the first one beside; otherwise all")
     parser.add_argument("--counts", type=int, nargs="+", default=[50, 100, 200, 300])
     arguments = parser.parse_args()
     people = {person.name: person for person in identities_in(arguments.people)}
@@ -50,14 +51,16 @@ def main() -> None:
                 print(f"{folder.name:<12} {count:>4} people  {shown_scores(zoo.scores(zoo.ridge(count=count)))}", flush=True)
         else:
             first: Mapping[str, np.ndarray] = {}
-            for name, reader in _changes(zoo).items():
-                scores = zoo.scores(reader)
+            changes = _changes(zoo)
+            for name in arguments.changes or changes:
+                scores = zoo.scores(changes[name])
                 first = first or scores
                 print(f"{name:<44} {shown_scores(scores)}", flush=True)
                 print(
                     f"{'':<12}less the first{'':<18} {shown_scores({k: v - first[k] for k, v in scores.items()})}", flush=True
                 )
-            _embedder(zoo, [people[name] for name in zoo.names])
+            if not arguments.changes:
+                _embedder(zoo, [people[name] for name in zoo.names])
 
 
 def _changes(zoo: "_Adapters") -> dict[str, Reader]:
@@ -98,7 +101,8 @@ class _Adapters:
         who, steps = np.array(zoo.manifest["person"].to_pylist()), zoo.manifest["step"].to_numpy()
         self.names = sorted(set(who))
         self.tokens = torch.stack([captions[name] for name in self.names])
-        self.captions = self.tokens.flatten(1)
+        flat = self.tokens.flatten(1)
+        self.captions = flat @ torch.linalg.svd(flat - flat.mean(0), full_matrices=False)[2].T  # distances stay as they are
         self.spread = self.captions.var(0).mean()
         self.snapshots: list[dict[str, tuple[Tensor, Tensor]]] = []
         for step in sorted(set(steps)):

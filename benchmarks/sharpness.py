@@ -4,7 +4,7 @@ python benchmarks/sharpness.py make ZOO --people DIR --out sharp.safetensors    
 python benchmarks/sharpness.py compare ZOO --attacks shipped sharp.safetensors  by z, and by pictures of the arms; goes on from --work
 
 `shipped` is the attack in pocket's kit. Victims of `compare` are people whose numbers are in the names of the zoo:
-`loraleak people victims --split victims --seed 3 --images 8` draws those of `loraleak bench arms`. They are searched among 1,000 people,
+`shipped` is the attack in pocket's kit. Victims of `compare` are people whose numbers stand in the zoo:
 by z among their captions. 95% intervals over victims; everything less the first attack is paired.
 """
 
