@@ -256,9 +256,7 @@ def test_z_of_different_people_is_as_far_apart_as_their_captions(
     torch.testing.assert_close(cosine, torch.ones_like(cosine), atol=1e-4, rtol=0)
 
 
-def test_no_z_is_more_than_twice_as_sharp_as_it_was_learned(
-    base: DiffusersBase, public: PublicPeople, tmp_path: Path
-) -> None:
+def test_no_z_is_more_than_twice_as_sharp_as_it_was_learned(base: DiffusersBase, public: PublicPeople, tmp_path: Path) -> None:
     training = TrainingRun(base, public, replace(SETTINGS, steps=1, noise_weight=0.0), tmp_path)  # it knows nobody yet
     training.run(replayed(training))
     timid, adapter = training.best_encoder(), public.zoos[0].adapter(0)
