@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from loraleak.assets import DEMO
 
@@ -25,14 +26,16 @@ _CHILD = """
 import json, resource, sys, time
 from loraleak.cli.main import main
 from loraleak.progress import heard_by
-began, firsts = float(sys.argv[1]), []
+began, firsts, forecast = float(sys.argv[1]), [], []
 def listen(says, share):
+    if says.startswith("this run takes"):
+        forecast.append(says)
     if says.startswith("sampling: ") and share and not firsts:
         firsts.extend((time.time() - began, time.process_time()))
 with heard_by(listen):
     code = main(sys.argv[2:])
 usage = resource.getrusage(resource.RUSAGE_SELF)
-print(json.dumps({"code": code, "first": firsts[0], "first_cpu": firsts[1], "seconds": time.time() - began,
+print(json.dumps({"code": code, "forecast": forecast[0], "first": firsts[0], "first_cpu": firsts[1], "seconds": time.time() - began,
                   "cpu": time.process_time(), "memory": usage.ru_maxrss * 1024}))
 """
 
@@ -61,12 +64,11 @@ def main() -> None:
         Way("default", here, steps),
         Way("until decided", here, (*steps, "--until-decided")),
     )
-    taken: dict[str, list[Mapping[str, float]]] = {way.says: [] for way in ways}
+    taken: dict[str, list[Mapping[str, Any]]] = {way.says: [] for way in ways}
     for _ in range(arguments.repeats):
         for way in ways:
             taken[way.says].append(_audit(way, arguments.threads))
-    print("| audit | level, p | arms | seconds | ratio | of the processor | ratio | to the first picture | ratio | peak, MB |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print(f"| {' | '.join(_COLUMNS)} |\n|{'---|' * len(_COLUMNS)}")
     landed = taken["landed"]
     for way in ways:
         mine = taken[way.says]
@@ -74,10 +76,26 @@ def main() -> None:
         for name in ("seconds", "cpu", "first"):
             now, before = (median(each[name] for each in runs) for runs in (mine, landed))
             cells += [f"{now:.1f}", f"{before / now:.2f}"]
-        print(f"| {way.says} | {' | '.join(cells)} | {max(each['memory'] for each in mine) / 2**20:.0f} |", flush=True)
+        cells += [f"{max(each['memory'] for each in mine) / 2**20:.0f}", "; ".join(str(each["forecast"])[21:] for each in mine)]
+        print(f"| {way.says} | {' | '.join(cells)} |", flush=True)
 
 
-def _audit(way: Way, threads: int) -> Mapping[str, float]:
+_COLUMNS = (
+    "audit",
+    "level, p",
+    "arms",
+    "seconds",
+    "ratio",
+    "of the processor",
+    "ratio",
+    "to the first picture",
+    "ratio",
+    "peak, MB",
+    "forecast",
+)
+
+
+def _audit(way: Way, threads: int) -> Mapping[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         prompt = (DEMO / "prompt.txt").read_text("utf-8").strip()
         photos: Sequence[str] = ("--photos", str(DEMO / "photos"), "--prompt", prompt, "--device", "cpu")
@@ -89,7 +107,7 @@ def _audit(way: Way, threads: int) -> Mapping[str, float]:
         if done.returncode:
             sys.exit(done.stderr)
         report = json.loads(Path(folder, "report", "report.json").read_text("utf-8"))
-        facts: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+        facts: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         verdict = report["verdict"]
         return {**facts, "level": verdict["level"], "p": verdict["p_value"], "arms": len(report["arms"])}
 

@@ -8,6 +8,7 @@ layers at the highest rank, 16, in half precision, 8 snapshots each.
 
 import argparse
 import re
+from dataclasses import dataclass
 from math import prod
 
 import torch
@@ -18,6 +19,8 @@ from zoo_flops import DEVICES, UNETS, forward_flops
 
 from loraleak.inversion import TrainSettings
 from loraleak.kit_building import KitSettings
+
+__all__ = ["Counted", "bases", "passes_of_kit"]
 
 _GPUS = 8
 _STEPS, _SAMPLES, _BACKWARD = 1_000, 2, 2
@@ -38,17 +41,29 @@ def main() -> None:
         "| base | TFLOP a forward pass | people | zoo, h | training, h | controls and quality, h | whole, h | disk of the zoo, GB |"
     )
     print("|---|---|---|---|---|---|---|---|")
-    for name, (flops, numbers) in _bases().items():
-        hour = peak * share * 3600 / flops
-        zoo, training, controls = (passes / hour for passes in _passes())
+    for name, base in bases().items():
+        hour = peak * share * 3600 / base.flops
+        zoo, training, controls = (passes / hour for passes in passes_of_kit())
         for people in arguments.people:
             stages = [zoo * people / _GPUS, training, controls]
-            disk = people * numbers * _RANK * _SNAPSHOTS * _HALF / 1e9
+            disk = people * base.numbers * _RANK * _SNAPSHOTS * _HALF / 1e9
             cells = [f"{hours:.1f}" for hours in (*stages, sum(stages))]
-            print(f"| {name} | {flops / 1e12:.2f} | {people:,} | {' | '.join(cells)} | {disk:,.0f} |", flush=True)
+            print(f"| {name} | {base.flops / 1e12:.2f} | {people:,} | {' | '.join(cells)} | {disk:,.0f} |", flush=True)
 
 
-def _passes() -> tuple[float, float, float]:
+@dataclass(frozen=True)
+class Counted:
+    """What is counted on a base's denoiser."""
+
+    flops: int
+    """FLOPs of a forward pass of one picture."""
+    numbers: int
+    """Numbers of factors of rank 1 on the attention layers."""
+    layers: int
+    """Attention layers that get factors."""
+
+
+def passes_of_kit() -> tuple[float, float, float]:
     """Forward passes of one adapter of the zoo, of the training with captions, and of controls and people kept apart."""
     kit, training = KitSettings(), TrainSettings()
     adapter = _STEPS * _SAMPLES * _BACKWARD
@@ -57,14 +72,14 @@ def _passes() -> tuple[float, float, float]:
     return adapter, (decoded + _UNIVERSAL) * _BACKWARD, (kit.controls + kit.quality) * (adapter + sampled)
 
 
-def _bases() -> dict[str, tuple[int, int]]:
-    """FLOPs of a forward pass of one picture, and numbers of factors of rank 1, by base."""
-    bases = {}
+def bases() -> dict[str, Counted]:
+    """The bases of the plan."""
+    counted = {}
     for name in ("SD 1.5", "SDXL"):
         config, tokens = UNETS[name]
         with torch.device("meta"):
-            numbers = _factors(UNet2DConditionModel.from_config(config))
-        bases[name] = (forward_flops(config, tokens), numbers)
+            unet = UNet2DConditionModel.from_config(config)
+        counted[name] = Counted(forward_flops(config, tokens), *_factors(unet))
     with torch.device("meta"):
         flux = FluxTransformer2DModel(guidance_embeds=True)
         patches = (_SIDE // 16) ** 2
@@ -78,13 +93,13 @@ def _bases() -> dict[str, tuple[int, int]]:
                 img_ids=torch.empty(patches, 3),
                 txt_ids=torch.empty(_TEXT_TOKENS, 3),
             )
-    bases["Flux.1, 512 pixels"] = (int(counter.get_total_flops()), _factors(flux))
-    return bases
+    counted["Flux.1, 512 pixels"] = Counted(int(counter.get_total_flops()), *_factors(flux))
+    return counted
 
 
-def _factors(denoiser: nn.Module) -> int:
+def _factors(denoiser: nn.Module) -> tuple[int, int]:
     shapes = [layer.weight.shape for name, layer in denoiser.named_modules() if _ATTENTION.search(name)]
-    return sum(shape[0] + prod(shape[1:]) for shape in shapes)
+    return sum(shape[0] + prod(shape[1:]) for shape in shapes), len(shapes)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ from loraleak.reporting.words import in_brackets
 from loraleak.scores import bootstrap_mean, gallery_ranks, paired_difference
 from loraleak.types import Embeddings, Sightings
 
-__all__ = ["ATTACKS", "FLOOR", "Victims", "among", "victims_of"]
+__all__ = ["ATTACKS", "FLOOR", "Made", "Victims", "among", "victims_of"]
 
 ATTACKS = ("lora-class", "lora-guidance", "lora-universal-z", "lora-z", "lora-z-key")
 FLOOR = "base-class"

@@ -8,9 +8,13 @@ from typing import Any, Literal
 
 from loraleak.checks import out_of_bounds, refuse
 
-__all__ = ["BaseSettings", "Precision"]
+__all__ = ["AUDIT_STEPS", "BaseSettings", "Precision"]
 
 Precision = Literal["float32", "bfloat16", "float16"]
+
+AUDIT_STEPS = 20
+"""Sampler steps of audits, benches and kits, unless somebody gives others. Control adapters, tables and calibrations of a kit hold for
+audits with as many steps, so a change of this number needs every kit anew."""
 
 _DEVICES = re.compile(r"auto|cpu|cuda(:\d+)?|mps")
 

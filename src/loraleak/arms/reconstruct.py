@@ -20,6 +20,7 @@ from loraleak.arms.weights import (
     LoraZGuidance,
     LoraZKey,
 )
+from loraleak.base_settings import AUDIT_STEPS
 from loraleak.bases import Denoiser, DiffusersBase, Mixture, sample_together
 from loraleak.bases.estimate import Estimate, estimate, with_adapter
 from loraleak.bases.sampling import Known
@@ -81,7 +82,7 @@ def reconstruct(
     *,
     images: int,
     seed: int,
-    steps: int = 20,
+    steps: int = AUDIT_STEPS,
     quiet: bool = True,
     seen_by: Callable[[Arm, Images], object] | None = None,
     enough: Callable[[Mapping[str, Images]], bool] | None = None,
@@ -140,7 +141,7 @@ def _at_most(base: DiffusersBase, images: int) -> int:
     return max(base.at_once, (1 if base.distilled else 2) * images)
 
 
-def forecast(scene: Scene, arms: Sequence[Arm], *, images: int, steps: int = 20) -> Estimate:
+def forecast(scene: Scene, arms: Sequence[Arm], *, images: int, steps: int = AUDIT_STEPS) -> Estimate:
     """Estimate of an adapter's strength and these arms: their searches, and about two passes a step for each picture, one where the
     base is distilled."""
     scene.base.check(scene.adapter)

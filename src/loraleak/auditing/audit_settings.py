@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loraleak.base_settings import BaseSettings
+from loraleak.base_settings import AUDIT_STEPS, BaseSettings
 from loraleak.checks import SEEDS, out_of_bounds, refuse
 
 __all__ = ["MIN_OTHERS", "AttackSettings", "AuditSettings"]
@@ -44,7 +44,7 @@ class AttackSettings(BaseSettings):
     """Fine-tuning step at which the adapter was saved, if you know it. The attack works without it too."""
     images: int = 8
     """Pictures of each arm."""
-    steps: int = 20
+    steps: int = AUDIT_STEPS
     """Sampler steps."""
     guidance_scale: float = 3.0
     """Scale of classifier-free guidance, for prompts and for z."""

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 STEPS = 20
-"""Sampler steps where nobody says how many: those of class images, on which adapters are trained."""
+"""Sampler steps where nobody says how many: those of class images, on which adapters are trained, whatever those of audits are."""
 
 Timestep = int | float
 """Timestep of a schedule: a whole number for diffusion, a real one for flow matching."""

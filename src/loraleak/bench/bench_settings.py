@@ -7,7 +7,7 @@ from typing import Annotated
 
 from tyro.conf import Fixed, Suppress
 
-from loraleak.base_settings import BaseSettings
+from loraleak.base_settings import AUDIT_STEPS, BaseSettings
 from loraleak.checks import SEEDS, out_of_bounds, refuse
 from loraleak.finetuning import Recipe
 from loraleak.people import TRAINING_STYLES, StyleName
@@ -49,7 +49,7 @@ class SampleSettings:
 
     images: int = 8
     """Pictures of each arm."""
-    steps: int = 20
+    steps: int = AUDIT_STEPS
     """Sampler steps."""
     guidance_scale: float = 3.0
     """Scale of classifier-free guidance, for prompts and for z."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from loraleak.base_settings import BaseSettings
+from loraleak.base_settings import AUDIT_STEPS, BaseSettings
 from loraleak.checks import SEEDS, out_of_bounds, refuse
 from loraleak.zoo import RecipeRanges
 
@@ -38,8 +38,8 @@ class KitSettings(BaseSettings):
     """Photos that the adapter of a control, or of a person kept apart, is trained on. Each needs one more."""
     pictures: int = 8
     """Pictures of each arm. Audits use 8."""
-    sampler_steps: int = 20
-    """Sampler steps. The controls hold for audits with as many, 20 by default."""
+    sampler_steps: int = AUDIT_STEPS
+    """Sampler steps. The controls hold for audits with as many."""
     guidance_scale: float = 3.0
     """Scale of classifier-free guidance. The controls hold for audits with the same, 3 by default."""
     encoder: str = "invariant"

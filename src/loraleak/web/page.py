@@ -10,6 +10,7 @@ import gradio as gr
 
 from loraleak.assets import DEMO
 from loraleak.auditing import AuditSettings
+from loraleak.base_settings import AUDIT_STEPS
 from loraleak.errors import LoraleakError
 from loraleak.kits import bases_with_kits
 from loraleak.untrusted import printable
@@ -120,7 +121,7 @@ def _audit_tab(visits: Visits, bases: tuple[str, ...], *, local: bool) -> None:
             prompt = gr.Textbox(label="Your own prompt with the trigger word (optional)", elem_id="prompt")
             with gr.Accordion("More settings", open=False):
                 images = gr.Slider(2, 32, value=8, step=1, label="Pictures of each arm", elem_id="images")
-                steps = gr.Slider(2, 100, value=20, step=1, label="Sampler steps", elem_id="steps")
+                steps = gr.Slider(2, 100, value=AUDIT_STEPS, step=1, label="Sampler steps", elem_id="steps")
                 defences = gr.Checkbox(label="Measure what defences do to this file, which takes longer", elem_id="defences")
             with gr.Row():
                 start = gr.Button("Start the audit", variant="primary", elem_id="start")
