@@ -3,6 +3,7 @@
 import time
 from copy import copy
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -70,6 +71,8 @@ def _attention(query: torch.Size, key: torch.Size, value: torch.Size, *_: Any, *
 
 
 def _measured(base: DiffusersBase) -> Speed:
+    if 2 * sum(p.numel() for p in base.denoiser.parameters()) * prod(base.latent_shape[1:]) < _ENOUGH:
+        return Speed(_seconds(base, base.resolution), _decoding(base))  # small for sure, so nothing needs to be counted
     flops = small = denoiser_flops(base)
     side, step = base.latent_shape[1], 8 * base.patch
     while small > _ENOUGH and side % (2 * step) == 0:
@@ -77,6 +80,13 @@ def _measured(base: DiffusersBase) -> Speed:
         small = denoiser_flops(base, side * base.vae_scale)
     a_picture = _seconds(base, side * base.vae_scale) * flops / small
     return Speed(a_picture, a_picture * decoder_flops(base) / flops)
+
+
+def _decoding(base: DiffusersBase) -> float:
+    latents = torch.zeros(base.at_once, *base.latent_shape, device=base.device, dtype=base.like.dtype)
+    start = time.perf_counter()
+    base.decode(latents)
+    return (time.perf_counter() - start) / base.at_once
 
 
 @torch.no_grad()
