@@ -73,10 +73,18 @@ def _make(base, attack: WeightAutoencoder, arguments) -> None:
     said = torch.cat([_read(attack, zoo, part) for part in np.array_split(np.arange(len(zoo)), -(-len(zoo) // 64))])
     factor = float((captions.var(0).mean() / said.var(0).mean()).sqrt())
     centre = attack.encoder.centre.clone()
-    attack.encoder.sharpen(factor)
+    _stretch(attack.encoder, factor)
     stretched = {name: centre + factor * (getattr(attack, name) - centre) for name in ("others", "mean_z")}
     replace(attack, **stretched).save(arguments.out)
     print(f"{arguments.out}: z times {factor:.3f}, by {len(captions)} people")
+
+
+@torch.no_grad()
+def _stretch(encoder, factor: float) -> None:
+    """Multiply by this what z says beyond the mean of captions."""
+    parts = [encoder.mean.weight, encoder.mean.bias]
+    for part in parts if encoder.ridge is None else [*parts, encoder.ridge.directions]:
+        part.mul_(factor)
 
 
 @dataclass(frozen=True)

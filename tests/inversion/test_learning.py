@@ -14,7 +14,6 @@ from loraleak.finetuning.recipe import Recipe
 from loraleak.finetuning.stacked import Job, finetune_together
 from loraleak.inversion.learning import TrainingRun
 from loraleak.inversion.public import Examples, PublicPeople, read_public_people
-from loraleak.inversion.replay import replayed
 from loraleak.inversion.stored import load_attack
 from loraleak.inversion.train import train_attack
 from loraleak.inversion.train_settings import TrainSettings
@@ -234,34 +233,6 @@ def test_an_attack_reads_back_and_is_for_its_own_base(
     del base.__dict__["sha256"]
     with pytest.raises(BaseMismatchError, match="train one for it with `loraleak train`"):
         load_attack(tmp_path / "attack.safetensors", base)
-
-
-@pytest.mark.parametrize("kind", ["invariant", "ridge"])
-def test_z_of_different_people_is_as_far_apart_as_their_captions(
-    kind: str, base: DiffusersBase, public: PublicPeople, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("loraleak.inversion.learning._SHARPEST", 1e9)
-    training = TrainingRun(base, public, replace(SETTINGS, encoder=kind, noise_weight=0.0), tmp_path)
-    training.run(replayed(training))
-    asked = public.examples(0, training.held_out[0]).read
-    unknown = torch.zeros(len(training.held_out[0]), dtype=torch.long)
-    before = training.best_encoder()(asked, unknown).mean.double()
-    after = training.finished().encoder(asked, unknown).mean.double()
-    assert public.captions is not None
-    apart, wanted = (float(codes.std(0, correction=c).square().mean()) for codes, c in ((after, 0), (public.captions, 1)))
-    assert apart == pytest.approx(wanted, rel=1e-3)
-    centre = training.best_encoder().centre
-    said, louder = before - centre, after - centre
-    cosine = torch.nn.functional.cosine_similarity(said.flatten(1), louder.flatten(1))
-    torch.testing.assert_close(cosine, torch.ones_like(cosine), atol=1e-4, rtol=0)
-
-
-def test_no_z_is_more_than_twice_as_sharp_as_it_was_learned(base: DiffusersBase, public: PublicPeople, tmp_path: Path) -> None:
-    training = TrainingRun(base, public, replace(SETTINGS, steps=1, noise_weight=0.0), tmp_path)  # it knows nobody yet
-    training.run(replayed(training))
-    timid, adapter = training.best_encoder(), public.zoos[0].adapter(0)
-    before = timid(stack_adapters([adapter], public.shapes), torch.tensor([0])).mean - timid.centre
-    torch.testing.assert_close(training.finished().z([adapter]) - timid.centre, 2 * before, atol=1e-5, rtol=1e-3)
 
 
 def test_what_is_no_attack_is_refused(base: DiffusersBase, tmp_path: Path) -> None:

@@ -157,13 +157,6 @@ class InvariantEncoder(Encoder):
             self.ridge.solve(probed, (norms > _TINY).to(probed), codes - self.centre, people)
 
     @torch.no_grad()
-    def sharpen(self, factor: float) -> None:
-        """Multiply by this what z says beyond `centre`."""
-        parts = [self.mean.weight, self.mean.bias]
-        for part in parts if self.ridge is None else [*parts, self.ridge.directions]:
-            part.mul_(factor)
-
-    @torch.no_grad()
     def set_norms(self, statistics: "ProbeStatistics") -> None:
         """Standardise norms by the zoo's."""
         self.norm_mean.copy_(statistics.log_norms.mean(0))

@@ -32,8 +32,6 @@ _OTHERS = 24
 _STATISTICS = 512
 _EVALUATED = 512
 _REGRESSED = 4096
-_SHARPEST = 2.0
-_TINY = 1e-6
 
 
 Source = Callable[[int], Examples]
@@ -133,10 +131,8 @@ class TrainingRun:
         return encoder.requires_grad_(False).eval()
 
     def finished(self) -> WeightAutoencoder:
-        """The attack: the best encoder, sharpened, with what is known of z over public people."""
+        """The attack: the best encoder, with what is known of z over public people."""
         encoder = self.best_encoder()
-        if isinstance(encoder, InvariantEncoder) and self.spread is not None:
-            encoder.sharpen(self._sharpness(encoder, self.spread))
         rng = np.random.default_rng([self.settings.seed, 2])
         trained = torch.cat([self._codes(encoder, e) for e in self._sampled(self.rows, rng, _EVALUATED)])
         others = torch.cat([self._codes(encoder, e) for e in self._sampled(self.held_out, rng, _OTHERS)])
@@ -156,17 +152,6 @@ class TrainingRun:
                 seed=self.settings.seed,
             ),
         )
-
-    def _sharpness(self, encoder: Encoder, spread: Float[Tensor, "tokens dim"]) -> float:
-        """Factor by which z of different people is as far apart as their captions are.
-
-        An encoder that was trained for the least squared distance says less than it could: where it is not sure, it stays near the
-        mean (regression to the mean). The base knows prompts of people, and no prompts of mean people.
-        """
-        rng = np.random.default_rng([self.settings.seed, 7])
-        codes = torch.cat([self._codes(encoder, e) for e in self._sampled(self.held_out, rng, _EVALUATED)])
-        said = codes.var(0, correction=0).mean().sqrt()
-        return float((spread.square().mean().sqrt() / said.clamp(min=_TINY)).clamp(1, _SHARPEST))
 
     def _untrained(self) -> Encoder:
         public, settings = self.public, self.settings
