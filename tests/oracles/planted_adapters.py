@@ -15,7 +15,8 @@ from loraleak.zoo import Zoo
 from loraleak.zoo.places import open_place
 from loraleak.zoo.store import SCHEMA, read_rows, write_manifest, write_shard
 
-SHAPES = {"unet.a.to_q": torch.Size([12, 10]), "unet.b.to_k": torch.Size([10, 14])}
+SHAPES = {"unet.b.to_k": torch.Size([10, 14]), "unet.a.to_q": torch.Size([12, 10])}
+"""Not in the order of their names, as in most bases."""
 
 
 def made_adapter(glasses: str, photos: int, seed: int) -> Adapter:
@@ -49,4 +50,4 @@ def planted_samples(tmp_path: Path) -> Samples:
     write_manifest(folder, [rows])
     shapes = {name: list(shape) for name, shape in SHAPES.items()}
     (tmp_path / "zoo" / "zoo.json").write_text(json.dumps({"schema": SCHEMA, "base_sha256": "a" * 64, "shapes": shapes}))
-    return samples_of([Zoo(tmp_path / "zoo")], people)
+    return samples_of([Zoo(tmp_path / "zoo")], [people])

@@ -41,6 +41,18 @@ def test_nobody_is_on_both_sides(samples: Samples) -> None:
         learn_readers(samples, kept_apart=50)
 
 
+def test_a_person_in_two_zoos_is_on_one_side(samples: Samples) -> None:
+    twice = replace(
+        samples,
+        places=samples.places * 2,
+        people=samples.people * 2,
+        photos=np.concatenate([samples.photos, samples.photos]),
+        traits=samples.traits * 2,
+    )
+    learned, apart = split_of(twice, 20, 0)
+    assert len(apart) == 20 and len(learned) == 80 and not {twice.people[i] for i in learned} & {twice.people[i] for i in apart}
+
+
 def test_numbers_that_do_not_go_with_the_header_are_refused(samples: Samples) -> None:
     readers = learn_readers(samples, kept_apart=20)
     for name, value in (

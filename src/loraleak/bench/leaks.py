@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from loraleak.bench.bench_settings import LeaksSettings
 from loraleak.people import Identity
-from loraleak.readers import Readers, Samples, learn_readers, samples_of, split_of
+from loraleak.readers import Samples, learn_readers, samples_of, split_of
 from loraleak.readers.features import singular_values
 from loraleak.readers.samples import Rows
 from loraleak.scores import bootstrap_mean
@@ -19,19 +19,20 @@ from loraleak.zoo import Zoo
 __all__ = ["bench_leaks", "dsire"]
 
 
-def bench_leaks(zoos: Sequence[Zoo], people: Sequence[Identity], settings: LeaksSettings) -> dict[str, Any]:
+def bench_leaks(zoos: Sequence[Zoo], people: Sequence[Sequence[Identity]], settings: LeaksSettings) -> dict[str, Any]:
     """Learn readers from people of the zoos, and measure them on people kept apart. Intervals are over these people.
 
     Raises: UsageError, if the zoos do not go together, or hold too few people.
     """
     samples = samples_of(zoos, people)
     readers = learn_readers(samples, kept_apart=settings.kept_apart, seed=settings.seed)
-    return {"schema": "loraleak.bench-leaks/1", **asdict(readers.card), "dsire": _by_dsire(samples, settings, readers)}
+    return {"schema": "loraleak.bench-leaks/1", **asdict(readers.card), "dsire": _by_dsire(samples, settings)}
 
 
-def _by_dsire(samples: Samples, settings: LeaksSettings, readers: Readers) -> dict[str, float]:
+def _by_dsire(samples: Samples, settings: LeaksSettings) -> dict[str, float]:
     """Error of the published reader on the same people, as a logarithm to base 2."""
-    learned, apart = split_of(samples, settings.kept_apart, settings.seed)
+    rest, apart = split_of(samples, settings.kept_apart, settings.seed)
+    learned = np.intersect1d(rest, samples.wide)
     layers = _layers(samples, learned), _layers(samples, apart)
     read = dsire(*layers, samples.photos[learned])
     return vars(bootstrap_mean(np.abs(np.log2(read / samples.photos[apart]))))

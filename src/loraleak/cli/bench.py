@@ -97,7 +97,8 @@ class Leaks:
     zoos: Positional[tuple[str, ...]]
     """One zoo or more, of one base, by folder or URL."""
     people: tuple[Path, ...]
-    """Folders of the people that the zoos were built from, with the true traits of each in person.json, under `attributes`."""
+    """Folders of the people that the zoos were built from, one for each zoo or one for all. Traits are those in person.json, under
+    `attributes`."""
     work: Path = Path("bench")
     """Folder for the results, leaks.json."""
     json: bool = False
@@ -114,7 +115,7 @@ class Leaks:
         from loraleak.files import write_json
         from loraleak.people import identities_in
 
-        people = [person for folder in self.people for person in identities_in(folder)]
+        people = [identities_in(folder) for folder in self.people]
         results = bench_leaks([Zoo(zoo) for zoo in self.zoos], people, self.settings)
         write_json(self.work / "leaks.json", results)
         print(json.dumps(results)) if self.json else _print_leaks(results)

@@ -169,7 +169,8 @@ class AddReaders:
     zoos: tuple[str, ...]
     """Zoos of the kit's base to learn from, by folder or URL."""
     people: tuple[Path, ...]
-    """Folders of the people that the zoos were built from. Traits are those in person.json, under `attributes`."""
+    """Folders of the people that the zoos were built from, one for each zoo or one for all. Traits are those in person.json, under
+    `attributes`."""
     out: Out = Path("kit.safetensors")
     """The kit to write."""
     kept_apart: int = 60
@@ -194,7 +195,7 @@ class AddReaders:
         from loraleak.kits import located, read_kit, save_kit
         from loraleak.people import identities_in
 
-        people = [person for folder in self.people for person in identities_in(folder)]
+        people = [identities_in(folder) for folder in self.people]
         zoos = [Zoo(zoo) for zoo in self.zoos]
         made = with_readers(read_kit(located(self.kit)), zoos, people, kept_apart=self.kept_apart, seed=self.seed)
         save(self.out, lambda place: save_kit(made, place))

@@ -12,7 +12,7 @@ from loraleak.zoo import Zoo
 __all__ = ["with_readers"]
 
 
-def with_readers(kit: Kit, zoos: Sequence[Zoo], people: Sequence[Identity], *, kept_apart: int, seed: int) -> Kit:
+def with_readers(kit: Kit, zoos: Sequence[Zoo], people: Sequence[Sequence[Identity]], *, kept_apart: int, seed: int) -> Kit:
     """The kit with readers, in the place of those that it had. All else stays as it is.
 
     Raises: UsageError, if a zoo is of another base than the kit, or there are too few people.

@@ -14,8 +14,8 @@ __all__ = ["SENSITIVE", "Traits"]
 
 SENSITIVE = ("skin", "ethnicity", "gender", "sex", "age")
 """Traits that laws protect or that people are judged by. The report says why it shows them."""
-_TELLING = 0.1
-"""A word is told where the confidence is above the usual share by this much; else the weights say too little."""
+_LIKELY, _TELLING = 0.5, 0.1
+"""A word is told in the sentence where it is likelier than not, and the confidence is above the usual share by this much."""
 _NULL = (
     "How usual each word is among the people that the reader learned from: somebody who has not seen the file is right so often by "
     "always saying the most usual one"
@@ -44,7 +44,7 @@ class Traits(Leak):
         readers = evidence.readers
         assert readers is not None
         read = words(readers, scene.adapter)
-        told = [word for word in read if word.confidence - word.usual >= _TELLING]
+        told = [word for word in read if word.confidence >= max(_LIKELY, word.usual + _TELLING)]
         measured = readers.card.measured
         right = {} if measured is None else measured.right
         return Answer(

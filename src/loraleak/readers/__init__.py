@@ -1,8 +1,8 @@
 """Readers of weights. In: zoos of people of whom something is known. Out: small linear maps from an adapter to words and a number.
 
 Reading order: `features` (what is seen of an adapter), `samples` (adapters to learn from), `linear` (ridge regression),
-`learning_traits` and `learning_size`, `calibration` (is a confidence right?), `learning` (all of it), `contents` (what a kit holds),
-`reading` (what readers say of one adapter). Names load on first use.
+`learning_traits` and `learning_size`, `trigger` (which prompt the text layers answer to), `calibration` (is a confidence right?),
+`learning` (all of it), `contents` (what a kit holds), `reading` (what readers say of one adapter). Names load on first use.
 """
 
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from loraleak.readers.samples import Samples as Samples
     from loraleak.readers.samples import samples_of as samples_of
     from loraleak.readers.samples import split_of as split_of
+    from loraleak.readers.trigger import excitation as excitation
 
 __all__, __getattr__, __dir__ = lazy(
     __name__,
@@ -31,5 +32,6 @@ __all__, __getattr__, __dir__ = lazy(
         "learning": ["learn_readers"],
         "reading": ["Number", "Word", "number_of_photos", "reads", "words"],
         "samples": ["Samples", "samples_of", "split_of"],
+        "trigger": ["excitation"],
     },
 )

@@ -74,8 +74,11 @@ class ReadersCard:
 
 @dataclass(frozen=True)
 class Readers:
-    """All readers of one base. Tensors are `left/<module>` and `right/<module>` (the probes), `traits/map`, `traits/directions`,
-    `traits/intercept`, `size/weights` and `size/intercept`."""
+    """All readers of one base.
+
+    Tensors are `left/<module>` and `right/<module>` (the probes), `traits/map`, `traits/directions`,
+    `traits/intercept`, `size/weights`, `size/intercept`, and `usual/<module>` and `rest/<module>` of layers that read the prompt.
+    """
 
     card: ReadersCard
     tensors: Mapping[str, Float[np.ndarray, "..."]]
@@ -99,11 +102,16 @@ def checked(readers: Readers) -> Readers:
     shapes = {name: value.shape for name, value in readers.part("traits").items()}
     of_size = {name: value.shape for name, value in readers.part("size").items()}
     sizes = {"weights": (len(left) * SPECTRUM + 2, 1), "intercept": (1,)} if card.size is not None else {}
+    usual, rest = readers.part("usual"), readers.part("rest")
     sound = (
         left.keys() == right.keys()
         and all(value.ndim == 2 and value.shape[1] == probes for value in (*left.values(), *right.values()))
         and shapes == wanted
         and of_size == sizes
+        and usual.keys() == rest.keys() <= right.keys()
+        and all(
+            value.ndim == 2 and len(value) == len(right[name]) and rest[name].shape == (1,) for name, value in usual.items()
+        )
         and all(trait.values and len(trait.values) == len(trait.shares) and trait.sharpness > 0 for trait in card.traits)
         and all(bool(np.isfinite(np.asarray(value, np.float32)).all()) for value in readers.tensors.values())
     )

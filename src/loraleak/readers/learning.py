@@ -9,6 +9,7 @@ from loraleak.readers.learning_size import SizeJudged, judge_size, learn_size
 from loraleak.readers.learning_traits import Judged, judge_traits, learn_traits
 from loraleak.readers.reading import size_features
 from loraleak.readers.samples import Rows, Samples, split_of
+from loraleak.readers.trigger import learn_usual
 from loraleak.scores import bootstrap_mean
 from loraleak.types import Interval
 
@@ -20,16 +21,19 @@ _PROBES = 8
 def learn_readers(samples: Samples, *, kept_apart: int, seed: int = 0) -> Readers:
     """Learn readers of traits and of the number of photos, and measure them on `kept_apart` people.
 
-    Traits are those that everybody has by name. Raises: as `split_of`.
+    Traits are those that everybody has by name. The number of photos is learned from the zoos in which it differs widely.
+    Raises: as `split_of`.
     """
     learned, apart = split_of(samples, kept_apart, seed)
-    people = np.unique(samples.people, return_inverse=True)[1][learned]
+    numbers = np.unique(samples.people, return_inverse=True)[1]
+    people, sized = numbers[learned], np.intersect1d(learned, samples.wide)
     everybody, zoo = np.arange(len(samples)), samples.zoo
-    probes = probes_of(samples.batches(learned), zoo.shapes, _PROBES)
+    probes = probes_of(samples.batches(learned), dict(sorted(zoo.shapes.items())), _PROBES)
     tensors: dict[str, np.ndarray] = {f"left/{name}": value.numpy() for name, value in probes.left.items()}
     tensors |= {f"right/{name}": value.numpy() for name, value in probes.right.items()}
-    spectra = np.concatenate([size_features(part, list(zoo.shapes)) for part in samples.batches(everybody)])
-    size, of_size = learn_size(spectra[learned], samples.photos[learned], people)
+    tensors |= learn_usual(samples.batches(learned), zoo.shapes)
+    spectra = np.concatenate([size_features(part, sorted(zoo.shapes)) for part in samples.batches(everybody)])
+    size, of_size = learn_size(spectra[sized], samples.photos[sized], numbers[sized])
     read = judge_size(size, of_size, spectra[apart], samples.photos[apart])
     shown = np.concatenate([probed(part, probes).flatten(1).numpy() for part in samples.batches(everybody)])
     traits: tuple[Trait, ...] = ()
@@ -38,7 +42,7 @@ def learn_readers(samples: Samples, *, kept_apart: int, seed: int = 0) -> Reader
     if samples.shared:
         traits, of_traits = learn_traits(shown[learned], _truth(samples, learned), people)
         judged = judge_traits(traits, of_traits, shown[apart], _truth(samples, apart))
-    fewest, most = int(samples.photos[learned].min()), int(samples.photos[learned].max())
+    fewest, most = int(samples.photos[sized].min()), int(samples.photos[sized].max())
     names = [trait.name for trait in traits]
     card = ReadersCard(
         zoo.base_sha256,

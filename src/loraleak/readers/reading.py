@@ -84,7 +84,10 @@ def probabilities(scores: Float[np.ndarray, "rows values"], sharpness: float) ->
 
 
 def _probes(readers: Readers) -> Probes:
-    left, right = ({name: torch.from_numpy(value) for name, value in readers.part(side).items()} for side in ("left", "right"))
+    """The probes, in the order of the modules' names, because a file has an order of its own."""
+    left, right = (
+        {name: torch.from_numpy(value) for name, value in sorted(readers.part(side).items())} for side in ("left", "right")
+    )
     return Probes(left, right)
 
 

@@ -1,7 +1,9 @@
 """What readers learn from: an adapter of each of many people, and what is true of these people."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int
@@ -17,6 +19,8 @@ _BATCH = 64
 _FEWEST = 20
 """Fewest people to learn from."""
 
+_WIDE = 10
+
 Rows = Int[np.ndarray, " _rows"]
 """Numbers of adapters among samples."""
 
@@ -28,6 +32,7 @@ class Samples:
     places: tuple[tuple[Zoo, int], ...]
     """Zoo and row of each adapter."""
     people: tuple[str, ...]
+    """Who each adapter is of: the same text for the same person."""
     photos: Int[np.ndarray, " adapters"]
     """Number of photos that each adapter was trained on."""
     traits: tuple[Mapping[str, str], ...]
@@ -40,6 +45,16 @@ class Samples:
     def zoo(self) -> Zoo:
         """The first zoo, whose modules and base all share."""
         return self.places[0][0]
+
+    @property
+    def wide(self) -> Rows:
+        """Adapters of the zoos in which numbers of photos differ tenfold at least; all where there is no such zoo. In the other zoos
+        the number says nothing but which zoo it is."""
+        by_zoo: dict[int, list[int]] = {}
+        for row, (zoo, _) in enumerate(self.places):
+            by_zoo.setdefault(id(zoo), []).append(row)
+        rows = [row for mine in by_zoo.values() if self.photos[mine].max() >= _WIDE * self.photos[mine].min() for row in mine]
+        return np.array(rows or range(len(self)), np.int64)
 
     @property
     def shared(self) -> tuple[str, ...]:
@@ -57,15 +72,35 @@ class Samples:
             start = end
 
 
-def samples_of(zoos: Sequence[Zoo], people: Sequence[Identity]) -> Samples:
-    """The last snapshot of every person in the zoos. Raises: UsageError, if the zoos are of several bases."""
+def samples_of(zoos: Sequence[Zoo], people: Sequence[Sequence[Identity]]) -> Samples:
+    """The last snapshot of every person in the zoos. `people` has the people of each zoo, or once those of all.
+
+    Raises: UsageError, if the zoos are of several bases, or there are not as many groups of people.
+    """
     if len({(zoo.base_sha256, tuple(zoo.shapes.items())) for zoo in zoos}) != 1:
         raise UsageError("the zoos are of different bases or modules: give zoos of one base and of one kind of targets")
-    known = {person.name: person for person in people}
-    places = [(zoo, int(row)) for zoo in zoos for row in zoo.last_rows()]
-    names = [zoo.manifest["person"][row].as_py() for zoo, row in places]
+    if len(people) not in (1, len(zoos)):
+        raise UsageError(f"{len(people)} folders of people for {len(zoos)} zoos: give one for each zoo, or one for all")
+    places, keys, traits = [], [], []
+    for place, zoo in enumerate(zoos):
+        known = {person.name: person for person in people[place if len(people) > 1 else 0]}
+        for row in zoo.last_rows():
+            name = str(zoo.manifest["person"][int(row)].as_py())
+            places.append((zoo, int(row)))
+            keys.append(_key(known.get(name), name))
+            traits.append(_traits(known.get(name)))
     photos = np.array([zoo.manifest["images"][row].as_py() for zoo, row in places], np.int64)
-    return Samples(tuple(places), tuple(names), photos, tuple(_traits(known.get(name)) for name in names))
+    return Samples(tuple(places), tuple(keys), photos, tuple(traits))
+
+
+def _key(person: Identity | None, name: str) -> str:
+    """Text that is the same for one person wherever it is drawn; of a real person the folder."""
+    if person is None or not isinstance(person.source, Path):
+        return name
+    try:
+        return json.dumps(json.loads((person.source / "person.json").read_text("utf-8"))["traits"], sort_keys=True)
+    except (OSError, ValueError, KeyError, TypeError):
+        return str(person.source.resolve())
 
 
 def _traits(person: Identity | None) -> Mapping[str, str]:
@@ -76,13 +111,15 @@ def _traits(person: Identity | None) -> Mapping[str, str]:
 
 
 def split_of(samples: Samples, kept_apart: int, seed: int) -> tuple[Rows, Rows]:
-    """Rows to learn from and rows of people who are kept apart; nobody is on both sides.
+    """Rows to learn from, and rows of people who are kept apart, one each, out of `samples.wide`. Nobody is on both sides.
 
     Raises: UsageError, if too few people are left to learn from.
     """
-    names = sorted(set(samples.people))
-    if len(names) - kept_apart < _FEWEST:
-        raise UsageError(f"{len(names)} people are too few to keep {kept_apart} apart and learn from {_FEWEST}: add people")
+    names = sorted({samples.people[row] for row in samples.wide})
+    everybody = len(set(samples.people))
+    if len(names) < kept_apart or everybody - kept_apart < _FEWEST:
+        raise UsageError(f"{everybody} people are too few to keep {kept_apart} apart and learn from {_FEWEST}: add people")
     apart = {names[i] for i in np.random.default_rng(seed).permutation(len(names))[:kept_apart]}
     unseen = np.array([name in apart for name in samples.people])
-    return np.flatnonzero(~unseen), np.flatnonzero(unseen)
+    first = {samples.people[row]: int(row) for row in samples.wide[::-1]}
+    return np.flatnonzero(~unseen), np.array(sorted(first[name] for name in apart), np.int64)
