@@ -18,6 +18,7 @@ from loraleak.auditing.audit_settings import AuditSettings
 from loraleak.auditing.run import audit
 from loraleak.bases import DiffusersBase
 from loraleak.defences import finetune
+from loraleak.embedders import load_embedder
 from loraleak.errors import AdapterError, BaseMismatchError, PhotosError, UsageError
 from loraleak.finetuning.recipe import Recipe
 from loraleak.kits import Kit, read_kit, save_kit
@@ -132,6 +133,24 @@ def test_an_audit_says_why_a_kits_controls_are_not_used(
     says = loading.unused_controls(loaded)
     assert says.endswith("differs from theirs in the embedder (faces-sface-1), the sampler steps (20).")
     assert loaded.controls is None and loaded.others is None
+
+
+def test_an_audit_in_other_steps_than_the_controls_compares_with_the_kits_people(
+    adapter: Path, photos: Path, pipeline_folder: Path, base: DiffusersBase, tmp_path: Path
+) -> None:
+    pocket = read_kit(POCKET_KIT)
+    assert pocket.controls is not None
+    sampling = replace(pocket.sampling, base_sha256=base.sha256, attack_sha256="", embedder=load_embedder("general").name)
+    kit = Kit(replace(pocket.card, base_sha256=base.sha256), sampling, controls=replace(pocket.controls, sampling=sampling))
+    save_kit(kit, tmp_path / "kit.safetensors")
+    settings = AuditSettings(
+        base=str(pipeline_folder), device="cpu", kit=str(tmp_path / "kit.safetensors"), embedder="general", steps=sampling.steps
+    )
+    as_sampled = loading.load(adapter, photos, settings)
+    assert as_sampled.controls is not None and as_sampled.others is not None
+    fewer = loading.load(adapter, photos, replace(settings, steps=7))
+    assert fewer.controls is None and fewer.others is not None  # no p of controls is claimed, and nobody has to be drawn
+    assert len(fewer.others) == len(pocket.people)
 
 
 def test_an_audit_stops_as_soon_as_its_level_is_certain(

@@ -15,8 +15,9 @@ from loraleak.bases.ghost import FUSED, fused_attention, without_data
 
 __all__ = ["Speed", "decoder_flops", "denoiser_flops", "speed_of"]
 
-_ENOUGH = 5e10
-"""FLOPs of a picture up to which its pass is measured as it is. A larger picture is measured at a smaller side."""
+_ENOUGH = 2e11
+"""FLOPs of a picture up to which its pass is measured as it is. A larger picture is measured at a smaller side. At much smaller sides a
+large network would look slow, because reading its weights would take the time."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Speed:
 
 
 def speed_of(base: DiffusersBase) -> Speed:
-    """Measured once for a base, on as many pictures as the autoencoder takes at once."""
+    """Measured once for a base: where pictures are small, on as many as the autoencoder takes at once."""
     if base not in _SPEEDS:
         _SPEEDS[base] = _measured(base)
     return _SPEEDS[base]
@@ -72,7 +73,9 @@ def _attention(query: torch.Size, key: torch.Size, value: torch.Size, *_: Any, *
 
 def _measured(base: DiffusersBase) -> Speed:
     if 2 * sum(p.numel() for p in base.denoiser.parameters()) * prod(base.latent_shape[1:]) < _ENOUGH:
-        return Speed(_seconds(base, base.resolution), _decoding(base))  # small for sure, so nothing needs to be counted
+        return Speed(
+            _seconds(base, base.resolution, base.at_once), _decoding(base)
+        )  # small for sure: nothing needs to be counted
     flops = small = denoiser_flops(base)
     side, step = base.latent_shape[1], 8 * base.patch
     while small > _ENOUGH and side % (2 * step) == 0:
@@ -90,15 +93,15 @@ def _decoding(base: DiffusersBase) -> float:
 
 
 @torch.no_grad()
-def _seconds(base: DiffusersBase, resolution: int) -> float:
+def _seconds(base: DiffusersBase, resolution: int, count: int = 1) -> float:
     smaller = copy(base)
     smaller.resolution = resolution
     kind = base.like.dtype
     condition = torch.zeros(1, *base.condition_shape, device=base.device, dtype=kind)
     start = 0.0
-    for count in (1, base.at_once):  # the first pass of a process takes longer
-        latents = torch.zeros(count, *smaller.latent_shape, device=base.device, dtype=kind)
-        timesteps = base.timesteps[:1].to(base.device).expand(count)
+    for pictures in (1, count):  # the first pass of a process takes longer
+        latents = torch.zeros(pictures, *smaller.latent_shape, device=base.device, dtype=kind)
+        timesteps = base.timesteps[:1].to(base.device).expand(pictures)
         start = time.perf_counter()
-        smaller.predict(latents, timesteps, condition.expand(count, -1, -1)).cpu()  # waits for the device
-    return (time.perf_counter() - start) / base.at_once
+        smaller.predict(latents, timesteps, condition.expand(pictures, -1, -1)).cpu()  # waits for the device
+    return (time.perf_counter() - start) / count
