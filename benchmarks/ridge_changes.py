@@ -17,10 +17,9 @@ import numpy as np
 import torch
 from published_scores import shown_scores
 from torch import Tensor
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import normalize
 
 from loraleak.bases import load_base
-from loraleak.embedders import load_embedder
 from loraleak.people import identities_in
 from loraleak.zoo.store import Zoo
 
@@ -59,8 +58,6 @@ def main() -> None:
                 print(
                     f"{'':<12}less the first{'':<18} {shown_scores({k: v - first[k] for k, v in scores.items()})}", flush=True
                 )
-            if not arguments.changes:
-                _embedder(zoo, [people[name] for name in zoo.names])
 
 
 def _changes(zoo: "_Adapters") -> dict[str, Reader]:
@@ -214,56 +211,11 @@ class _Adapters:
         known, asks = (self._blocks(_View(), learned, [last], last, rows) for rows in (learned, asked))
         return known, asks
 
-    def _solved(self, known: Tensor, asks: Tensor, people: Rows, targets: Tensor | None = None) -> Tensor:
-        values = (self.captions if targets is None else targets)[people]
+    def _solved(self, known: Tensor, asks: Tensor, people: Rows) -> Tensor:
+        values = self.captions[people]
         errors = _left_out(known, values, people)
         weights = _dual(known, values - values.mean(0), min(errors, key=lambda penalty: errors[penalty]))
         return values.mean(0) + asks @ weights
-
-
-def _embedder(zoo: _Adapters, people: list) -> None:
-    """The same features, read for the vector that the embedder gives the person: by regression, and by a contrastive loss."""
-    embedder = load_embedder("pocket")
-    faces = np.stack([embedder.embed(person.everything()).vectors.mean(0) for person in people])
-    targets = normalize(torch.from_numpy(faces).float())
-    found: dict[str, np.ndarray] = {name: np.zeros(len(people)) for name in ("regression", "contrastive loss")}
-    for asked in np.array_split(zoo.order, _FOLDS):
-        learned = np.setdiff1d(zoo.order, asked)
-        kernels = [_kernels(k, a) for k, a in zip(*zoo._last(learned, asked), strict=True)]
-        known, asks = sum(k for k, _ in kernels), sum(a for _, a in kernels)
-        said = {
-            "regression": zoo._solved(known, asks, learned, targets) - targets[learned].mean(0),
-            "contrastive loss": _contrasted(known, asks, targets[learned]),
-        }
-        centred = targets[asked] - targets[learned].mean(0)
-        for name, z in said.items():
-            nearest = (normalize(z) @ normalize(centred).T).argmax(1)
-            found[name][asked] = (nearest == torch.arange(len(asked))).double().numpy()
-    for name, ranks in found.items():
-        print(f"the embedder's vector, by {name:<19} {shown_scores({'rank1': ranks})}", flush=True)
-    less = {"rank1": found["contrastive loss"] - found["regression"]}
-    print(f"{'':<12}contrastive less regression      {shown_scores(less)}", flush=True)
-
-
-def _contrasted(known: Tensor, asks: Tensor, targets: Tensor, *, steps: int = 300) -> Tensor:
-    """A linear map of the kernel's first components, by the loss of CLIP (Radford et al. 2021) among all who are learned from."""
-    values, directions = torch.linalg.eigh(known)
-    some = values.argsort(descending=True)[:128]
-    project = directions[:, some] / values[some].clamp(min=1e-6).sqrt()
-    shown, asked = known @ project, asks @ project
-    centred = normalize(targets - targets.mean(0))
-    torch.manual_seed(0)
-    reader = torch.nn.Linear(shown.shape[1], targets.shape[1], bias=False)
-    optimiser = torch.optim.AdamW(reader.parameters(), lr=3e-3, weight_decay=1.0)
-    for _ in range(steps):
-        hidden = torch.nn.functional.dropout(shown, 0.2)
-        likeness = 10 * normalize(reader(hidden)) @ centred.T
-        who = torch.arange(len(shown))
-        loss = cross_entropy(likeness, who) + cross_entropy(likeness.T, who)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    return reader(asked).detach()
 
 
 def _kernels(known: Tensor, asks: Tensor) -> tuple[Tensor, Tensor]:

@@ -46,14 +46,14 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("sharpness-work"))
     arguments = parser.parse_args()
     base = load_base("pocket", device="cpu")
-    attacks = {name: _attack(name, base) for name in arguments.attacks}
+    attacks = {name: attack_called(name, base) for name in arguments.attacks}
     if arguments.job == "make":
         _make(base, attacks[arguments.attacks[0]], arguments)
     else:
         _compare(base, attacks, arguments)
 
 
-def _attack(name: str, base) -> WeightAutoencoder:
+def attack_called(name: str, base) -> WeightAutoencoder:
     if name != "shipped":
         return load_attack(name, base)
     stored = read_kit(POCKET_KIT).attack
@@ -62,7 +62,7 @@ def _attack(name: str, base) -> WeightAutoencoder:
 
 
 @torch.no_grad()
-def _read(attack: WeightAutoencoder, zoo: Zoo, rows: np.ndarray) -> Tensor:
+def read(attack: WeightAutoencoder, zoo: Zoo, rows: np.ndarray) -> Tensor:
     unknown = torch.zeros(len(rows), dtype=torch.long)
     return attack.encoder(zoo.batch(rows), unknown).mean
 
@@ -70,7 +70,7 @@ def _read(attack: WeightAutoencoder, zoo: Zoo, rows: np.ndarray) -> Tensor:
 def _make(base, attack: WeightAutoencoder, arguments) -> None:
     zoo = Zoo(arguments.zoo)
     captions = torch.stack([base.embed(person.captions).mean(0).float() for person in identities_in(arguments.people)])
-    said = torch.cat([_read(attack, zoo, part) for part in np.array_split(np.arange(len(zoo)), -(-len(zoo) // 64))])
+    said = torch.cat([read(attack, zoo, part) for part in np.array_split(np.arange(len(zoo)), -(-len(zoo) // 64))])
     factor = float((captions.var(0).mean() / said.var(0).mean()).sqrt())
     centre = attack.encoder.centre.clone()
     _stretch(attack.encoder, factor)
@@ -99,12 +99,10 @@ class _HasRead(WeightAutoencoder):
 
 def _compare(base, attacks: dict[str, WeightAutoencoder], arguments) -> None:
     zoo = Zoo(arguments.zoo)
-    rows = zoo.last_rows()
-    who = np.array([int(name.rpartition("-")[2]) for name in np.array(zoo.manifest["person"].to_pylist())[rows]])
-    rows, who = rows[who.argsort()], np.sort(who)
-    codes = {name: _read(attack, zoo, rows) for name, attack in attacks.items()}
-    captions = _captions(base)
-    _print_all(f"{len(who)} people, by z", {name: _by_z(z.flatten(1), captions, who) for name, z in codes.items()})
+    rows, who = victims_of(zoo)
+    codes = {name: read(attack, zoo, rows) for name, attack in attacks.items()}
+    captions = captions_of_gallery(base)
+    _print_all(f"{len(who)} people, by z", {name: by_z(z.flatten(1), captions, who) for name, z in codes.items()})
     embedder = load_embedder("pocket")
     cases = draw_cases("victims", _GALLERY, seed=VICTIM_SEED)
     file = arguments.work / "templates.npy"
@@ -139,7 +137,14 @@ def _compare(base, attacks: dict[str, WeightAutoencoder], arguments) -> None:
         _print_all(arm, found)
 
 
-def _captions(base) -> Tensor:
+def victims_of(zoo: Zoo) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of everybody's last adapter, and the numbers that their names hold, in order."""
+    rows = zoo.last_rows()
+    who = np.array([int(name.rpartition("-")[2]) for name in np.array(zoo.manifest["person"].to_pylist())[rows]])
+    return rows[who.argsort()], np.sort(who)
+
+
+def captions_of_gallery(base) -> Tensor:
     """The mean prompt embedding of everybody in the gallery."""
     people = draw_people("victims", _GALLERY, seed=VICTIM_SEED)
     looks = [
@@ -153,7 +158,7 @@ def _captions(base) -> Tensor:
     ).flatten(1)
 
 
-def _by_z(z: Tensor, captions: Tensor, who: np.ndarray) -> dict[str, np.ndarray]:
+def by_z(z: Tensor, captions: Tensor, who: np.ndarray) -> dict[str, np.ndarray]:
     right = torch.cdist(z, captions).argmin(1).numpy() == who
     distance = (z - captions[who]).square().mean(1) / captions.var(0).mean()
     return {"rank1": right.astype(float), "distance": distance.numpy()}
