@@ -36,25 +36,26 @@ Losses = Mapping[str, Float[np.ndarray, "photos levels"]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("zoo")
-    parser.add_argument("--people", type=Path, required=True)
+    parser.add_argument("zoos", nargs="+")
+    parser.add_argument("--people", type=Path, nargs="+", required=True, help="one folder for each zoo")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--compared", type=int, default=6, help="photos of each kind that are scored")
     parser.add_argument("--fewest", type=int, default=2, help="files that were trained on fewer photos are left out")
     arguments = parser.parse_args()
 
-    zoo, base = Zoo(arguments.zoo), load_base("pocket", device="cpu")
+    base = load_base("pocket", device="cpu")
     files: list[tuple[int, dict[str, Losses]]] = []
-    rows = [int(row) for row in zoo.last_rows() if zoo.manifest["images"][int(row)].as_py() >= arguments.fewest]
-    for row in track(rows, "scoring", len(rows)):
-        name = str(zoo.manifest["person"][row].as_py())
-        kept = arguments.work / f"{name}.npz"
-        if not kept.exists():
-            shown = _pictures(arguments.people / name, arguments.compared)
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            np.savez(kept, allow_pickle=False, **_losses(base, zoo.adapter(row), shown))
-        held = dict(np.load(kept))
-        files.append((int(zoo.manifest["images"][row].as_py()), _by_kind(held)))
+    for name, people in zip(arguments.zoos, arguments.people, strict=True):
+        zoo = Zoo(name)
+        rows = [int(row) for row in zoo.last_rows() if zoo.manifest["images"][int(row)].as_py() >= arguments.fewest]
+        for row in track(rows, "scoring", len(rows)):
+            person = str(zoo.manifest["person"][row].as_py())
+            kept = arguments.work / f"{person}.npz"
+            if not kept.exists():
+                shown = _pictures(people / person, arguments.compared)
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                np.savez(kept, allow_pickle=False, **_losses(base, zoo.adapter(row), shown))
+            files.append((int(zoo.manifest["images"][row].as_py()), _by_kind(dict(np.load(kept)))))
     _print(files)
 
 

@@ -30,7 +30,7 @@ class Membership(Leak):
 
     name: str = "membership"
     question: str = "Can somebody tell that one of your photos was used?"
-    score: str = "loss-ratio"
+    score: str = "loss-difference"
     """One of `PHOTO_SCORES`."""
 
     def lacks(self, scene: Scene, evidence: Evidence) -> str:
