@@ -17,7 +17,8 @@ __all__ = ["Decoys"]
 class Decoys:
     """Draws people who do not exist, several pictures of each, for `finetune --defence decoys:people=OUT`.
 
-    The base draws them from random descriptions, which nobody can guess. Use a folder for one adapter only.
+    The base draws them from random descriptions, which nobody can guess. Use a folder for one adapter only. Photos of real people hide
+    more: docs/decoys.md tells how well drawn people can be told from photos.
     """
 
     out: Positional[Path]
