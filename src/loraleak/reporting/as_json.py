@@ -45,7 +45,10 @@ def to_json(report: AuditResult) -> dict[str, Any]:
             "tests": [{**asdict(test), "reasons": list(test.reasons)} for test in report.verdict.tests],
         },
         "arms": {arm.name: _arm(arm) for arm in report.arms},
-        "answers": [asdict(answer) for answer in report.answers],
+        "answers": [
+            {**asdict(answer), "photos": [*map(asdict, answer.photos)], "readings": [*map(asdict, answer.readings)]}
+            for answer in report.answers
+        ],
         "defences": [] if report.defences is None else _defences(report.defences),
         "metadata": [asdict(finding) for finding in report.metadata],
         "knowledge": list(report.knowledge),
