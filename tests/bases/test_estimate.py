@@ -57,4 +57,10 @@ def test_what_it_says() -> None:
     first = Estimate(weights=3 * 2**30, working=2**28, seconds=40.0)
     assert first.says == "this run takes about 3.2 GB of memory (3.0 GB weights, 256 MB work) and 40 s"
     assert first.then(Estimate(3 * 2**30, 2**30, 3000.0)) == Estimate(3 * 2**30, 2**30, 3040.0)
+    with_program = Estimate(1, 1, 1.0, program=500)
+    for later in (
+        Estimate(0, 0, 1.0),
+        Estimate(0, 0, 1.0, program=800),
+    ):  # one that was not measured, and one that counts twice
+        assert with_program.then(later).program == later.then(with_program).program == 500
     assert Estimate(1, 1, 3040.0).says.endswith("and 51 min") and Estimate(1, 1, 9000.0).says.endswith("and 2.5 h")

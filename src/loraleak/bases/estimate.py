@@ -38,16 +38,17 @@ class Estimate:
     """Bytes that the largest pass takes on top, at its peak."""
     seconds: float
     program: int = 0
-    """Bytes of memory that this process holds besides: Python and its libraries, the adapter, photos, the embedder. 0 where the
-    models are on a GPU, whose memory holds none of it."""
+    """Bytes of memory that this process holds besides: Python and its libraries, the adapter, photos, the embedder. 0 where it
+    was not measured, and where the models are on a GPU, whose memory holds none of it."""
 
     def then(self, other: "Estimate") -> "Estimate":
         """Estimate of both runs, one after the other."""
+        measured = [program for program in (self.program, other.program) if program]
         return Estimate(
             max(self.weights, other.weights),
             max(self.working, other.working),
             self.seconds + other.seconds,
-            min(self.program, other.program),  # the later one counts what the earlier measurement left behind
+            min(measured, default=0),  # the later one counts what the earlier measurement left behind
         )
 
     @property
