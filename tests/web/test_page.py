@@ -187,9 +187,10 @@ def test_two_files_stand_side_by_side(page: webdriver.Chrome, tmp_path: Path) ->
     named = tmp_path / "named.safetensors"
     save_file(tensors, named, {"ss_dataset_dirs": '{"10_jane <img src=x>": {"n_repeats": 10, "img_count": 4}}'})
     page.find_elements(By.CSS_SELECTOR, "button[role=tab]")[1].click()
-    _drop(page, "before", named)
-    _drop(page, "after", DEMO / "adapter.safetensors")
-    _wait(page, lambda: "adapter.safetensors" in _text(page, "after") and "named" in _text(page, "before"))
+    for place, file in (("before", named), ("after", DEMO / "adapter.safetensors")):
+        _wait(page, lambda place=place: page.find_elements(By.CSS_SELECTOR, f"#{place} input[type=file]"))
+        _drop(page, place, file)
+        _wait(page, lambda place=place, file=file: file.stem in _text(page, place))
     page.find_element(By.ID, "compare").click()
     told = _wait(page, lambda: "tensors" in _text(page, "compared") and _text(page, "compared"))
     assert f"the same {len(tensors)} tensors, bit by bit" in told and "jane <img src=x>" in told
