@@ -12,8 +12,8 @@ from loraleak.types import Adapter
 __all__ = ["advice", "knowledge", "limits"]
 
 _DECOYS = (
-    "Or train again with decoys, other people in the same file (`finetune --defence decoys:people=DIR`). A stranger then cannot see "
-    "which of them is real. Somebody who has a photo of the person still finds them."
+    "Or train again with decoys, other people in the same file (`finetune --defence decoys:people=DIR`). If their photos are "
+    "like yours, a stranger cannot see which of them is real. Somebody who has a photo of the person still finds them."
 )
 _DECOYS_MEASURED = ("pocket",)
 """Bases on which decoys were measured."""

@@ -28,8 +28,7 @@ class Decoys:
     images: int = 10
     """Pictures of each person. Give at least as many as you have photos."""
     descriptions: Path | None = None
-    """Text file with one person a line, such as: a tall woman in her thirties with red hair. Describe people who could be mistaken for
-    friends of yours. The default is random descriptions."""
+    """Text file with one person a line, such as: a tall woman in her thirties with red hair. The default is random descriptions."""
     steps: int = 20
     """Sampler steps."""
     guidance_scale: float = 3.0

@@ -1,4 +1,4 @@
-"""Decoys: other people in the same adapter, each under a random trigger. Whoever has no trigger cannot tell who is real."""
+"""Decoys: other people in the same adapter, each under a random trigger, so that a stranger cannot tell who is real."""
 
 import string
 from collections.abc import Iterator, Mapping, Sequence
@@ -68,7 +68,8 @@ class Decoys(TrainingTime):
     def says(self) -> str:
         return (
             f"Puts {self.count} other people into the file, each under a trigger of their own. A stranger who opens it finds "
-            f"{self.count + 1} people and cannot see which one is real. Somebody who has a photo of the person still finds them."
+            f"{self.count + 1} people. If the photos of the others are like yours, nothing that we tried tells which one is real. "
+            "Somebody who has a photo of the person still finds them."
         )
 
     def defended(self, recipe: Recipe) -> Recipe:
